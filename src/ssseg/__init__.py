@@ -1,0 +1,47 @@
+"""Mixing-based semi-supervised semantic segmentation with PyTorch Lightning.
+
+Names are imported when they are first used: `import ssseg` costs milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ssseg.api import fit as fit
+    from ssseg.api import load as load
+    from ssseg.api import test as test
+    from ssseg.api import validate as validate
+    from ssseg.data.module import SegmentationData as SegmentationData
+    from ssseg.errors import UserError as UserError
+    from ssseg.methods.base import Method as Method
+    from ssseg.models import Segmenter as Segmenter
+    from ssseg.module import SegmentationModule as SegmentationModule
+    from ssseg.optim import Optim as Optim
+    from ssseg.run import Run as Run
+
+_HOMES = {
+    "Method": "ssseg.methods.base",
+    "Optim": "ssseg.optim",
+    "Run": "ssseg.run",
+    "SegmentationData": "ssseg.data.module",
+    "SegmentationModule": "ssseg.module",
+    "Segmenter": "ssseg.models",
+    "UserError": "ssseg.errors",
+    "fit": "ssseg.api",
+    "load": "ssseg.api",
+    "test": "ssseg.api",
+    "validate": "ssseg.api",
+}
+__all__ = sorted(["__version__", *_HOMES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

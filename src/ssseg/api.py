@@ -1,0 +1,131 @@
+"""The verbs as Python functions. They type the command line for you: one path, no second trainer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssseg.run import Run
+
+
+def fit(
+    method: str = "classmix",
+    data: str = "street",
+    *,
+    network: str | None = None,
+    max_steps: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    logger: str = "csv",
+    method_options: Mapping[str, Any] | None = None,
+    network_options: Mapping[str, Any] | None = None,
+    optim: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    **data_options: Any,
+) -> Run:
+    """Train, as `ssseg fit` does: `ssseg.fit(method="classmix", data="folder", root="photos")`.
+
+    Args:
+        method: A name from `ssseg methods`, or the dotted path of your own.
+        data: A name from `ssseg datasets`, or the dotted path of your own.
+        network: A decoder's name, or `small`. None: what suits the data set.
+        max_steps: Length of the training in steps. None: 800.
+        seed: Of everything that is random, but for the choice of labeled images (`split_seed`).
+        out: Folder of the run. None: the next free one in `runs/`.
+        logger: Besides the CSV file: `wandb` or `tensorboard`.
+        method_options: Of the method, e.g. `{"threshold": 0.9}`.
+        network_options: Of the network, e.g. `{"encoder": "resnet50"}`.
+        optim: Of the optimiser, e.g. `{"lr": 1e-4}`.
+        trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`.
+        **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: For anything that cannot work, in one sentence.
+    """
+    from ssseg.options import run
+
+    trainer_options = dict(trainer or {})
+    if max_steps is not None:
+        trainer_options["max_steps"] = max_steps
+    args = ["fit", "--method", method, "--data", data, "--seed_everything", str(seed)]
+    args += ["--logger", logger]
+    if network is not None:
+        args += ["--network", network]
+    if out is not None:
+        args += ["--out", str(out)]
+    args += _flags("method", method_options or {})
+    args += _flags("network", network_options or {})
+    args += _flags("optim", optim or {})
+    args += _flags("trainer", trainer_options)
+    args += _flags("data", data_options)
+    done = run(args)
+    assert done.folder is not None
+    return Run(done.folder.folder)
+
+
+def validate(checkpoint: str | Path, **data_options: Any) -> dict[str, float]:
+    """Score a checkpoint on its validation images, as `ssseg validate --ckpt_path` does."""
+    return _evaluate("validate", checkpoint, data_options)
+
+
+def test(checkpoint: str | Path, **data_options: Any) -> dict[str, float]:
+    """Score a checkpoint on its test images, as `ssseg test --ckpt_path` does."""
+    return _evaluate("test", checkpoint, data_options)
+
+
+def _evaluate(verb: str, checkpoint: str | Path, options: Mapping[str, Any]) -> dict[str, float]:
+    from ssseg.options import run
+
+    done = run([verb, "--ckpt_path", str(checkpoint), *_flags("data", options)])
+    return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
+
+
+def load(checkpoint: str | Path) -> Any:
+    """A trained `SegmentationModule` in eval mode, ready to be called on normalised images.
+
+    Args:
+        checkpoint: A file that `ssseg fit` left in `checkpoints/`.
+
+    Returns:
+        The module; `module(images)` gives the predictor's logits (B, num_classes, H, W).
+
+    Raises:
+        UserError: For a file that is no such checkpoint.
+    """
+    import torch
+
+    from ssseg.errors import UserError
+    from ssseg.module import SegmentationModule
+    from ssseg.recipe import build
+
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        ours = saved["ssseg"]
+    except Exception as error:
+        raise UserError(
+            f"{checkpoint} is not a checkpoint of ssseg ({type(error).__name__}); "
+            "expected a file from a run's checkpoints/ folder"
+        ) from error
+    module = SegmentationModule(build(ours["method"]), build(ours["network"]))
+    module.load_state_dict(saved["state_dict"])
+    return module.eval()
+
+
+def _flags(group: str, options: Mapping[str, Any]) -> list[str]:
+    """Options as they would be typed."""
+    return [f"--{group}.{name}={_text(value)}" for name, value in options.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, (list, tuple, dict)):
+        import json
+
+        return json.dumps(value)
+    return str(value)
+
+
+__all__: Sequence[str] = ("fit", "load", "test", "validate")

@@ -1,0 +1,284 @@
+"""What happens around training: progress on the terminal, evaluation of the last step, the folder."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ssseg.data.module import SegmentationData
+from ssseg.evaluation.metrics import Scores
+from ssseg.models.segmenter import evaluating
+from ssseg.module import SegmentationModule
+from ssseg.recipe import plain
+from ssseg.types import Batch, Picture
+from ssseg.viz import gallery
+
+
+class EvaluateLast(Callback):
+    """The last step is always evaluated, whatever the interval: it is the number to report."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Make the validation check that follows succeed after the final optimiser step."""
+        if trainer.global_step >= trainer.max_steps:
+            trainer.val_check_batch = 1
+
+
+class TerminalProgress(Callback):
+    """One bar over the steps: losses, trusted share, mIoU of every network, images per second."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=False)
+        self.bar: Progress | None = None
+        self.seen = 0
+        self.since = 0.0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Show the bar."""
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not trainer.is_global_zero,
+        )
+        self.task = self.bar.add_task("", total=trainer.max_steps, text="")
+        self.bar.update(self.task, completed=trainer.global_step)
+        self.bar.start()
+        self.seen, self.since = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count; read the numbers only now and then, for reading them waits for the device."""
+        self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        if self.bar is None:
+            return
+        self.bar.update(self.task, completed=trainer.global_step)
+        if trainer.global_step % max(1, trainer.log_every_n_steps) == 0:
+            rate = self.seen * trainer.world_size / (time.monotonic() - self.since)
+            self.bar.update(self.task, text=f"{_numbers(trainer)} | {rate:.0f} images/s")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """One line that stays per validation."""
+        if self.bar is not None and not trainer.sanity_checking:
+            line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
+            self.bar.console.print(line, highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal clean for the message."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def _numbers(trainer: Trainer) -> str:
+    """Losses, trusted share and scores of the moment in one line."""
+    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    parts = [
+        f"{key.removeprefix('loss/')} {value:.3f}"
+        for key, value in metrics.items()
+        if key.startswith("loss/")
+    ]
+    if "train/trusted" in metrics:
+        parts.append(f"trusted {100 * metrics['train/trusted']:.0f}%")
+    scores = [
+        f"{key.removeprefix('val/miou_')} {100 * value:.1f}"
+        for key, value in metrics.items()
+        if key.startswith("val/miou_")
+    ]
+    return "  ".join(parts) + (f" | mIoU {'  '.join(scores)}" if scores else "")
+
+
+class RunFolder(Callback):
+    """Writes config.yaml, samples/ and summary.json of a run.
+
+    Args:
+        folder: The run's folder; made when training starts, not before.
+        config: Text of the configuration that repeats the run.
+        identity: Names of method, data and network, and the command, for the summary.
+    """
+
+    def __init__(self, folder: Path, config: str, identity: dict[str, Any]) -> None:
+        self.folder, self.config, self.identity = folder, config, identity
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, dict[str, Any]] = {}
+        self.batch: Batch | None = None
+        self.seconds = 0.0
+        self.started = 0.0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Make the folder and say how often each set will be seen."""
+        self.started = time.monotonic()
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Keep the latest batch: the next sample picture shows what became of it."""
+        self.batch = batch
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Note the scores and draw a sample picture."""
+        if trainer.state.fn != "fit" or not isinstance(module, SegmentationModule):
+            return
+        step = trainer.global_step
+        row: dict[str, float] = {"step": step}
+        for name, scores in module.scores.items():
+            row[name] = scores.miou
+            if name not in self.best or scores.miou > self.best[name]["miou"]:
+                self.best[name] = {"step": step, **self._named(trainer, scores)}
+        self.history.append(row)
+        if trainer.is_global_zero and self.batch is not None:
+            self._draw(trainer, module, self.folder / "samples" / f"step_{step:06d}.png")
+
+    def _named(self, trainer: Trainer, scores: Scores) -> dict[str, Any]:
+        return scores.as_dict([c.name for c in _data(trainer).source.classes])
+
+    def _draw(self, trainer: Trainer, module: SegmentationModule, path: Path) -> None:
+        assert self.batch is not None
+        info, step = _data(trainer).info, module.make_step()
+        with torch.no_grad():
+            mixes = module.method.pictures(self.batch, step)
+        shown = evaluation_pictures(trainer, module)
+        blocks = [
+            (f"training, step {trainer.global_step}: what the student is asked", mixes),
+            ("validation", shown),
+        ]
+        gallery(path, blocks, info.classes, info.mean, info.std)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write the last checkpoint, evaluated, and the summary."""
+        self.seconds += time.monotonic() - self.started
+        # every process takes part in saving; one of them writes
+        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        if trainer.is_global_zero and isinstance(module, SegmentationModule):
+            text = json.dumps(self.summary(trainer, module), indent=1)
+            (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+    def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
+        """Everything that a table or a reader may want to know of this run."""
+        data, batches = _data(trainer), module.batches_seen
+        last = {name: self._named(trainer, scores) for name, scores in module.scores.items()}
+        method = {"name": self.identity["method"], **plain(module.method.hparams)}
+        return {
+            "method": method,
+            "data": data.describe(),
+            "network": {"name": self.identity["network"], **plain(module.method.student.hparams)},
+            "optim": plain(vars(module.optim)),
+            "seed": self.identity["seed"],
+            "command": self.identity["command"],
+            "steps": trainer.global_step,
+            "exposures": data.exposures(batches, module.num_views),
+            "predictor": module.method.predictor,
+            "last": last,
+            "best": self.best,
+            "history": self.history,
+            "seconds": round(self.seconds, 1),
+            "peak_memory_mb": peak_memory(),
+            "device": _device(module.device),
+            "versions": versions(),
+            "commit": commit(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on from."""
+        elapsed = self.seconds + (time.monotonic() - self.started if self.started else 0)
+        return {"history": self.history, "best": self.best, "seconds": elapsed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from an interrupted run."""
+        self.history, self.best = state_dict["history"], state_dict["best"]
+        self.seconds = state_dict["seconds"]
+
+
+def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:
+    """Input, every network's prediction and the truth of the first validation images."""
+    batch = next(iter(_data(trainer).val_dataloader()), None)
+    if not batch:
+        return []
+    image, label = (tensor[:4].to(module.device) for tensor in batch[0])
+    columns = [Picture("input", "image", image)]
+    for name, network in module.method.networks.items():
+        with evaluating(network):
+            columns.append(Picture(f"{name} predicts", "label", network(image).argmax(1)))
+    return [*columns, Picture("truth", "label", label)]
+
+
+def _data(trainer: Trainer) -> SegmentationData:
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, SegmentationData)
+    return data
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def peak_memory() -> float:
+    """Most memory held at once, in MB: of the GPU where one is used, else of the process."""
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        import resource
+    except ImportError:  # no such module on Windows
+        return 0.0
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def versions() -> dict[str, str]:
+    """Of everything that a number may depend on."""
+    from importlib.metadata import version
+
+    packages = ("ssseg", "torch", "pytorch-lightning", "timm", "segmentation-models-pytorch")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def commit() -> str | None:
+    """The commit of the source tree that ssseg is run from; None where it is not one."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():  # installed, perhaps inside somebody else's repository
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

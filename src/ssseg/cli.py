@@ -1,0 +1,107 @@
+"""The command line: `ssseg fit --method classmix`. Nothing heavy is imported before it is needed."""
+
+import sys
+from collections.abc import Sequence
+
+from ssseg import __version__
+from ssseg.errors import UserError, one_of
+
+USAGE = """usage: ssseg VERB [options]
+
+  fit        train:  ssseg fit --method classmix --data folder --data.root photos --data.labeled 30
+  validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
+  test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
+  methods    the methods, one per line; `ssseg methods classmix` explains one and its options
+  datasets   the data sets, one per line
+
+  ssseg VERB --help lists the options of a verb, --version says which version this is.
+  Without --data, `ssseg fit` trains on built-in drawn scenes; nothing is downloaded.
+"""
+TRAINING = ("fit", "validate", "test")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line; 0 when it worked, 2 for bad input, 130 when interrupted."""
+    args = list(sys.argv[1:] if args is None else args)
+    try:
+        return _verb(args)
+    except UserError as error:
+        print(f"ssseg: error: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ssseg: interrupted", file=sys.stderr)
+        return 130
+
+
+def _verb(args: list[str]) -> int:
+    match args:
+        case [] | ["-h" | "--help"]:
+            print(USAGE, end="")
+        case ["--version"]:
+            print(__version__)
+        case ["methods"]:
+            from ssseg.methods import METHODS
+
+            for name, method in METHODS.items():
+                print(f"{name:<14}{method.summary:<42}{method.source}")
+        case ["methods", name]:
+            print(_explain(name))
+        case ["datasets"]:
+            from ssseg.data.datasets import DATASETS
+
+            for name, dataset in DATASETS.items():
+                print(f"{name:<14}{dataset.summary}")
+        case [verb, *_] if verb in TRAINING:
+            from ssseg.options import run
+
+            done = run(args)
+            _report(verb, done)
+        case [verb, *_]:
+            raise one_of("verb", verb, [*TRAINING, "methods", "datasets"])
+    return 0
+
+
+def _explain(name: str) -> str:
+    """A method's docstring and its options with their defaults."""
+    import inspect
+    from dataclasses import fields
+
+    from ssseg.methods import method_class
+
+    method = method_class(name)
+    options = [
+        f"  --method.{field.name:<22}{field.default!r}" for field in sorted(fields(method), key=str)
+    ]
+    template = method.__mro__[1]
+    inherited = inspect.getdoc(template) if template.__module__ != "ssseg.methods.base" else ""
+    return "\n".join([inspect.getdoc(method) or "", "", inherited or "", "", "Defaults:", *options])
+
+
+def _report(verb: str, done: object) -> None:
+    """Where the run is, and the scores of the last step."""
+    from ssseg.options import CLI
+    from ssseg.run import Run
+
+    assert isinstance(done, CLI)
+    if verb == "fit" and done.folder is not None:
+        run = Run(done.folder.folder)
+        print(run)
+        print(f"model    {run.checkpoint('last')} (and best.ckpt)")
+        if run.samples:
+            print(f"picture  {run.samples[-1]}")
+        print(f"summary  {run.folder / 'summary.json'}")
+    else:
+        for name, scores in done.model.scores.items():
+            print(f"{name}: mIoU {100 * scores.miou:.2f}")
+
+
+def _sentence(error: Exception) -> str:
+    """The message on one line; of an error in a worker process, the message it began with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and any("Traceback" in line for line in lines):
+        return lines[-1].partition("UserError: ")[2] or lines[-1]
+    return " ".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

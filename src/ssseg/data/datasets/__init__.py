@@ -1,0 +1,61 @@
+"""Data sets by name. One line here makes a source known; nothing here imports torch."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssseg.errors import UserError, one_of
+
+if TYPE_CHECKING:
+    from ssseg.data.datasets.base import Source
+
+
+class Entry(NamedTuple):
+    """A data set in one line."""
+
+    class_name: str
+    summary: str
+
+
+DATASETS = {
+    "street": Entry(
+        "Street", "built in: drawn street scenes, 8 classes, fixed layout (Cityscapes-like)"
+    ),
+    "objects": Entry(
+        "Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"
+    ),
+    "folder": Entry(
+        "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
+    ),
+}
+
+
+def source_class(name: str) -> type[Source]:
+    """The class of a data set, by its name here or by a dotted path to your own."""
+    from ssseg.data.datasets.base import Source
+
+    if name in DATASETS:
+        cls: type[Source] = getattr(import_module(f"{__name__}.{name}"), DATASETS[name].class_name)
+        return cls
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise one_of("data set", name, list(DATASETS))
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"no data set at {name!r} ({error})") from error
+    if not (isinstance(found, type) and issubclass(found, Source)):
+        raise UserError(
+            f"{name!r} is not a data set; expected a subclass of ssseg.data.datasets.Source"
+        )
+    return found
+
+
+def __getattr__(attribute: str) -> Any:
+    if attribute == "Source":
+        return import_module(f"{__name__}.base").Source
+    for name, entry in DATASETS.items():
+        if entry.class_name == attribute:
+            return source_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")

@@ -1,0 +1,128 @@
+"""What a data set must be able to say: its classes, its records, its pixels."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "val", "test"]
+Array = NDArray[Any]
+
+
+class ClassInfo(NamedTuple):
+    """A class: its id is its place in the list."""
+
+    name: str
+    color: tuple[int, int, int]
+
+
+class Record(NamedTuple):
+    """One image, and its mask where there is one."""
+
+    id: str
+    image: Path | int
+    mask: Path | int | None = None
+
+
+class Source(ABC):
+    """Where images and masks come from. Knows nothing of batches, views or training."""
+
+    name: str
+    """Short name, for run folders and tables."""
+    classes: list[ClassInfo]
+    in_channels: int = 3
+    labeled: str | None = None
+    """How many training images are labeled unless the user says otherwise; None for all."""
+    crop_size: tuple[int, int] = (256, 256)
+    """Height and width of training crops unless the user says otherwise."""
+    scale: tuple[float, float] = (0.75, 1.5)
+    """Range of the random scale unless the user says otherwise."""
+    batch_size: int = 4
+    """Labeled images per step unless the user says otherwise."""
+    network: str = "unet"
+    """Name of the network that suits these images unless the user says otherwise."""
+    in_memory: bool = False
+    """Whether reading costs nothing, so that worker processes would only cost time."""
+
+    @abstractmethod
+    def records(self, split: Split) -> list[Record]:
+        """The images with masks of a split, in a fixed order; empty where there is none."""
+
+    def unlabeled(self) -> list[Record]:
+        """Images that come without masks, besides the training images left unlabeled."""
+        return []
+
+    @abstractmethod
+    def read_image(self, record: Record) -> Array:
+        """The image, (H, W, C) uint8."""
+
+    @abstractmethod
+    def read_mask(self, record: Record) -> Array:
+        """The class ids, (H, W) uint8; 255 = ignore."""
+
+    def check(self, records: list[Record]) -> None:
+        """Look at masks before training time is spent; raises UserError for what cannot work."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, ignore not counted."""
+        return len(self.classes)
+
+
+class Drawn(Source):
+    """A procedural data set: scenes drawn from (seed, index), nothing to read.
+
+    Args:
+        train_images: Training scenes, of which `--data.labeled` are labeled.
+        val_images: Held-out scenes from another seed range.
+        test_images: Held-out scenes from a third seed range.
+        size: Side of the square images, in pixels.
+    """
+
+    in_memory = True
+    scale = (1.0, 1.0)
+    batch_size = 8
+    network = "small"
+    stream: int
+    """Sets this data set's scenes apart from those of other data sets."""
+
+    def __init__(
+        self,
+        train_images: int = 512,
+        val_images: int = 128,
+        test_images: int = 256,
+        size: int = 64,
+    ) -> None:
+        self.sizes: dict[Split, int] = {
+            "train": train_images,
+            "val": val_images,
+            "test": test_images,
+        }
+        self.size = size
+        self.crop_size = (size, size)
+        self._scenes: dict[tuple[str, int], tuple[Array, Array]] = {}
+
+    def records(self, split: Split) -> list[Record]:
+        """Scenes `<split>/00000`, ...; their masks are known to be in memory."""
+        return [Record(f"{split}/{i:05d}", i, i) for i in range(self.sizes[split])]
+
+    def read_image(self, record: Record) -> Array:
+        """The scene, (size, size, 3) uint8."""
+        return self._scene(record)[0]
+
+    def read_mask(self, record: Record) -> Array:
+        """Its classes, (size, size) uint8."""
+        return self._scene(record)[1]
+
+    def _scene(self, record: Record) -> tuple[Array, Array]:
+        split, index = record.id.split("/")[0], int(str(record.image))
+        if (split, index) not in self._scenes:
+            seed = [self.stream, ("train", "val", "test").index(split), index]
+            self._scenes[split, index] = self.draw(np.random.default_rng(seed))
+        return self._scenes[split, index]
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """One scene: image (size, size, 3) uint8 and classes (size, size) uint8."""

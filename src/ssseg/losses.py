@@ -1,0 +1,93 @@
+"""Losses and schedules as plain functions. Every loss returns a finite scalar, also of nothing."""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssseg.types import IGNORE
+
+ConfidenceWeight = Literal["image", "batch", "pixel", "none"]
+Denominator = Literal["valid", "all", "trusted"]
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy, mean over the pixels that are not IGNORE; 0 where none is left.
+
+    Args:
+        logits: (B, C, H, W) float.
+        label: (B, H, W) int64.
+    """
+    total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
+    return total / (label != IGNORE).sum().clamp_min(1)
+
+
+def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Cross-entropy of every pixel against hard labels, 0 where IGNORE. (B, H, W)."""
+    return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
+
+
+def pixel_squared_error(
+    logits: Tensor, probs: Tensor, classes: Literal["sum", "mean"] = "sum"
+) -> Tensor:
+    """Squared difference of the softmax from target probabilities. (B, H, W).
+
+    Args:
+        logits: (B, C, H, W) float.
+        probs: (B, C, H, W) float, each pixel summing to 1.
+        classes: Sum over the classes (French et al.'s code) or their mean (PixelSSL, CCT).
+    """
+    error = (logits.softmax(1) - probs).square()
+    return error.sum(1) if classes == "sum" else error.mean(1)
+
+
+def confidence_weight(trusted: Tensor, valid: Tensor, mode: ConfidenceWeight) -> Tensor:
+    """How much every pixel of an unlabeled image counts.
+
+    Args:
+        trusted: (B, H, W) float in [0, 1], 1 where the pseudo-label's confidence passes.
+        valid: (B, H, W) bool.
+        mode: `image` the trusted share of each image (the ClassMix paper); `batch` one share for
+            the whole batch (the released ClassMix, CutMix-Seg and PixelSSL code); `pixel` only
+            trusted pixels count, fully; `none` every pixel does.
+
+    Returns:
+        (B, H, W) float in [0, 1].
+    """
+    if mode == "pixel":
+        return trusted
+    if mode == "none":
+        return torch.ones_like(trusted)
+    dims = (1, 2) if mode == "image" else (0, 1, 2)
+    count = valid.sum(dims, keepdim=True).clamp_min(1)
+    return ((trusted * valid).sum(dims, keepdim=True) / count).expand_as(trusted)
+
+
+def weighted_mean(
+    loss: Tensor, weight: Tensor, valid: Tensor, denominator: Denominator = "valid"
+) -> Tensor:
+    """Mean of a loss map over an explicit count; invalid pixels add nothing.
+
+    Args:
+        loss: (B, H, W) float.
+        weight: (B, H, W) float.
+        valid: (B, H, W) bool.
+        denominator: `valid` counts the valid pixels, `all` every pixel, padding too (the released
+            ClassMix code), `trusted` the sum of the weights (so the weights change who counts,
+            not how much the term counts).
+    """
+    weight = weight * valid
+    total = (loss * weight).sum()
+    if denominator == "all":
+        return total / max(1, loss.numel())
+    count = valid.sum() if denominator == "valid" else weight.sum()
+    return total / count.clamp_min(1)
+
+
+def gaussian_rampup(done: float, length: float) -> float:
+    """`exp(-5 (1 - t)^2)` with t = done / length clipped to [0, 1] (Laine & Aila, ICLR 2017)."""
+    if length <= 0:
+        return 1.0
+    return math.exp(-5.0 * (1.0 - min(1.0, max(0.0, done / length))) ** 2)

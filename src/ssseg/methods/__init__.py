@@ -1,0 +1,81 @@
+"""Methods by name. A method lives in the file of its name; one line here makes it known.
+
+Nothing here imports torch, so that `ssseg methods` and `ssseg --help` answer at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ssseg.errors import UserError, one_of
+
+if TYPE_CHECKING:
+    from ssseg.methods.base import Method
+
+
+class Entry(NamedTuple):
+    """A method in one line."""
+
+    class_name: str
+    source: str
+    summary: str
+
+
+METHODS = {
+    "supervised": Entry("Supervised", "-", "labeled images only: the bound to beat"),
+    "mean_teacher": Entry(
+        "MeanTeacher", "Tarvainen & Valpola 2017", "agree with an averaged copy; no mixing"
+    ),
+    "mixup": Entry("MixUp", "Verma et al. 2019 (ICT)", "blend two unlabeled images"),
+    "cutmix": Entry("CutMix", "French et al. 2020", "paste a rectangle of another image"),
+    "cowmix": Entry("CowMix", "French et al. 2020", "paste cow-spotted regions of another image"),
+    "classmix": Entry("ClassMix", "Olsson et al. 2021", "paste half of the predicted classes"),
+    "complexmix": Entry(
+        "ComplexMix", "Chen et al. 2021", "paste half of the classes, block by block"
+    ),
+}
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method, by its name here or by a dotted path to your own.
+
+    Raises:
+        UserError: For an unknown name, or a path that leads to no method.
+    """
+    if name in METHODS:
+        cls: type[Method] = getattr(import_module(f"{__name__}.{name}"), METHODS[name].class_name)
+        return cls
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise one_of("method", name, list(METHODS))
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"no method at {name!r} ({error}); expected the dotted path of a class, "
+            f"or one of {', '.join(sorted(METHODS))}"
+        ) from error
+    from ssseg.methods.base import Method
+
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise UserError(f"{name!r} is not a method; expected a subclass of ssseg.methods.Method")
+    return found
+
+
+def create_method(name: str, **hparams: Any) -> Method:
+    """A method by name, with its hyper-parameters."""
+    return method_class(name)(**hparams)
+
+
+def __getattr__(attribute: str) -> Any:
+    if attribute == "Method":
+        return import_module(f"{__name__}.base").Method
+    for name, entry in METHODS.items():
+        if entry.class_name == attribute:
+            return method_class(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "Method", *(entry.class_name for entry in METHODS.values())])

@@ -1,0 +1,62 @@
+"""The one interface of the library: what a semi-supervised method is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ssseg.models.ema import EMA
+from ssseg.models.segmenter import Segmenter
+from ssseg.types import Batch, Picture, Step, StepOutput
+
+
+@dataclass(eq=False, repr=False)
+class Method(nn.Module, ABC):
+    """A training strategy. It owns its networks and turns a batch into named loss terms.
+
+    A method is made in two moments: the constructor takes hyper-parameters only (the fields of a
+    dataclass: `@dataclass(eq=False, repr=False)` on every subclass), and `setup` takes the network
+    and adds whatever else the method trains as attributes.
+    """
+
+    num_views: ClassVar[int] = 1
+    """Views per unlabeled image: 0 none, 1 weak, 2 weak + strong, 3 weak + two strong."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def setup(self, model: Segmenter) -> None:
+        """Take the network to train; subclasses add teachers, peers, decoders, heads."""
+        self.student = model
+
+    @abstractmethod
+    def losses(self, batch: Batch, step: Step) -> StepOutput:
+        """Weighted loss terms of one step. Terms from labeled data are named `sup...`."""
+
+    def after_step(self, step: Step) -> None:
+        """Called once after every optimiser step (not per batch when gradients accumulate)."""
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What is validated, saved and reported, by name; the last one is the predictor."""
+        networks: dict[str, nn.Module] = {"student": self.student}
+        teacher = getattr(self, "teacher", None)
+        if isinstance(teacher, EMA):
+            networks["teacher"] = teacher
+        return networks
+
+    @property
+    def predictor(self) -> str:
+        """The name of the network that prediction uses by default."""
+        return list(self.networks)[-1]
+
+    def pictures(self, batch: Batch, step: Step) -> list[Picture]:
+        """Columns of a sample picture, asked for only when one is due; no gradients."""
+        return []
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """The hyper-parameters by name: `type(self)(**self.hparams)` makes a twin."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

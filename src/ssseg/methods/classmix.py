@@ -1,0 +1,59 @@
+"""ClassMix.
+
+Olsson, Tranheden, Pinto & Svensson, "ClassMix: segmentation-based data augmentation for
+semi-supervised learning", WACV 2021.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from ssseg.losses import ConfidenceWeight
+from ssseg.methods.mean_teacher import MeanTeacher, Task
+from ssseg.ops.masks import Rounding, class_mask
+from ssseg.ops.mix import Mixed
+from ssseg.ops.photometric import color_jitter, gaussian_blur
+from ssseg.types import Step
+
+
+@dataclass(eq=False, repr=False)
+class ClassMix(MeanTeacher):
+    """Pastes half of the classes that the teacher sees in an image onto the next image.
+
+    Args:
+        threshold: Confidence that counts as trusted (paper and code: 0.968).
+        conf_weight: Trusted share per `image` (the paper's Algorithm 1) or per `batch` (the
+            released code); `pixel` and `none` are lines of the paper's ablation.
+        rounding: Of half an odd number of classes: `floor` in the released code.
+        extra_augmentation: Colour jitter and blur of the mixed image. Off in the paper's main
+            table; on in the released Cityscapes configuration.
+        denominator: `valid` leaves padding out; `all` is the released code.
+    """
+
+    num_views: ClassVar[int] = 1
+
+    threshold: float = 0.968
+    conf_weight: ConfidenceWeight = "image"
+    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    rounding: Rounding = "floor"
+    extra_augmentation: bool = False
+
+    def mask(self, label: Tensor, step: Step) -> Tensor:
+        """True on the classes that stay."""
+        classes = self.student.num_classes
+        return class_mask(label, classes, self.rounding, generator=step.generator)
+
+    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+        """Mix, and where asked for change colours and sharpness of the result."""
+        target, mask = super().combine(sample, hard, step)
+        if not self.extra_augmentation:
+            return Task(target, mask)
+        image, (batch, device) = target.image, (len(hard), hard.device)
+        apply, draw = torch.rand(2, batch, generator=step.generator, device=device)
+        norm = {"mean": self.student.mean, "std": self.student.std}
+        image = color_jitter(image, 0.25, **norm, generator=step.generator)
+        # sigma U(0.15, 1.15) on half of the images (the released code: on half of the batches)
+        sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
+        return Task(target._replace(image=gaussian_blur(image, sigma)), mask)

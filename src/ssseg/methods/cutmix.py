@@ -1,0 +1,51 @@
+"""CutMix for semi-supervised segmentation.
+
+French, Laine, Aila, Mackiewicz & Finlayson, "Semi-supervised semantic segmentation needs strong,
+varied perturbations", BMVC 2020.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from ssseg.losses import ConfidenceWeight
+from ssseg.methods.mean_teacher import MeanTeacher
+from ssseg.ops.masks import box_mask, half_box_mask
+from ssseg.types import Step
+
+
+@dataclass(eq=False, repr=False)
+class CutMix(MeanTeacher):
+    """Pastes a rectangle of the partner; soft targets, squared error summed over the classes.
+
+    The partner is the next image of the batch, where the authors' code draws two batches from one
+    loader (an image may then meet itself). Everything else as published, the options of
+    `MeanTeacher` among them.
+
+    Args:
+        area: Share of the image that the rectangle covers.
+        num_boxes: Rectangles per image (those that overlap cancel).
+        law: `french` for the authors' log-uniform rectangles, `classmix` for the law of the
+            CutMix mode in the released ClassMix code.
+        threshold: Confidence that counts as trusted; 0.97 in the authors' code.
+        conf_weight: `batch` as in the authors' code; `pixel` is its `--conf_per_pixel`.
+        startup: False in the authors' code, whose teacher starts as the pretrained student.
+    """
+
+    num_views: ClassVar[int] = 1
+
+    threshold: float = 0.97
+    conf_weight: ConfidenceWeight = "batch"
+    area: float = 0.5
+    num_boxes: int = 1
+    law: Literal["french", "classmix"] = "french"
+
+    def mask(self, label: Tensor, step: Step) -> Tensor:
+        """False inside the pasted rectangle."""
+        size = (label.shape[0], label.shape[1], label.shape[2])
+        if self.law == "classmix":
+            return half_box_mask(size, generator=step.generator, device=label.device)
+        return ~box_mask(
+            size, self.area, self.num_boxes, generator=step.generator, device=label.device
+        )

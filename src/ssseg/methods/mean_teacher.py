@@ -1,0 +1,155 @@
+"""Mean teacher, and the template of every method that mixes images under one.
+
+Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssseg.losses import (
+    ConfidenceWeight,
+    Denominator,
+    confidence_weight,
+    cross_entropy,
+    gaussian_rampup,
+    pixel_cross_entropy,
+    pixel_squared_error,
+    weighted_mean,
+)
+from ssseg.methods.base import Method
+from ssseg.models.ema import EMA
+from ssseg.models.segmenter import Segmenter, evaluating
+from ssseg.ops.mix import Mixed, mix, roll_pairs
+from ssseg.types import IGNORE, Batch, Picture, Step, StepOutput, Unlabeled
+
+
+class Task(NamedTuple):
+    """What the student is asked to predict in one step."""
+
+    target: Mixed
+    mask: Tensor | None
+
+
+@dataclass(eq=False, repr=False)
+class MeanTeacher(Method):
+    """The student follows, on a strong view, what an averaged copy of itself says on the weak one.
+
+    A method that mixes images under a mean teacher overrides `mask` and sets its own defaults.
+
+    Args:
+        weight: Of the unlabeled term.
+        threshold: Confidence (largest softmax value) from which a pseudo-label is trusted.
+        conf_weight: How trust weighs the loss, see `ssseg.losses.confidence_weight`.
+        loss: `cross_entropy` against the teacher's argmax, or `squared_error` against its
+            probabilities (summed over the classes).
+        denominator: What the mean over pixels counts, see `ssseg.losses.weighted_mean`.
+        decay: Of the teacher's average.
+        startup: Let the decay start as 1 - 1 / (t + 1).
+        teacher_norm: The teacher labels with `batch` statistics or with its `running` ones (right
+            for pretrained, frozen or BatchNorm-free networks). It is always evaluated with the
+            running ones.
+        warmup_steps: Supervised steps before the unlabeled term starts, counted in the budget;
+            below 1 a share of the run. The papers start from pretrained networks and have 0.
+        rampup_steps: Steps over which the weight then grows; below 1 a share of the run.
+    """
+
+    num_views: ClassVar[int] = 2
+
+    weight: float = 1.0
+    threshold: float = 0.0
+    conf_weight: ConfidenceWeight = "none"
+    loss: Literal["cross_entropy", "squared_error"] = "squared_error"
+    denominator: Denominator = "valid"
+    decay: float = 0.99
+    startup: bool = True
+    teacher_norm: Literal["batch", "running"] = "batch"
+    warmup_steps: float = 0.3
+    rampup_steps: float = 0.0
+
+    def setup(self, model: Segmenter) -> None:
+        """Take the network and make its teacher."""
+        super().setup(model)
+        self.teacher = EMA(model, self.decay, startup=self.startup)
+
+    def mask(self, label: Tensor, step: Step) -> Tensor | None:
+        """Where every image keeps its own pixels, (B, 1, H, W) bool; None mixes nothing.
+
+        Args:
+            label: (B, H, W) int64, the teacher's argmax on the unmixed images.
+            step: The step, with its generator.
+        """
+        return None
+
+    def trust(self, conf: Tensor) -> Tensor:
+        """1 where a pseudo-label is trusted, (B, H, W) float; computed on unmixed images."""
+        return (conf >= self.threshold).float()
+
+    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+        """Mix the samples with their partners; `hard` is the teacher's argmax (B, H, W)."""
+        mask = self.mask(hard, step)
+        if mask is None:
+            return Task(sample, None)
+        return Task(mix(sample, roll_pairs(len(hard), hard.device), mask), mask)
+
+    def task(self, unlabeled: Unlabeled, step: Step) -> Task:
+        """The teacher's labels of the weak view and what becomes of them and the last view."""
+        logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
+        probs = logits.softmax(1)
+        conf, hard = probs.max(1)
+        label = hard if self.loss == "cross_entropy" else probs
+        sample = Mixed(unlabeled.views[-1], label, self.trust(conf), unlabeled.valid)
+        return self.combine(sample, hard, step)
+
+    def losses(self, batch: Batch, step: Step) -> StepOutput:
+        """`sup` on labeled images and, after the warm-up, `unsup` on what `task` asks for."""
+        image, label = batch.labeled
+        sup = cross_entropy(self.student(image), label)
+        warmup = step.length(self.warmup_steps)
+        if step.index < warmup:
+            return StepOutput({"sup": sup})
+
+        target, mask = self.task(batch.unlabeled, step)
+        logits = self.student(target.image)
+        if self.loss == "cross_entropy":
+            error = pixel_cross_entropy(logits, target.label)
+        else:
+            error = pixel_squared_error(logits, target.label)
+        trust = confidence_weight(target.conf, target.valid, self.conf_weight)
+        ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
+        unsup = weighted_mean(error, trust, target.valid, self.denominator)
+
+        ones = torch.ones_like(target.conf)
+        logs = {"trusted": weighted_mean(target.conf, ones, target.valid).detach()}
+        if mask is not None:
+            logs["mask_mean"] = mask.float().mean()
+        return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs)
+
+    def after_step(self, step: Step) -> None:
+        """The teacher follows."""
+        self.teacher.update(self.student, step.index)
+
+    def pictures(self, batch: Batch, step: Step) -> list[Picture]:
+        """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's answer."""
+        if not batch.unlabeled.views:
+            return []
+        unlabeled = batch.unlabeled
+        target, mask = self.task(unlabeled, step)
+        label = target.label if target.label.dim() == 3 else target.label.argmax(1)
+        label = torch.where(target.valid, label, IGNORE)
+        with evaluating(self.student):
+            answer = self.student(target.image).argmax(1)
+        columns = [Picture("input", "image", unlabeled.views[0])]
+        if mask is not None:
+            partner = roll_pairs(len(mask), mask.device)
+            columns.append(Picture("partner", "image", unlabeled.views[0][partner]))
+            columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
+        return [
+            *columns,
+            Picture("what the student sees", "image", target.image),
+            Picture("pseudo-label", "label", label),
+            Picture("trusted pixels", "mask", target.conf * target.valid),
+            Picture("student says", "label", answer),
+        ]

@@ -1,0 +1,56 @@
+"""Interpolation consistency (ICT) for segmentation: mixup under a mean teacher.
+
+Verma et al., "Interpolation consistency training for semi-supervised learning", IJCAI 2019; as a
+segmentation baseline in French et al., BMVC 2020, whose code sets the defaults.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ssseg.errors import UserError
+from ssseg.losses import ConfidenceWeight
+from ssseg.methods.mean_teacher import MeanTeacher, Task
+from ssseg.models.segmenter import Segmenter
+from ssseg.ops.mix import Mixed, beta_lambda, blend, roll_pairs
+from ssseg.types import Step
+
+
+@dataclass(eq=False, repr=False)
+class MixUp(MeanTeacher):
+    """Blends every image with the next one; the target is the blend of the teacher's probabilities.
+
+    Trust is blended too: `lam [conf >= t] + (1 - lam) [conf' >= t]`. A pixel is valid where it is
+    in both images. Hard labels cannot be blended, so `loss` must stay `squared_error`.
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) that the share is drawn from, per image.
+        threshold: Confidence that counts as trusted.
+        conf_weight: `batch` as in French et al.'s code.
+    """
+
+    num_views: ClassVar[int] = 1
+
+    threshold: float = 0.97
+    conf_weight: ConfidenceWeight = "batch"
+    alpha: float = 0.1
+
+    def setup(self, model: Segmenter) -> None:
+        """Take the network and make its teacher."""
+        if self.loss != "squared_error":
+            raise UserError(
+                f"option loss of mixup is {self.loss!r}; expected 'squared_error', "
+                "because class ids cannot be blended"
+            )
+        super().setup(model)
+
+    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+        """Blend images, probabilities and trust by one share per image."""
+        device = hard.device
+        partner = roll_pairs(len(hard), device)
+        lam = beta_lambda(
+            len(hard), self.alpha, folded=False, generator=step.generator, device=device
+        )
+        image, label, conf = (blend(part, part[partner], lam) for part in sample[:3])
+        return Task(Mixed(image, label, conf, sample.valid & sample.valid[partner]), None)

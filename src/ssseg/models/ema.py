@@ -1,0 +1,81 @@
+"""The averaged copy of a network: the teacher."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class EMA(nn.Module):
+    """A frozen running average of a network (Tarvainen & Valpola, NeurIPS 2017, Eq. 1).
+
+    Parameters and floating buffers are averaged, integer and boolean buffers copied. At update t
+    (from 0) the decay is `min(1 - 1 / (t + 1), decay)`: the first update copies the student, the
+    next ones are plain means until `decay` takes over.
+
+    It has two voices. Called, it evaluates: eval mode, running statistics. `label` makes
+    pseudo-labels: dropout is off, and BatchNorm normalises with the statistics of the batch
+    (`norm="batch"`, as in the released ClassMix and CutMix-Seg code) without touching its buffers,
+    or with the running ones (`norm="running"`).
+    """
+
+    def __init__(self, module: nn.Module, decay: float = 0.99, *, startup: bool = True) -> None:
+        super().__init__()
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay must lie in [0, 1], got {decay}")
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.decay = decay
+        self.startup = startup
+
+    def train(self, mode: bool = True) -> "EMA":
+        """Stays in eval mode whatever its owner does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """The averaged network's logits in eval mode."""
+        logits: Tensor = self.module(image)
+        return logits
+
+    @torch.no_grad()
+    def label(self, image: Tensor, norm: Literal["batch", "running"] = "batch") -> Tensor:
+        """The logits that pseudo-labels are made of; buffers stay as they are."""
+        if norm == "running":
+            return self(image)
+        with _batch_statistics(self.module):
+            return self(image)
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Follow the student after optimiser step `step` (from 0)."""
+        decay = min(1 - 1 / (step + 1), self.decay) if self.startup else self.decay
+        ours, theirs = list(_tensors(self.module)), list(_tensors(module))
+        floating = [t.is_floating_point() for t in ours]
+        averaged = [t for t, f in zip(ours, floating, strict=True) if f]
+        towards = [t.detach() for t, f in zip(theirs, floating, strict=True) if f]
+        torch._foreach_lerp_(averaged, towards, 1 - decay)
+        for our, their, is_float in zip(ours, theirs, floating, strict=True):
+            if not is_float:
+                our.copy_(their)
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+@contextmanager
+def _batch_statistics(module: nn.Module) -> Iterator[None]:
+    """BatchNorm layers of an eval-mode network normalise by the batch and leave their buffers."""
+    layers = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    for layer in layers:
+        layer.training, layer.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training, layer.track_running_stats = False, True

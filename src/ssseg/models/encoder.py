@@ -1,0 +1,100 @@
+"""timm encoders as feature pyramids, with weights that are checked before they are used."""
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from segmentation_models_pytorch.encoders import TimmUniversalEncoder
+from torch import Tensor
+
+from ssseg.errors import UserError, one_of
+
+
+def create_encoder(
+    name: str,
+    *,
+    in_channels: int,
+    depth: int,
+    output_stride: int,
+    weights: str | None,
+    options: dict[str, Any],
+) -> TimmUniversalEncoder:
+    """A timm encoder: images (B, C, H, W) -> feature maps, finest first, `out_channels` of each.
+
+    Args:
+        name: timm's name of the network.
+        in_channels: Channels of the images; pretrained first layers are adapted by timm.
+        depth: Number of stages.
+        output_stride: Stride of the deepest features.
+        weights: `imagenet`, a file with timm's key names, or None for random weights.
+        options: Further arguments of `timm.create_model`.
+
+    Raises:
+        UserError: For an unknown encoder, a stride that it cannot have, or a file whose weights
+            are not this encoder's.
+    """
+    if not timm.is_model(name):
+        raise one_of("encoder", name, timm.list_models())
+    source: dict[str, Any] = {}
+    if weights is not None and weights != "imagenet":
+        _check_weights(name, Path(weights), options)
+        source = {"pretrained_cfg_overlay": {"file": weights, "hf_hub_id": None, "url": ""}}
+    try:
+        return TimmUniversalEncoder(
+            name,
+            pretrained=weights is not None,
+            in_channels=in_channels,
+            depth=depth,
+            output_stride=output_stride,
+            **source,
+            **options,
+        )
+    except (ValueError, TypeError, RuntimeError, NotImplementedError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"encoder {name!r} cannot be built with depth {depth}, output stride {output_stride} "
+            f"and options {options}: {reason}"
+        ) from error
+
+
+def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:
+    """Refuse a file that is not this encoder's: timm itself would load what fits and say nothing."""
+    found = _read_weights(path)
+    with torch.device("meta"):
+        wanted = timm.create_model(name, **options).state_dict()
+    classifier = timm.get_pretrained_cfg_value(name, "classifier") or ()
+    heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
+    missing = [k for k in missing if not k.startswith(heads)]
+    if missing:
+        raise UserError(
+            f"{path} does not hold the weights of encoder {name!r}: {len(missing)} of "
+            f"{len(wanted)} tensors are missing (the first is {missing[0]}); "
+            "give the encoder that the file was made for"
+        )
+    first = timm.get_pretrained_cfg_value(name, "first_conv") or ()
+    adapted = (*heads, *((first,) if isinstance(first, str) else tuple(first)))
+    for key, tensor in wanted.items():
+        if key in found and found[key].shape != tensor.shape and not key.startswith(adapted):
+            raise UserError(
+                f"{path} does not fit encoder {name!r}: {key} has shape "
+                f"{tuple(found[key].shape)}, expected {tuple(tensor.shape)}"
+            )
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"no weight file {path}; give an existing file or `imagenet`")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as a weight file ({type(error).__name__}); "
+            "expected a .safetensors file or a plain PyTorch state dict"
+        ) from error

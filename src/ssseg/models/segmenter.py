@@ -1,0 +1,151 @@
+"""A segmentation network in two named halves, so that methods can work between them."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ssseg.errors import UserError, one_of
+from ssseg.models.decoders import DECODERS, create_decoder
+from ssseg.models.encoder import create_encoder
+from ssseg.types import IGNORE
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+class Segmenter(nn.Module):
+    """A timm encoder and a decoder: images in, logits of the same height and width out.
+
+    The decoders are segmentation-models-pytorch's, and `deeplabv2`. Both halves can be called
+    apart: `decoder(encode(image))` gives logits at the decoder's own stride.
+
+    Args:
+        num_classes: Channels of the logits.
+        in_channels: Channels of the images.
+        decoder: One of `DECODERS`.
+        encoder: Any timm model that gives feature maps.
+        weights: Encoder weights: `imagenet` (timm's default ones, from its hub), a local file
+            (`.safetensors` or `.pth`, timm's key names), or None for random weights.
+        depth: Number of encoder stages; None for the decoder's usual one. Fewer stages keep small
+            images from shrinking to nothing.
+        output_stride: Stride of the deepest features; None for the decoder's usual one.
+        freeze_bn: Keep BatchNorm in eval mode while training (for pretrained encoders and batches
+            of a few images).
+        encoder_options: Further arguments of `timm.create_model`, e.g. `{"pad_type": "same"}`.
+        decoder_options: Further arguments of the decoder, e.g. `{"aspp_branches": 2}`.
+        mean: Normalisation per channel that the images come with; kept for prediction.
+        std: Normalisation per channel that the images come with; kept for prediction.
+
+    Raises:
+        UserError: For an unknown decoder or encoder, or weights of another network.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 3,
+        decoder: str = "unet",
+        encoder: str = "resnet18",
+        weights: str | None = None,
+        depth: int | None = None,
+        output_stride: int | None = None,
+        freeze_bn: bool = False,
+        encoder_options: dict[str, Any] | None = None,
+        decoder_options: dict[str, Any] | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        if decoder not in DECODERS:
+            raise one_of("decoder", decoder, list(DECODERS))
+        if not 1 <= num_classes <= IGNORE:
+            raise UserError(f"num_classes is {num_classes}; expected 1 to {IGNORE}")
+        stride, usual_depth = DECODERS[decoder]
+        self.hparams: dict[str, Any] = {
+            "num_classes": num_classes,
+            "in_channels": in_channels,
+            "decoder": decoder,
+            "encoder": encoder,
+            "depth": depth or usual_depth,
+            "output_stride": output_stride or stride,
+            "freeze_bn": freeze_bn,
+            "encoder_options": dict(encoder_options or {}),
+            "decoder_options": dict(decoder_options or {}),
+            "mean": list(mean),
+            "std": list(std),
+        }
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.pretrained = weights is not None
+        self.freeze_bn = freeze_bn
+        self.divisor = 2 ** self.hparams["depth"]
+        self.encoder = create_encoder(
+            encoder,
+            in_channels=in_channels,
+            depth=self.hparams["depth"],
+            output_stride=self.hparams["output_stride"],
+            weights=weights,
+            options=self.hparams["encoder_options"],
+        )
+        self.decoder = self.new_decoder()
+
+    def new_decoder(self) -> nn.Module:
+        """A freshly initialised decoder of this network's kind."""
+        recipe = self.hparams
+        return create_decoder(recipe["decoder"], self.encoder, recipe, recipe["decoder_options"])
+
+    def new(self) -> "Segmenter":
+        """A network of this kind: the same encoder weights, a freshly initialised decoder."""
+        other = copy.deepcopy(self)
+        other.decoder = other.new_decoder()
+        return other
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Feature maps, finest first, of (B, C, H, W) images with sides of any length.
+
+        Sides that the encoder cannot halve evenly are padded at the bottom and right (edge values).
+        """
+        bottom, right = (-side % self.divisor for side in image.shape[-2:])
+        if bottom or right:
+            image = F.pad(image, (0, right, 0, bottom), mode="replicate")
+        feats: list[Tensor] = self.encoder(image)
+        return feats
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, num_classes, H, W) of images (B, C, H, W)."""
+        return self.upsample(self.decoder(self.encode(image)), image)
+
+    def upsample(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Decoder logits at the resolution of the image that they belong to."""
+        height, width = image.shape[-2:]
+        size = (height + -height % self.divisor, width + -width % self.divisor)
+        if logits.shape[-2:] != size:
+            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return logits[..., :height, :width]
+
+    def train(self, mode: bool = True) -> "Segmenter":
+        """Train mode, but for frozen BatchNorm layers."""
+        super().train(mode)
+        if self.freeze_bn:
+            for layer in self.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        return self
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradients inside the block, the mode of before after it."""
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(training)

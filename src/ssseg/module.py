@@ -1,0 +1,164 @@
+"""The LightningModule: one for all methods, with a branch for none."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from ssseg.errors import UserError
+from ssseg.evaluation.metrics import Confusion, Scores
+from ssseg.methods.base import Method
+from ssseg.models.segmenter import Segmenter
+from ssseg.optim import Optim, create_optimizer
+from ssseg.randomness import run_seed, seed_of
+from ssseg.recipe import plain, recipe_of
+from ssseg.types import Batch, Labeled, Step
+
+
+class SegmentationModule(LightningModule):
+    """Trains a network with a method and evaluates every network that the method keeps.
+
+    Args:
+        method: The strategy; it receives the network and adds its own parts.
+        network: The network to train.
+        optim: Optimiser and schedule.
+        seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        network: Segmenter,
+        optim: Optim = Optim(),  # noqa: B008 (frozen)
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        method.setup(network)
+        self.method = method
+        self.optim = optim
+        self.seed = seed
+        self.batches_seen = 0
+        self.scores: dict[str, Scores] = {}
+        self.confusion = nn.ModuleDict(
+            {name: Confusion(network.num_classes) for name in method.networks}
+        )
+        self._step: Step | None = None
+
+    @property
+    def num_views(self) -> int:
+        """What the data side must know of the method."""
+        return self.method.num_views
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B, C, H, W) of the method's predictor."""
+        logits: Tensor = self.method.networks[self.method.predictor](image)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The sum of the method's terms; every term and diagnostic is logged."""
+        self._step = self.make_step()
+        out = self.method.losses(batch, self._step)
+        loss = torch.stack(list(out.losses.values())).sum()
+        self.log("loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"loss/{name}": term.detach() for name, term in out.losses.items()})
+        self.log_dict({f"train/{name}": value for name, value in out.logs.items()})
+        self.batches_seen += 1
+        return loss
+
+    def make_step(self) -> Step:
+        """This batch's place in the run, with its own random state.
+
+        Dropout draws from torch's global state, so that is seeded per step too: a resumed run then
+        sees the same draws as one that was never interrupted.
+        """
+        seed = run_seed() if self.seed is None else self.seed
+        place = (self.batches_seen, self.global_rank)
+        torch.manual_seed(seed_of(seed, "net", *place))
+        generator = torch.Generator(self.device).manual_seed(seed_of(seed, "mix", *place))
+        return Step(self.global_step, self.total_steps, generator)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        total = self.trainer.max_steps
+        if total < 1:
+            raise UserError(
+                f"option trainer.max_steps is {total}; training is counted in steps here, "
+                "so give a positive number"
+            )
+        return total
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """One optimiser step, then the method's own clock (not per batch under accumulation)."""
+        super().optimizer_step(*args, **kwargs)
+        if self._step is not None:
+            self.method.after_step(self._step)
+
+    def configure_optimizers(self) -> Any:
+        """Two parameter groups and a polynomial schedule."""
+        optimizer, schedule = create_optimizer(self.method, self.optim, self.total_steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def validation_step(self, batch: list[Labeled], batch_idx: int) -> None:
+        """Count every network's predictions at the labels' resolution."""
+        for image, label in batch:
+            for name, network in self.method.networks.items():
+                confusion = self.confusion[name]
+                assert isinstance(confusion, Confusion)
+                confusion.add(network(image), label)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the whole set, once, for every network."""
+        self._score("val")
+
+    test_step = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        """Score the whole set, once, for every network."""
+        self._score("test")
+
+    def _score(self, stage: str) -> None:
+        for name, confusion in self.confusion.items():
+            assert isinstance(confusion, Confusion)
+            self.scores[name] = confusion.scores()
+            confusion.reset()
+            self.log(f"{stage}/miou_{name}", self.scores[name].miou)
+        self.log(f"{stage}/miou", self.scores[self.method.predictor].miou)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is needed to continue, and to predict without this run's configuration."""
+        info = getattr(getattr(self.trainer, "datamodule", None), "info", None)
+        checkpoint["ssseg"] = {
+            "method": recipe_of(self.method),
+            "network": recipe_of(self.method.student),
+            "predictor": self.method.predictor,
+            "data": None if info is None else plain(info),
+            "batches_seen": self.batches_seen,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another network or method in one sentence."""
+        saved = checkpoint.get("ssseg")
+        if saved is None:
+            raise UserError("this checkpoint was not written by ssseg")
+        for part, mine in (("method", self.method), ("network", self.method.student)):
+            ours, theirs = recipe_of(mine), saved[part]
+            if (found := _first_difference(theirs, ours)) is not None:
+                raise UserError(
+                    f"the checkpoint's {part} has {found[0]} = {found[1]!r}, but this run's has "
+                    f"{found[2]!r}; start from the configuration that the checkpoint was made with"
+                )
+        self.batches_seen = saved["batches_seen"]
+
+
+def _first_difference(theirs: dict[str, Any], ours: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    if theirs["class_path"] != ours["class_path"]:
+        return "class", theirs["class_path"], ours["class_path"]
+    for key, value in ours["init_args"].items():
+        if (given := theirs["init_args"].get(key)) != value:
+            return key, given, value
+    return None

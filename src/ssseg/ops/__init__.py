@@ -1,0 +1,36 @@
+"""Pure tensor operators: where to mix (`masks`), how and with whom (`mix`), photometry.
+
+They need no Lightning and keep no state. Every random choice comes from a `generator` that the
+caller gives; nothing touches a global random state, copies to the host or works in place.
+"""
+
+from ssseg.ops.masks import block_class_mask, box_mask, class_mask, cow_mask, half_box_mask
+from ssseg.ops.mix import (
+    Mixed,
+    beta_lambda,
+    blend,
+    mix,
+    most_similar,
+    paste,
+    permutation_pairs,
+    roll_pairs,
+)
+from ssseg.ops.photometric import color_jitter, gaussian_blur
+
+__all__ = [
+    "Mixed",
+    "beta_lambda",
+    "blend",
+    "block_class_mask",
+    "box_mask",
+    "class_mask",
+    "color_jitter",
+    "cow_mask",
+    "gaussian_blur",
+    "half_box_mask",
+    "mix",
+    "most_similar",
+    "paste",
+    "permutation_pairs",
+    "roll_pairs",
+]

@@ -1,0 +1,233 @@
+"""Mixing masks: where an image keeps its own pixels.
+
+Every function returns a bool tensor of shape (B, 1, H, W): True = this image's pixel, False = the
+partner's. All work for any B, H, W (odd, tiny, smaller than the number of blocks), on any device,
+and draw from the `generator` they are given (None: torch's default one of the device).
+"""
+
+import math
+from statistics import NormalDist
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ssseg.ops.photometric import blur_matrix
+
+Rounding = Literal["floor", "ceil", "random"]
+ClassPool = Literal["present", "all"]
+Grid = Literal["per_side", "total"]
+Size = tuple[int, int, int]
+
+
+def box_mask(
+    size: Size,
+    area: float = 0.5,
+    num_boxes: int = 1,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Rectangles that cover a fixed share of the image (French et al., BMVC 2020).
+
+    The shape is log-uniform: with U uniform in [0, 1), the height is `H * area**U`, the width
+    `W * area**(1 - U)`; the position is uniform with the box inside the image. Several boxes
+    (each scaled by `sqrt(1 / num_boxes)`) toggle each other where they overlap.
+
+    Args:
+        size: (B, H, W) of the masks.
+        area: Share of the image that one box covers, in (0, 1].
+        num_boxes: Boxes per image.
+        generator: Source of randomness.
+        device: Where the mask is made.
+
+    Returns:
+        (B, 1, H, W) bool, True inside the boxes.
+    """
+    if not 0 < area <= 1:
+        raise ValueError(f"area must lie in (0, 1], got {area}")
+    batch, height, width = size
+    draw = torch.rand(3, batch, num_boxes, generator=generator, device=device, dtype=torch.float64)
+    scale = math.sqrt(1 / num_boxes)
+    share = area ** draw[0]
+    rows = (height * share * scale).round()
+    cols = (width * area / share * scale).round()
+    top = ((height - rows) * draw[1]).round()
+    left = ((width - cols) * draw[2]).round()
+    y = _inside(height, top, rows)
+    x = _inside(width, left, cols)
+    boxes = y[..., :, None] & x[..., None, :]
+    return (boxes.sum(1, keepdim=True) % 2).bool()
+
+
+def half_box_mask(
+    size: Size,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """The CutMix rectangle of the released ClassMix code: half of the image is cut out.
+
+    The width is uniform in {W // 2, ..., W}, the height `round(H * W / 2 / width)` (at most H, where
+    the released code fails for odd widths), the position uniform inside the image.
+
+    Args:
+        size: (B, H, W) of the masks.
+        generator: Source of randomness.
+        device: Where the mask is made.
+
+    Returns:
+        (B, 1, H, W) bool, False inside the rectangle.
+    """
+    batch, height, width = size
+    draw = torch.rand(3, batch, 1, generator=generator, device=device, dtype=torch.float64)
+    least = max(1, width // 2)
+    cols = least + (draw[0] * (width - least + 1)).floor()
+    rows = (height * width / 2 / cols).round().clamp_max(height)
+    left = ((width - cols + 1) * draw[1]).floor()
+    top = ((height - rows + 1) * draw[2]).floor()
+    return ~(_inside(height, top, rows)[..., :, None] & _inside(width, left, cols)[..., None, :])
+
+
+def _inside(length: int, start: Tensor, extent: Tensor) -> Tensor:
+    """Positions 0..length-1 within [start, start + extent): (..., length) bool."""
+    position = torch.arange(length, device=start.device)
+    return (position >= start[..., None]) & (position < (start + extent)[..., None])
+
+
+def cow_mask(
+    size: Size,
+    share: float = 0.5,
+    sigma: tuple[float, float] = (8.0, 32.0),
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Cow-spotted regions: smoothed noise under a threshold (French et al., "Milking CowMask").
+
+    Normal noise is blurred by a Gaussian whose sigma is log-uniform in `sigma` (one draw per image;
+    mirrored borders, so that the border is as any other place) and thresholded at
+    `mean + std * sqrt(2) * erfinv(2 * share - 1)` of that image: about `share` of the mask is True.
+    (The port in the released ClassMix code keeps the other side, a share of `1 - share`.)
+
+    Args:
+        size: (B, H, W) of the masks.
+        share: Expected share of True, in [0, 1].
+        sigma: Smallest and largest standard deviation of the blur, in pixels.
+        generator: Source of randomness.
+        device: Where the mask is made.
+
+    Returns:
+        (B, 1, H, W) bool.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1], got {share}")
+    batch, height, width = size
+    if share in (0, 1):  # the normal quantile is infinite there
+        return torch.full((batch, 1, height, width), share == 1, device=device)
+    level = NormalDist().inv_cdf(share)
+    noise = torch.randn(batch, height, width, generator=generator, device=device)
+    low, high = math.log(sigma[0]), math.log(sigma[1])
+    draw = torch.rand(batch, generator=generator, device=device)
+    radius = (low + (high - low) * draw).exp()
+    extent = math.ceil(4 * sigma[1])
+    smooth = blur_matrix(height, radius, extent) @ noise @ blur_matrix(width, radius, extent).mT
+    mean, std = smooth.mean((1, 2), keepdim=True), smooth.std((1, 2), keepdim=True, correction=0)
+    return (smooth <= mean + level * std)[:, None]
+
+
+def class_mask(
+    label: Tensor,
+    num_classes: int,
+    rounding: Rounding = "floor",
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """All pixels of half of the classes that occur in each image (ClassMix, Algorithm 1).
+
+    Ids outside [0, num_classes) are never selected and not counted; an image of one class keeps
+    nothing under `floor` (the published rule) and everything under `ceil` (DACS).
+
+    Args:
+        label: (B, H, W) int64 class ids, usually the teacher's argmax.
+        num_classes: Number of classes C.
+        rounding: Of half an odd number of classes.
+        generator: Source of randomness.
+
+    Returns:
+        (B, 1, H, W) bool, constant on every class of every image.
+    """
+    return block_class_mask(label, num_classes, 1, "present", rounding, generator=generator)
+
+
+def block_class_mask(
+    label: Tensor,
+    num_classes: int,
+    blocks: int,
+    class_pool: ClassPool = "present",
+    rounding: Rounding = "floor",
+    grid: Grid = "per_side",
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Class masks drawn independently in every block of a grid (ComplexMix, section 2).
+
+    Args:
+        label: (B, H, W) int64 class ids; ids outside [0, num_classes) are never selected.
+        num_classes: Number of classes C.
+        blocks: The paper's p: blocks per side (`per_side`) or in total (`total`, cut into the
+            factor pair that makes the blocks most nearly square).
+        class_pool: `present` keeps half of the classes that occur in the block (the paper's
+            introduction); `all` half of all C classes, whether they occur or not (its section 2).
+        rounding: Of half an odd number of classes; `random` is floor or ceil with probability 1/2.
+        grid: What `blocks` counts.
+        generator: Source of randomness.
+
+    Returns:
+        (B, 1, H, W) bool, constant on every class of every block. One block is `class_mask`.
+    """
+    batch, height, width = label.shape
+    rows, cols = grid_shape(blocks, height, width, grid)
+    num_blocks = rows * cols
+    slots = num_classes + 1  # the last slot takes the ids that cannot be selected
+    index = torch.where((label >= 0) & (label < num_classes), label, num_classes)
+    index = (index + slots * block_index(height, width, rows, cols, label.device)).flatten(1)
+
+    present = torch.ones(batch, num_blocks, num_classes, dtype=torch.bool, device=label.device)
+    if class_pool == "present":
+        seen = torch.zeros(batch, num_blocks * slots, dtype=torch.bool, device=label.device)
+        seen.scatter_(1, index, True)
+        present = seen.view(batch, num_blocks, slots)[..., :num_classes]
+    keys = torch.rand(batch, num_blocks, num_classes, generator=generator, device=label.device)
+    order = keys.masked_fill(~present, math.inf).argsort(-1)
+    half = _half(present.sum(-1, keepdim=True), rounding, generator)
+    first = torch.arange(num_classes, device=label.device) < half
+    chosen = torch.zeros(batch, num_blocks, slots, dtype=torch.bool, device=label.device)
+    chosen.scatter_(2, order, first)
+    return chosen.flatten(1).gather(1, index).view(batch, 1, height, width)
+
+
+def _half(count: Tensor, rounding: Rounding, generator: torch.Generator | None) -> Tensor:
+    if rounding == "floor":
+        return count // 2
+    if rounding == "ceil":
+        return (count + 1) // 2
+    coin = torch.rand(count.shape, generator=generator, device=count.device) < 0.5
+    return (count + coin) // 2
+
+
+def grid_shape(blocks: int, height: int, width: int, grid: Grid = "per_side") -> tuple[int, int]:
+    """Rows and columns of the grid that `blocks` means for an image of this size."""
+    if blocks < 1:
+        raise ValueError(f"blocks must be at least 1, got {blocks}")
+    if grid == "per_side":
+        return blocks, blocks
+    pairs = [(r, blocks // r) for r in range(1, blocks + 1) if blocks % r == 0]
+    return min(pairs, key=lambda pair: abs(math.log((height / pair[0]) / (width / pair[1]))))
+
+
+def block_index(height: int, width: int, rows: int, cols: int, device: torch.device) -> Tensor:
+    """The block of every pixel, (H, W) int64; block sides differ by at most one pixel."""
+    y = torch.arange(height, device=device) * rows // height
+    x = torch.arange(width, device=device) * cols // width
+    return y[:, None] * cols + x

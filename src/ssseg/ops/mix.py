@@ -1,0 +1,138 @@
+"""How images are mixed, and with whom."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Mixed(NamedTuple):
+    """What moves together through a mix."""
+
+    image: Tensor
+    """(B, C, H, W) float."""
+    label: Tensor
+    """(B, H, W) int64 class ids, or (B, K, H, W) float soft labels."""
+    conf: Tensor
+    """(B, H, W) float confidence (or trust) of the label."""
+    valid: Tensor
+    """(B, H, W) bool; False on padding."""
+
+
+def paste(ours: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
+    """Our pixel where the mask is True, theirs where it is False.
+
+    Args:
+        ours: (B, H, W) or (B, C, H, W), any dtype.
+        theirs: Same shape and dtype.
+        mask: (B, 1, H, W) bool.
+
+    Returns:
+        A new tensor of the same shape and dtype.
+    """
+    return torch.where(mask if ours.dim() == 4 else mask[:, 0], ours, theirs)
+
+
+def blend(ours: Tensor, theirs: Tensor, lam: Tensor) -> Tensor:
+    """`lam * ours + (1 - lam) * theirs`, the share drawn per image.
+
+    Args:
+        ours: (B, ...) float.
+        theirs: Same shape and dtype.
+        lam: (B,) in [0, 1], our share.
+    """
+    lam = lam.to(ours.dtype).view(-1, *[1] * (ours.dim() - 1))
+    return lam * ours + (1 - lam) * theirs
+
+
+def mix(sample: Mixed, partner: Tensor, mask: Tensor) -> Mixed:
+    """Image, label, confidence and validity of every sample mixed with its partner's, by one mask.
+
+    Args:
+        sample: What is mixed; first dimension B throughout.
+        partner: (B,) int64, the index of each sample's partner in the same batch.
+        mask: (B, 1, H, W) bool; True = this image's pixel.
+    """
+    return Mixed(*(paste(part, part[partner], mask) for part in sample))
+
+
+def roll_pairs(batch: int, device: torch.device | str | None = None) -> Tensor:
+    """Partner of i is (i + 1) mod B, the published ClassMix ring. (B,) int64."""
+    return torch.arange(1, batch + 1, device=device) % max(1, batch)
+
+
+def permutation_pairs(
+    batch: int,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """A random pairing in which no image meets itself (B >= 2): one random ring. (B,) int64."""
+    order = torch.randperm(batch, generator=generator, device=device)
+    return torch.empty_like(order).scatter_(0, order, order.roll(-1))
+
+
+@torch.no_grad()
+def most_similar(query: Tensor, keys: Tensor) -> Tensor:
+    """The nearest key of every query by squared Euclidean distance; the first of equals.
+
+    Args:
+        query: (B, D) pooled features of the images that look for a partner.
+        keys: (N, D) pooled features of the candidates.
+
+    Returns:
+        (B,) int64 indices into `keys`; no gradient.
+    """
+    return (query[:, None] - keys[None]).square().sum(-1).argmin(1)
+
+
+def beta_lambda(
+    batch: int,
+    alpha: float = 1.0,
+    cap: float = 0.5,
+    how: Literal["reject", "rescale", "clip"] = "reject",
+    *,
+    folded: bool = True,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Mixing shares from a Beta(alpha, alpha), folded to its lower half and capped.
+
+    With `folded`, lam = min(lam, 1 - lam) as in GuidedMix-Net, Eq. 2, kept below `cap`: by drawing
+    again (`reject`; for alpha = 1 this is exactly uniform in (0, cap)), by multiplying with
+    `2 * cap`, or by clipping. Without `folded` this is plain mixup (ICT) and `cap` has no effect.
+
+    Args:
+        batch: Number of shares B.
+        alpha: Concentration of the Beta law, > 0.
+        cap: Upper bound of a folded share, in (0, 0.5].
+        how: How the bound is kept.
+        folded: Whether the partner always has the larger share.
+        generator: Source of randomness.
+        device: Where the shares are made.
+
+    Returns:
+        (B,) float32.
+    """
+    if alpha <= 0:
+        raise ValueError(f"alpha must be positive, got {alpha}")
+    if not 0 < cap <= 0.5:
+        raise ValueError(f"cap must lie in (0, 0.5], got {cap}")
+    if folded and alpha == 1 and how == "reject":
+        return cap * torch.rand(batch, generator=generator, device=device)
+    # a fixed number of tries instead of a loop whose end would have to be read by the host
+    tries = 64 if folded and how == "reject" else 1
+    shape = torch.full((2, batch, tries), alpha, dtype=torch.float64, device=device)
+    gamma = torch._standard_gamma(shape, generator=generator).clamp_min(1e-300)
+    lam = gamma[0] / gamma.sum(0)
+    if not folded:
+        return lam[:, 0].float()
+    lam = torch.minimum(lam, 1 - lam)
+    if how == "rescale":
+        return (2 * cap * lam[:, 0]).float()
+    if how == "clip":
+        return lam[:, 0].clamp_max(cap).float()
+    first = (lam < cap).byte().argmax(1, keepdim=True)
+    lam = lam.gather(1, first)[:, 0]
+    # no try accepted (a narrow law far above the cap): its limit for such laws, the cap itself
+    return lam.clamp_max(cap).float()

@@ -1,0 +1,94 @@
+"""Photometric changes of whole batches, for methods that augment after mixing."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def blur_matrix(length: int, sigma: Tensor, extent: int) -> Tensor:
+    """Gaussian smoothing along one axis as a matrix, the signal mirrored at its ends.
+
+    A product with it blurs at any sigma per image without a loop and without host copies.
+
+    Args:
+        length: Number of positions N along the axis.
+        sigma: (B,) standard deviations in pixels, > 0.
+        extent: Positions on each side that the kernel reaches (4 sigma is plenty).
+
+    Returns:
+        (B, N, N) float; rows sum to 1.
+    """
+    offset = torch.arange(-extent, extent + 1, device=sigma.device)
+    kernel = torch.exp(-0.5 * (offset / sigma[:, None]).square())
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    place = (torch.arange(length, device=sigma.device)[:, None] + offset) % (2 * length)
+    place = torch.where(place < length, place, 2 * length - 1 - place)
+    batch, width = len(sigma), len(offset)
+    matrix = torch.zeros(batch, length, length, device=sigma.device, dtype=kernel.dtype)
+    return matrix.scatter_add_(
+        2, place.expand(batch, length, width), kernel[:, None].expand(batch, length, width)
+    )
+
+
+def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
+    """Blur every image of a batch with its own sigma.
+
+    Args:
+        image: (B, C, H, W) float.
+        sigma: (B,) standard deviations in pixels, in (0, 4].
+    """
+    height, width = image.shape[-2:]
+    rows = blur_matrix(height, sigma, 16).to(image.dtype)
+    cols = blur_matrix(width, sigma, 16).to(image.dtype)
+    return rows[:, None] @ image @ cols[:, None].mT
+
+
+# RGB -> YIQ (Rec. 601): luma on the first axis, so that a rotation of the other two changes the hue
+_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
+
+def color_jitter(
+    image: Tensor,
+    strength: float = 0.25,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Brightness, contrast, saturation and hue of normalised RGB images, drawn per image.
+
+    Brightness, contrast and saturation factors are uniform in [1 - strength, 1 + strength]; the hue
+    turns by up to `strength` of a full circle in the chroma plane. Saturation, hue and brightness
+    are one 3 x 3 matrix per image. Images of any other number of channels come back unchanged,
+    because these notions are not defined there.
+
+    Args:
+        image: (B, 3, H, W) float, normalised with `mean` and `std`.
+        strength: Range of the changes, in [0, 1].
+        mean: Per channel, of the normalisation.
+        std: Per channel, of the normalisation.
+        generator: Source of randomness.
+    """
+    if image.shape[1] != 3:
+        return image
+    batch, device = len(image), image.device
+    draw = 2 * torch.rand(4, batch, generator=generator, device=device) - 1
+    brightness, contrast, saturation = (1 + strength * draw[:3]).unbind()
+    angle = 2 * math.pi * strength * draw[3]
+
+    to_yiq = torch.tensor(_YIQ, device=device)
+    turn = torch.zeros(batch, 3, 3, device=device)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = saturation * angle.cos()
+    turn[:, 1, 2] = -saturation * angle.sin()
+    turn[:, 2, 1] = saturation * angle.sin()
+    color = brightness[:, None, None] * (torch.linalg.inv(to_yiq) @ turn @ to_yiq)
+
+    center = torch.tensor(mean, device=device).view(3, 1, 1)
+    spread = torch.tensor(std, device=device).view(3, 1, 1)
+    rgb = image.float() * spread + center
+    rgb = torch.einsum("bij,bjhw->bihw", color, rgb)
+    level = rgb.mean((1, 2, 3), keepdim=True)
+    rgb = (level + contrast.view(-1, 1, 1, 1) * (rgb - level)).clamp(0, 1)
+    return ((rgb - center) / spread).to(image.dtype)

@@ -1,0 +1,308 @@
+"""The command line's options: short names spelled out, then LightningCLI.
+
+`--method classmix` becomes `--model.method <its class>`, `--data.root x` the option of the data
+set or of the DataModule, whichever has it. Names and options are checked here, so that a slip is
+answered in one sentence.
+"""
+
+import inspect
+import logging
+import shlex
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+
+from ssseg.callbacks import EvaluateLast, RunFolder, TerminalProgress
+from ssseg.data.datasets import DATASETS, source_class
+from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError, one_of
+from ssseg.methods import METHODS, method_class
+from ssseg.models import DECODERS, Segmenter
+from ssseg.module import SegmentationModule
+from ssseg.optim import Optim
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    # 0.8 million parameters for images of 64 x 64: a slim ResNet-18 of four stages
+    "small": {
+        "decoder": "unet",
+        "encoder": "resnet18",
+        "depth": 4,
+        "encoder_options": {"channels": [32, 64, 64, 64]},
+    },
+    **{name: {"decoder": name} for name in DECODERS},
+}
+LOGGERS = ("csv", "wandb", "tensorboard")
+_LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
+
+
+def pairs(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Flags with the values that follow them; `--flag=value` is taken apart."""
+    flag, values = "", list[str]()
+    for arg in args:
+        if arg.startswith("--"):
+            if flag or values:
+                yield flag, values
+            flag, equals, value = arg.partition("=")
+            values = [value] if equals else []
+        else:
+            values.append(arg)
+    if flag or values:
+        yield flag, values
+
+
+def spell_out(args: Sequence[str]) -> list[str]:
+    """Short names as LightningCLI knows them, classes before their options.
+
+    Args:
+        args: What follows the verb.
+
+    Raises:
+        UserError: For an unknown method, network, data set or option of one.
+    """
+    given = [(flag, values) for flag, values in pairs(args)]
+    named = {flag: values[0] for flag, values in given if values}
+    if "--method" in named:
+        method = method_class(named["--method"])
+    source = source_class(named["--data"]) if "--data" in named else None
+    configured = "--config" in named or "-c" in args
+    if source is None and not configured:
+        source = source_class(next(iter(DATASETS)))
+    out: list[str] = []
+    classes: list[str] = []
+    for flag, values in given:
+        head, _, option = flag.removeprefix("--").partition(".")
+        if flag == "--method":
+            classes += ["--model.method", f"{method.__module__}.{method.__qualname__}"]
+        elif flag == "--data":
+            assert source is not None
+            classes += ["--data.source", f"{source.__module__}.{source.__qualname__}"]
+        elif flag == "--network":
+            classes += _network(named["--network"])
+        elif head == "method":
+            if "--method" in named:
+                known = [field.name for field in fields(method)]
+                _known(f"option of method {named['--method']}", option, known)
+            out += [f"--model.method.{option}", *values]
+        elif head == "network":
+            known = [n for n in _parameters(Segmenter) if n not in _LINKED]
+            _known("option of the network", option, known)
+            out += [f"--model.network.{option}", *values]
+        elif head == "optim":
+            _known("option of the optimiser", option, [f.name for f in fields(Optim)])
+            out += [f"--model.optim.{option}", *values]
+        elif head == "data" and option.split(".")[0] not in ("source", *_parameters(SegmentationData)):
+            if source is not None:
+                known = _parameters(source) + _parameters(SegmentationData)
+                _known(f"option of data set {source.name}", option, known)
+            out += [f"--data.source.{option}", *values]
+        elif head == "trainer" and option:
+            _known("option of the trainer", option, _parameters(Trainer))
+            out += [flag, *values]
+        else:
+            out += [flag, *values]
+    if not configured and "--network" not in named and source is not None:
+        classes = _network(source.network) + classes
+    return [*classes, *out]
+
+
+def _network(name: str) -> list[str]:
+    if name not in NETWORKS:
+        raise one_of("network", name, list(NETWORKS))
+    out: list[str] = []
+    for option, value in NETWORKS[name].items():
+        out += [f"--model.network.{option}", str(value)]
+    return out
+
+
+def _parameters(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name != "self"]
+
+
+def _known(what: str, option: str, known: list[str]) -> None:
+    name = option.split(".")[0].rstrip("+")
+    if name not in (*known, "help"):
+        raise one_of(what, name, known)
+
+
+class CLI(LightningCLI):
+    """LightningCLI with our defaults, loggers and run folder."""
+
+    given: Sequence[str] = ()
+    """What was typed, for the summary."""
+    folder: RunFolder | None = None
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The verbs that train or evaluate."""
+        verbs = LightningCLI.subcommands()
+        return {verb: verbs[verb] for verb in ("fit", "validate", "test")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The run's folder and logger; what the network must know of the data."""
+        parser.add_argument(
+            "--out", type=str | None, default=None, help="Folder of the run (default: runs/...)."
+        )
+        parser.add_argument(
+            "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
+        )
+        network = {"class_path": "ssseg.models.Segmenter", "init_args": NETWORKS["unet"]}
+        parser.set_defaults({"model.network": network})
+        parser.set_defaults({"data.source": {"class_path": "ssseg.data.datasets.Street"}})
+        for name in _LINKED:
+            target = f"model.network.init_args.{name}"
+            parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        """Find mistakes while nothing has been made; set what follows from other options."""
+        config = self.config[self.subcommand]
+        if config.logger not in LOGGERS:
+            raise one_of("logger", config.logger, list(LOGGERS))
+        if config.model.get("method") is None:
+            names = ", ".join(sorted(METHODS))
+            raise UserError(f"option method is missing; give --method with one of {names}")
+        if self.subcommand == "fit":
+            steps = config.trainer.max_steps
+            if steps < 1:
+                raise UserError(f"option trainer.max_steps is {steps}; expected a positive number")
+            if config.trainer.val_check_interval is None:
+                config.trainer.val_check_interval = -(-steps // 8)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer that counts in steps, with our callbacks and loggers."""
+        config = self.config_init[self.subcommand]
+        callbacks = list(config.trainer.callbacks or [])
+        loggers: Logger | bool | list[Logger] = False
+        if self.subcommand == "fit":
+            folder = _free_folder(config.out, config.data, config.model, config.seed_everything)
+            identity = {
+                "method": _short_name(METHODS, config.model.method),
+                "network": config.model.method.student.hparams["decoder"],
+                "seed": config.seed_everything,
+                "command": "ssseg " + shlex.join(self.given),
+            }
+            text = self._parser("fit").dump(self.config["fit"], skip_none=False)
+            self.folder = RunFolder(folder, text, identity)
+            best = ModelCheckpoint(
+                folder / "checkpoints",
+                "best",
+                monitor="val/miou",
+                mode="max",
+                enable_version_counter=False,
+            )
+            callbacks += [EvaluateLast(), self.folder, best]
+            if config.trainer.enable_progress_bar is not False:
+                callbacks.append(TerminalProgress())
+            loggers = [CSVLogger(folder, name="", version=""), *_loggers(config.logger, folder)]
+        if config.trainer.logger is not None:
+            loggers = config.trainer.logger
+        return super().instantiate_trainer(
+            callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
+        )
+
+
+
+def run(args: Sequence[str]) -> CLI:
+    """Carry out `fit`, `validate` or `test` with options as they are typed.
+
+    Args:
+        args: The verb and its options.
+
+    Returns:
+        The command line object, with its trainer, model and datamodule.
+
+    Raises:
+        UserError: For anything in the options that cannot work.
+    """
+    _be_quiet()
+    verb, rest = args[0], list(args[1:])
+    CLI.given = args
+    if verb != "fit":
+        rest = _with_configuration(rest)
+    try:
+        return CLI(
+            SegmentationModule,
+            SegmentationData,
+            args=[verb, *spell_out(rest)],
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=None,
+            parser_kwargs={"exit_on_error": False, **{v: {"exit_on_error": False} for v in CLI.subcommands()}},
+            trainer_defaults={
+                "max_steps": 800,
+                "max_epochs": -1,
+                "check_val_every_n_epoch": None,
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 10,
+                "enable_model_summary": False,
+                "use_distributed_sampler": False,
+            },
+        )
+    except jsonargparse.ArgumentError as error:
+        raise UserError(_sentence(str(error))) from error
+
+
+def _be_quiet() -> None:
+    """Silence messages of the libraries below that concern developers, not users."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    for message in (".*args parameter is intended", ".*does not have many workers", ".*Checkpoint dir.*exists", ".*Experiment logs directory", ".*isinstance.treespec, LeafSpec.*", ".*mid-epoch", ".*resuming from a checkpoint that ended before", ".*module.s. in eval mode at the start"):
+        warnings.filterwarnings("ignore", message)
+
+
+def _sentence(message: str) -> str:
+    """The part of a parser's message that says what is wrong, on one line."""
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
+    return " ".join(lines[:3]).replace("model.method", "method").replace("data.source", "data")
+
+
+def _with_configuration(rest: list[str]) -> list[str]:
+    """Evaluate with the configuration that a checkpoint's run folder holds, unless one is given."""
+    given = {flag: values for flag, values in pairs(rest)}
+    if "--config" in given or "-c" in rest or not given.get("--ckpt_path"):
+        return rest
+    checkpoint = Path(given["--ckpt_path"][0])
+    if not checkpoint.is_file():
+        raise UserError(f"option ckpt_path: there is no file {checkpoint}")
+    config = checkpoint.parent.parent / "config.yaml"
+    return ["--config", str(config), *rest] if config.is_file() else rest
+
+
+def _short_name(table: dict[str, Any], thing: object) -> str:
+    cls = type(thing).__name__
+    return next((name for name, entry in table.items() if entry.class_name == cls), cls)
+
+
+def _free_folder(
+    out: str | None, data: SegmentationData, model: SegmentationModule, seed: object
+) -> Path:
+    """The run's folder: the one asked for, which must be free, or the next free one in runs/."""
+    if out is not None:
+        if any(Path(out).glob("*")):
+            raise UserError(
+                f"option out: the folder {out} is not empty; give a new one, or remove it"
+            )
+        return Path(out)
+    method = _short_name(METHODS, model.method)
+    stem = f"runs/{data.source.name}-{method}-seed{seed}"
+    number = 1
+    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return folder
+
+
+def _loggers(name: str, folder: Path) -> list[Logger]:
+    if name == "wandb":
+        folder.mkdir(parents=True, exist_ok=True)
+        return [WandbLogger(project="ssseg", name=folder.name, save_dir=folder)]
+    if name == "tensorboard":
+        return [TensorBoardLogger(folder, name="tensorboard", version="")]
+    return []

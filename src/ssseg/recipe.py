@@ -1,0 +1,35 @@
+"""Objects as plain data and back: what checkpoints and configurations hold."""
+
+from importlib import import_module
+from typing import Any
+
+from ssseg.errors import UserError
+
+
+def recipe_of(thing: Any) -> dict[str, Any]:
+    """`{"class_path": ..., "init_args": ...}` of an object that keeps its `hparams`."""
+    cls = type(thing)
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": plain(thing.hparams)}
+
+
+def build(recipe: dict[str, Any]) -> Any:
+    """The object that a recipe describes, freshly made."""
+    module, _, name = recipe["class_path"].rpartition(".")
+    try:
+        cls = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"this checkpoint needs {recipe['class_path']}, which cannot be imported ({error})"
+        ) from error
+    return cls(**recipe["init_args"])
+
+
+def plain(value: Any) -> Any:
+    """The same with NamedTuples as dictionaries and tuples as lists."""
+    if hasattr(value, "_asdict"):
+        return {key: plain(item) for key, item in value._asdict().items()}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,60 @@
+"""A finished run, read back from its folder. Imports no torch: reports read many of these."""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssseg.errors import UserError
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder that `ssseg fit` leaves.
+
+    Args:
+        folder: Where it is.
+    """
+
+    folder: Path
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Method, data, split, seed, versions, steps, exposures, time, memory and all scores."""
+        path = self.folder / "summary.json"
+        if not path.is_file():
+            raise UserError(f"{self.folder} holds no finished run: there is no summary.json in it")
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return summary
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The scores of every validation: `step`, and mIoU by network name."""
+        history: list[dict[str, float]] = self.summary["history"]
+        return history
+
+    @property
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv; empty cells are left out."""
+        with (self.folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+            return [
+                {key: float(value) for key, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+
+    @property
+    def samples(self) -> list[Path]:
+        """The sample pictures, oldest first."""
+        return sorted((self.folder / "samples").glob("*.png"))
+
+    def checkpoint(self, which: str = "last") -> Path:
+        """The file of the `last` or `best` checkpoint."""
+        return self.folder / "checkpoints" / f"{which}.ckpt"
+
+    def __str__(self) -> str:
+        summary = self.summary
+        scores = ", ".join(
+            f"{name} {100 * score['miou']:.1f}" for name, score in summary["last"].items()
+        )
+        return f"{summary['method']['name']} on {summary['data']['name']}: mIoU {scores} (last step)"

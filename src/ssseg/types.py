@@ -1,0 +1,77 @@
+"""The shapes that every layer agrees on: what a loader yields, what a method returns.
+
+They are NamedTuples: `default_collate` builds them and Lightning moves them without glue.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+IGNORE: Final = 255
+"""Label of pixels that no loss and no score may see."""
+
+
+class Labeled(NamedTuple):
+    """Images with ground truth."""
+
+    image: Tensor
+    """(B, C, H, W) float, normalised."""
+    label: Tensor
+    """(B, H, W) int64 class ids; IGNORE where unknown or padded."""
+
+
+class Unlabeled(NamedTuple):
+    """Images without ground truth; the views of one image share their geometry."""
+
+    views: list[Tensor]
+    """views[0] is weak, the others strong; each (B, C, H, W) float, normalised."""
+    valid: Tensor
+    """(B, H, W) bool; False on padding."""
+
+
+class Batch(NamedTuple):
+    """The data of one training step."""
+
+    labeled: Labeled
+    unlabeled: Unlabeled
+    """No views and an empty `valid` where the method asks for none; never None."""
+
+
+class Step(NamedTuple):
+    """Where in the training a batch stands, and its own source of randomness."""
+
+    index: int
+    """Optimiser steps done before this one."""
+    total: int
+    """Optimiser steps of the whole run."""
+    generator: torch.Generator
+    """Seeded from (seed, step, rank); lives on the device of the batch."""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, in [0, 1]."""
+        return min(1.0, self.index / max(1, self.total))
+
+    def length(self, steps: float) -> int:
+        """A duration in steps; values below 1 are shares of the whole run."""
+        return round(steps * self.total) if steps < 1 else int(steps)
+
+
+class StepOutput(NamedTuple):
+    """What a method hands back from one batch."""
+
+    losses: Mapping[str, Tensor]
+    """Weighted scalar terms; the module sums them. Terms from labeled data are named `sup...`."""
+    logs: Mapping[str, Tensor] = {}
+    """Detached scalars worth watching."""
+
+
+class Picture(NamedTuple):
+    """One column of a sample picture."""
+
+    title: str
+    kind: Literal["image", "label", "mask"]
+    """`image`: (B, C, H, W) normalised; `label`: (B, H, W) class ids; `mask`: (B, H, W) in [0, 1]."""
+    tensor: Tensor
