@@ -1,4 +1,4 @@
-"""The verbs as Python functions. They type the command line for you: one path, no second trainer."""
+"""The verbs as Python functions. They type the command line for you: no second trainer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

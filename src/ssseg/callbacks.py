@@ -1,4 +1,4 @@
-"""What happens around training: progress on the terminal, evaluation of the last step, the folder."""
+"""What happens around training: progress, evaluation of the last step, the run's folder."""
 
 import json
 import platform
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import (
@@ -25,7 +26,7 @@ from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
-from ssseg.viz import gallery
+from ssseg.viz import gallery, picture_pixels
 
 
 class EvaluateLast(Callback):
@@ -40,10 +41,15 @@ class EvaluateLast(Callback):
 
 
 class TerminalProgress(Callback):
-    """One bar over the steps: losses, trusted share, mIoU of every network, images per second."""
+    """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=False)
+    Args:
+        every: Steps between two looks at the numbers; each look waits for the device.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.console = Console()
         self.bar: Progress | None = None
         self.seen = 0
         self.since = 0.0
@@ -67,12 +73,12 @@ class TerminalProgress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count; read the numbers only now and then, for reading them waits for the device."""
+        """Count, and now and then read the numbers."""
         self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
         if self.bar is None:
             return
         self.bar.update(self.task, completed=trainer.global_step)
-        if trainer.global_step % max(1, trainer.log_every_n_steps) == 0:
+        if trainer.global_step % self.every == 0:
             rate = self.seen * trainer.world_size / (time.monotonic() - self.since)
             self.bar.update(self.task, text=f"{_numbers(trainer)} | {rate:.0f} images/s")
 
@@ -178,11 +184,24 @@ class RunFolder(Callback):
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the last checkpoint, evaluated, and the summary."""
         self.seconds += time.monotonic() - self.started
+        if trainer.is_global_zero and isinstance(module, SegmentationModule):
+            self._write_tiles(trainer, module)
         # every process takes part in saving; one of them writes
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
         if trainer.is_global_zero and isinstance(module, SegmentationModule):
             text = json.dumps(self.summary(trainer, module), indent=1)
             (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+    def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
+        """Single pictures of the first validation images, for reports to put side by side."""
+        info = _data(trainer).info
+        folder = self.folder / "samples" / "tiles"
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in evaluation_pictures(trainer, module):
+            name = picture.title.split()[0]
+            for row in range(len(picture.tensor)):
+                pixels = picture_pixels(picture, row, info.classes, info.mean, info.std)
+                Image.fromarray(pixels).save(folder / f"{name}_{row}.png")
 
     def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
         """Everything that a table or a reader may want to know of this run."""

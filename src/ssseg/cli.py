@@ -1,4 +1,4 @@
-"""The command line: `ssseg fit --method classmix`. Nothing heavy is imported before it is needed."""
+"""The command line: `ssseg fit --method classmix`. Heavy imports wait until they are needed."""
 
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ USAGE = """usage: ssseg VERB [options]
   fit        train:  ssseg fit --method classmix --data folder --data.root photos --data.labeled 30
   validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
   test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
+  benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
 
@@ -43,7 +44,7 @@ def _verb(args: list[str]) -> int:
             from ssseg.methods import METHODS
 
             for name, method in METHODS.items():
-                print(f"{name:<14}{method.summary:<42}{method.source}")
+                print(f"{name:<14}{method.summary:<44}{method.source}")
         case ["methods", name]:
             print(_explain(name))
         case ["datasets"]:
@@ -51,13 +52,17 @@ def _verb(args: list[str]) -> int:
 
             for name, dataset in DATASETS.items():
                 print(f"{name:<14}{dataset.summary}")
+        case ["benchmark", *rest]:
+            from ssseg.benchmark.verb import benchmark
+
+            return benchmark(rest)
         case [verb, *_] if verb in TRAINING:
             from ssseg.options import run
 
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            raise one_of("verb", verb, [*TRAINING, "methods", "datasets"])
+            raise one_of("verb", verb, [*TRAINING, "benchmark", "methods", "datasets"])
     return 0
 
 

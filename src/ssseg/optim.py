@@ -44,7 +44,11 @@ def parameter_groups(module: nn.Module, optim: Optim) -> list[dict[str, object]]
         scale = 0.1 if any(s.pretrained for s in segmenters) else 1.0
     params = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, object]] = [
-        {"name": "encoder", "params": [p for p in params if id(p) in inside], "lr": optim.lr * scale},
+        {
+            "name": "encoder",
+            "params": [p for p in params if id(p) in inside],
+            "lr": optim.lr * scale,
+        },
         {"name": "rest", "params": [p for p in params if id(p) not in inside], "lr": optim.lr},
     ]
     return [group for group in groups if group["params"]]

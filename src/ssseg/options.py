@@ -98,7 +98,10 @@ def spell_out(args: Sequence[str]) -> list[str]:
         elif head == "optim":
             _known("option of the optimiser", option, [f.name for f in fields(Optim)])
             out += [f"--model.optim.{option}", *values]
-        elif head == "data" and option.split(".")[0] not in ("source", *_parameters(SegmentationData)):
+        elif head == "data" and option.split(".")[0] not in (
+            "source",
+            *_parameters(SegmentationData),
+        ):
             if source is not None:
                 known = _parameters(source) + _parameters(SegmentationData)
                 _known(f"option of data set {source.name}", option, known)
@@ -208,7 +211,6 @@ class CLI(LightningCLI):
         )
 
 
-
 def run(args: Sequence[str]) -> CLI:
     """Carry out `fit`, `validate` or `test` with options as they are typed.
 
@@ -235,7 +237,10 @@ def run(args: Sequence[str]) -> CLI:
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             save_config_callback=None,
-            parser_kwargs={"exit_on_error": False, **{v: {"exit_on_error": False} for v in CLI.subcommands()}},
+            parser_kwargs={
+                "exit_on_error": False,
+                **{v: {"exit_on_error": False} for v in CLI.subcommands()},
+            },
             trainer_defaults={
                 "max_steps": 800,
                 "max_epochs": -1,
@@ -254,7 +259,16 @@ def _be_quiet() -> None:
     """Silence messages of the libraries below that concern developers, not users."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    for message in (".*args parameter is intended", ".*does not have many workers", ".*Checkpoint dir.*exists", ".*Experiment logs directory", ".*isinstance.treespec, LeafSpec.*", ".*mid-epoch", ".*resuming from a checkpoint that ended before", ".*module.s. in eval mode at the start"):
+    for message in (
+        ".*args parameter is intended",
+        ".*does not have many workers",
+        ".*Checkpoint dir.*exists",
+        ".*Experiment logs directory",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*mid-epoch",
+        ".*resuming from a checkpoint that ended before",
+        ".*module.s. in eval mode at the start",
+    ):
         warnings.filterwarnings("ignore", message)
 
 
@@ -266,7 +280,7 @@ def _sentence(message: str) -> str:
 
 def _with_configuration(rest: list[str]) -> list[str]:
     """Evaluate with the configuration that a checkpoint's run folder holds, unless one is given."""
-    given = {flag: values for flag, values in pairs(rest)}
+    given = dict(pairs(rest))
     if "--config" in given or "-c" in rest or not given.get("--ckpt_path"):
         return rest
     checkpoint = Path(given["--ckpt_path"][0])

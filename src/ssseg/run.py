@@ -57,4 +57,6 @@ class Run:
         scores = ", ".join(
             f"{name} {100 * score['miou']:.1f}" for name, score in summary["last"].items()
         )
-        return f"{summary['method']['name']} on {summary['data']['name']}: mIoU {scores} (last step)"
+        return (
+            f"{summary['method']['name']} on {summary['data']['name']}: mIoU {scores} (last step)"
+        )

@@ -4,6 +4,7 @@ They are NamedTuples: `default_collate` builds them and Lightning moves them wit
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 import torch
@@ -39,7 +40,8 @@ class Batch(NamedTuple):
     """No views and an empty `valid` where the method asks for none; never None."""
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Step:
     """Where in the training a batch stands, and its own source of randomness."""
 
     index: int
@@ -73,5 +75,5 @@ class Picture(NamedTuple):
 
     title: str
     kind: Literal["image", "label", "mask"]
-    """`image`: (B, C, H, W) normalised; `label`: (B, H, W) class ids; `mask`: (B, H, W) in [0, 1]."""
+    """`image`: (B, C, H, W); `label`: (B, H, W) class ids; `mask`: (B, H, W) in [0, 1]."""
     tensor: Tensor

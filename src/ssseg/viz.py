@@ -90,9 +90,9 @@ def gallery(
         for column, picture in enumerate(pictures):
             axes[0, column].set_title(picture.title, fontsize=7, pad=3)
             for row in range(count):
-                axes[row, column].imshow(_pixels(picture, row, classes, mean, std))
-    legend = [Patch(color=np.array(c.color) / 255, label=c.name) for c in classes]
-    legend.append(Patch(color=np.array(IGNORE_COLOR) / 255, label="ignored"))
+                axes[row, column].imshow(picture_pixels(picture, row, classes, mean, std))
+    shown = [*classes, ClassInfo("ignored", IGNORE_COLOR)]
+    legend = [Patch(color="#%02x%02x%02x" % c.color, label=c.name) for c in shown]  # noqa: UP031
     parts[-1].legend(
         handles=legend, ncols=min(len(legend), 2 * width), loc="center", fontsize=7, frameon=False
     )
@@ -100,13 +100,14 @@ def gallery(
     figure.savefig(path, dpi=110)
 
 
-def _pixels(
+def picture_pixels(
     picture: Picture,
     row: int,
     classes: Sequence[ClassInfo],
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Array:
+    """One image of a picture as (H, W, 3) uint8."""
     tensor = picture.tensor[row]
     if picture.kind == "image":
         return displayable(tensor, mean, std)

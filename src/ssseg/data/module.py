@@ -1,7 +1,7 @@
 """Two streams of images, one batch: the DataModule that every method trains on."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class DataInfo(NamedTuple):
     """What a trained network must remember of its data; plain values only."""
 
     name: str
-    classes: list[ClassInfo]
+    classes: Sequence[ClassInfo]
     in_channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -261,7 +261,7 @@ class _TrainImages(Dataset[Any]):
 
     def __getitem__(self, draw: Draw) -> Labeled | Unlabeled:
         labeled = draw.stream == "labeled"
-        record = (self.labeled if labeled else self.unlabeled)[draw.index]
+        record = (self.labeled if labeled else self.unlabeled)[draw.record]
         image = read_resized(self.source, record, self.image_size)
         if labeled:
             mask = resize_mask(self.source.read_mask(record), image.shape[:2])

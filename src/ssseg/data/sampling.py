@@ -19,7 +19,7 @@ class Draw(NamedTuple):
     step: int
     slot: int
     """Place in the global batch."""
-    index: int
+    record: int
     """Which record of the stream."""
 
 
@@ -44,8 +44,8 @@ def draws(stream: Stream, seed: int, step: int) -> list[Draw]:
     out = []
     for slot in range(stream.batch_size):
         epoch, place = divmod(first + slot, stream.size)
-        index = int(_order(seed, stream.name, epoch, stream.size)[place])
-        out.append(Draw(stream.name, step, slot, index))
+        record = int(_order(seed, stream.name, epoch, stream.size)[place])
+        out.append(Draw(stream.name, step, slot, record))
     return out
 
 

@@ -7,14 +7,14 @@ from typing import Any
 # albumentations asks the network for a newer version of itself when it is imported
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
-import albumentations as A  # noqa: E402
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
 
-from ssseg.data.datasets.base import Array  # noqa: E402
-from ssseg.types import IGNORE  # noqa: E402
+from ssseg.data.datasets.base import Array
+from ssseg.types import IGNORE
 
 # worker processes are the unit of parallelism; OpenCV's own threads would fight them for cores
 cv2.setNumThreads(0)

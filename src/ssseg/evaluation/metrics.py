@@ -50,9 +50,7 @@ class Confusion(MulticlassConfusionMatrix):
             label: (B, H, W) int64.
         """
         if logits.shape[-2:] != label.shape[-2:]:
-            logits = F.interpolate(
-                logits, label.shape[-2:], mode="bilinear", align_corners=False
-            )
+            logits = F.interpolate(logits, label.shape[-2:], mode="bilinear", align_corners=False)
         self.update(logits.argmax(1), label)
 
     def scores(self) -> Scores:

@@ -24,12 +24,13 @@ class DeepLabV2Decoder(nn.Module):
         super().__init__()
         if not 1 <= aspp_branches <= len(DILATIONS):
             raise ValueError(f"aspp_branches must lie in 1..{len(DILATIONS)}, got {aspp_branches}")
-        self.branches = nn.ModuleList(
+        branches = [
             nn.Conv2d(encoder_channels[-1], num_classes, 3, padding=d, dilation=d)
             for d in DILATIONS[:aspp_branches]
-        )
-        for branch in self.branches:
+        ]
+        for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)
+        self.branches = nn.ModuleList(branches)
 
     def forward(self, feats: list[Tensor]) -> Tensor:
         """Logits (B, num_classes, h, w) at the stride of the last feature map."""

@@ -45,9 +45,9 @@ class EMA(nn.Module):
     def label(self, image: Tensor, norm: Literal["batch", "running"] = "batch") -> Tensor:
         """The logits that pseudo-labels are made of; buffers stay as they are."""
         if norm == "running":
-            return self(image)
+            return self.forward(image)
         with _batch_statistics(self.module):
-            return self(image)
+            return self.forward(image)
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:

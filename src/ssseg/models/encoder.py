@@ -59,7 +59,7 @@ def create_encoder(
 
 
 def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:
-    """Refuse a file that is not this encoder's: timm itself would load what fits and say nothing."""
+    """Refuse a file that is not this encoder's; timm would load what fits and say nothing."""
     found = _read_weights(path)
     with torch.device("meta"):
         wanted = timm.create_model(name, **options).state_dict()

@@ -18,6 +18,7 @@ from ssseg.types import IGNORE
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+
 class Segmenter(nn.Module):
     """A timm encoder and a decoder: images in, logits of the same height and width out.
 

@@ -68,8 +68,8 @@ def half_box_mask(
 ) -> Tensor:
     """The CutMix rectangle of the released ClassMix code: half of the image is cut out.
 
-    The width is uniform in {W // 2, ..., W}, the height `round(H * W / 2 / width)` (at most H, where
-    the released code fails for odd widths), the position uniform inside the image.
+    The width is uniform in {W // 2, ..., W}, the height `round(H * W / 2 / width)` (at most H,
+    where the released code fails for odd widths), the position uniform inside the image.
 
     Args:
         size: (B, H, W) of the masks.

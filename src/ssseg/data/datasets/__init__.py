@@ -22,9 +22,7 @@ DATASETS = {
     "street": Entry(
         "Street", "built in: drawn street scenes, 8 classes, fixed layout (Cityscapes-like)"
     ),
-    "objects": Entry(
-        "Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"
-    ),
+    "objects": Entry("Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"),
     "folder": Entry(
         "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
     ),

@@ -1,6 +1,7 @@
 """What a data set must be able to say: its classes, its records, its pixels."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,7 +32,7 @@ class Source(ABC):
 
     name: str
     """Short name, for run folders and tables."""
-    classes: list[ClassInfo]
+    classes: Sequence[ClassInfo]
     in_channels: int = 3
     labeled: str | None = None
     """How many training images are labeled unless the user says otherwise; None for all."""
@@ -62,7 +63,7 @@ class Source(ABC):
     def read_mask(self, record: Record) -> Array:
         """The class ids, (H, W) uint8; 255 = ignore."""
 
-    def check(self, records: list[Record]) -> None:
+    def check(self, records: list[Record]) -> None:  # noqa: B027 (nothing to check is fine)
         """Look at masks before training time is spent; raises UserError for what cannot work."""
 
     @property

@@ -16,14 +16,14 @@ class Objects(Drawn):
     name = "objects"
     stream = 2
     labeled = "16"
-    classes = [
+    classes = (
         ClassInfo("background", (0, 0, 0)),
         ClassInfo("disc", (220, 60, 60)),
         ClassInfo("box", (60, 160, 220)),
         ClassInfo("triangle", (90, 200, 90)),
         ClassInfo("star", (240, 200, 60)),
         ClassInfo("ring", (180, 90, 220)),
-    ]
+    )
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """The background, clutter that is no object, then the objects from back to front."""
@@ -31,17 +31,18 @@ class Objects(Drawn):
         image = np.zeros((size, size, 3), np.float32)
         label = np.zeros((size, size), np.uint8)
         everything = np.ones((size, size), bool)
-        tint, texture = scenery.color(rng, (0, 1), (0, 0.5), (0.1, 0.95)), _texture(rng, size)
+        tint = scenery.color(rng, (0, 1), (0, 0.4), (0.1, 0.95))
+        texture = _texture(rng, size, 1 if rng.random() < 0.6 else None)
         scenery.fill(image, everything, tint, texture, rng.uniform(0.02, 0.12))
-        for _ in range(rng.integers(0, 4)):
-            bar, tint = _bar(rng, size), scenery.color(rng, (0, 1), (0, 0.9), (0.1, 1))
+        for _ in range(rng.integers(0, 3)):
+            bar, tint = _bar(rng, size), scenery.color(rng, (0, 1), (0, 0.6), (0.1, 1))
             scenery.fill(image, bar, tint, _texture(rng, size), rng.uniform(0.02, 0.15))
         for _ in range(rng.integers(1, 4)):
             kind = int(rng.integers(1, 6))
             inside = _object(rng, size, kind)
-            hue = kind / 5 + rng.normal(0, 0.1)
-            tint = scenery.color(rng, (hue, hue), (0.3, 1), (0.3, 1))
-            texture = _texture(rng, size, kind if rng.random() < 0.75 else None)
+            hue = kind / 5 + rng.normal(0, 0.07)
+            tint = scenery.color(rng, (hue, hue), (0.45, 1), (0.4, 1))
+            texture = _texture(rng, size, kind if rng.random() < 0.9 else None)
             scenery.fill(image, inside, tint, texture, rng.uniform(0.1, 0.25))
             label[inside] = kind
         return scenery.weather(rng, image), label
@@ -68,7 +69,10 @@ def _bar(rng: np.random.Generator, size: int) -> Array:
     along = np.array([np.cos(angle), np.sin(angle)]) * size
     across = np.array([-np.sin(angle), np.cos(angle)]) * rng.uniform(0.01, 0.03) * size
     return scenery.polygon(
-        size, np.stack([center + a * along + b * across for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+        size,
+        np.stack(
+            [center + a * along + b * across for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+        ),
     )
 
 
@@ -96,4 +100,6 @@ def _outline(size: int, center: Array, radii: Array, turn: float, squeeze: float
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     x, y = radii * np.cos(angle), radii * np.sin(angle) * squeeze
     cos, sin = np.cos(turn), np.sin(turn)
-    return scenery.polygon(size, np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], 1))
+    return scenery.polygon(
+        size, np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], 1)
+    )

@@ -24,8 +24,8 @@ def color(
 def noise(rng: Rng, size: int, cell: float) -> Array:
     """Smooth noise with blobs of about `cell` pixels, (size, size) float32, mean 0, std 1."""
     coarse = max(2, round(size / cell))
-    field = rng.standard_normal((coarse, coarse)).astype(np.float32)
-    field = cv2.resize(field, (size, size), interpolation=cv2.INTER_CUBIC)
+    coarse_field = rng.standard_normal((coarse, coarse)).astype(np.float32)
+    field: Array = cv2.resize(coarse_field, (size, size), interpolation=cv2.INTER_CUBIC)
     out: Array = (field - field.mean()) / (field.std() + 1e-6)
     return out
 
@@ -35,7 +35,8 @@ def stripes(rng: Rng, size: int, period: float, angle: float) -> Array:
     y, x = np.mgrid[:size, :size].astype(np.float32)
     phase = rng.uniform(0, period)
     wave = (x * np.cos(angle) + y * np.sin(angle) + phase) % period < period / 2
-    return wave.astype(np.float32) * 2 - 1
+    out: Array = wave.astype(np.float32) * 2 - 1
+    return out
 
 
 def checks(rng: Rng, size: int, period: float, angle: float = 0.0) -> Array:

@@ -18,7 +18,7 @@ class Street(Drawn):
     name = "street"
     stream = 1
     labeled = "16"
-    classes = [
+    classes = (
         ClassInfo("sky", (70, 130, 180)),
         ClassInfo("building", (90, 90, 90)),
         ClassInfo("road", (128, 64, 128)),
@@ -27,7 +27,7 @@ class Street(Drawn):
         ClassInfo("car", (0, 0, 180)),
         ClassInfo("person", (220, 20, 60)),
         ClassInfo("pole", (250, 170, 30)),
-    ]
+    )
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """One street: backdrop first, then what stands on it, far before near."""
@@ -57,7 +57,12 @@ class _Canvas:
         self.label = np.zeros((size, size), np.uint8)
 
     def paint(
-        self, mask: Array, label: int, base: Array, texture: Array | None = None, strength: float = 0
+        self,
+        mask: Array,
+        label: int,
+        base: Array,
+        texture: Array | None = None,
+        strength: float = 0,
     ) -> None:
         texture = np.zeros((self.size, self.size), np.float32) if texture is None else texture
         scenery.fill(self.image, mask, base, texture, strength)
@@ -98,11 +103,19 @@ class _Canvas:
                 period = self.rng.uniform(3.5, 8) * self.size / 64
                 windows = np.maximum(
                     scenery.stripes(self.rng, self.size, period, 0),
-                    scenery.stripes(self.rng, self.size, period * self.rng.uniform(0.8, 1.6), np.pi / 2),
+                    scenery.stripes(
+                        self.rng, self.size, period * self.rng.uniform(0.8, 1.6), np.pi / 2
+                    ),
                 )
                 top = horizon - height
                 wall = self.shape((x, top), (x + width, top), (x + width, 0.75), (x, 0.75))
-                self.paint(wall, BUILDING, base, windows, self.rng.choice([-1, 1]) * self.rng.uniform(0.1, 0.22))
+                self.paint(
+                    wall,
+                    BUILDING,
+                    base,
+                    windows,
+                    self.rng.choice([-1, 1]) * self.rng.uniform(0.1, 0.22),
+                )
             x += width
 
     def ground(self, horizon: float, vanish: float) -> tuple[float, float]:
@@ -132,7 +145,9 @@ class _Canvas:
         leaves = self.cells(1.6)
         radius, strength = self.rng.uniform(0.06, 0.17), self.rng.uniform(0.08, 0.2)
         y = horizon - radius * self.rng.uniform(0.3, 1.2)
-        trunk = self.shape((x - 0.015, y), (x + 0.015, y), (x + 0.015, horizon + 0.08), (x - 0.015, horizon + 0.08))
+        trunk = self.shape(
+            (x - 0.015, y), (x + 0.015, y), (x + 0.015, horizon + 0.08), (x - 0.015, horizon + 0.08)
+        )
         self.paint(trunk, TREE, base * 0.5)
         for _ in range(4):
             dx, dy = self.rng.uniform(-0.6, 0.6, 2) * radius
@@ -145,9 +160,21 @@ class _Canvas:
         x, y = vanish + (edge - vanish) * depth, horizon + (1 - horizon) * depth
         w, h = 0.07 + 0.33 * depth, 0.05 + 0.19 * depth
         base = scenery.color(self.rng, (0, 1), (0.2, 1), (0.15, 1))
-        body = self.shape((x - w / 2, y - h * 0.6), (x + w / 2, y - h * 0.6), (x + w / 2, y), (x - w / 2, y))
-        cabin = self.shape((x - w * 0.25, y - h), (x + w * 0.25, y - h), (x + w * 0.4, y - h * 0.55), (x - w * 0.4, y - h * 0.55))
-        glass = self.shape((x - w * 0.2, y - h * 0.9), (x + w * 0.2, y - h * 0.9), (x + w * 0.3, y - h * 0.62), (x - w * 0.3, y - h * 0.62))
+        body = self.shape(
+            (x - w / 2, y - h * 0.6), (x + w / 2, y - h * 0.6), (x + w / 2, y), (x - w / 2, y)
+        )
+        cabin = self.shape(
+            (x - w * 0.25, y - h),
+            (x + w * 0.25, y - h),
+            (x + w * 0.4, y - h * 0.55),
+            (x - w * 0.4, y - h * 0.55),
+        )
+        glass = self.shape(
+            (x - w * 0.2, y - h * 0.9),
+            (x + w * 0.2, y - h * 0.9),
+            (x + w * 0.3, y - h * 0.62),
+            (x - w * 0.3, y - h * 0.62),
+        )
         self.paint(cabin, CAR, base * 0.9)
         self.paint(body, CAR, base)
         self.paint(glass, CAR, scenery.color(self.rng, (0.5, 0.7), (0, 0.4), (0.1, 0.9)))
@@ -155,30 +182,50 @@ class _Canvas:
             wheel = self.oval(x + side * w * 0.3, y, w * 0.12, w * 0.12)
             self.paint(wheel, CAR, np.full(3, 0.06))
 
-    def _on_sidewalk(self, horizon: float, vanish: float, left: float, right: float, depth: float) -> tuple[float, float]:
+    def _on_sidewalk(
+        self, horizon: float, vanish: float, left: float, right: float, depth: float
+    ) -> tuple[float, float]:
         side = self.rng.random() < 0.5
         beyond = self.rng.uniform(0.05, 0.35)
         edge = left - beyond if side else right + beyond
         return vanish + (edge - vanish) * depth, horizon + (1 - horizon) * depth
 
-    def person(self, horizon: float, vanish: float, left: float, right: float, depth: float) -> None:
+    def person(
+        self, horizon: float, vanish: float, left: float, right: float, depth: float
+    ) -> None:
         x, y = self._on_sidewalk(horizon, vanish, left, right, depth)
         if self.rng.random() < 0.3:  # some cross the road
             x = vanish + self.rng.uniform(-0.4, 0.4) * depth
         h = 0.14 + 0.36 * depth
         w = h * self.rng.uniform(0.17, 0.23)
-        coat, legs = scenery.color(self.rng, (0, 1), (0.4, 1), (0.3, 1)), scenery.color(self.rng, (0, 1), (0, 0.6), (0, 0.6))
+        coat, legs = (
+            scenery.color(self.rng, (0, 1), (0.4, 1), (0.3, 1)),
+            scenery.color(self.rng, (0, 1), (0, 0.6), (0, 0.6)),
+        )
         for side in (-1, 1):
-            leg = self.shape((x, y - h * 0.45), (x + side * w, y - h * 0.45), (x + side * w, y), (x + side * w * 0.3, y))
+            leg = self.shape(
+                (x, y - h * 0.45),
+                (x + side * w, y - h * 0.45),
+                (x + side * w, y),
+                (x + side * w * 0.3, y),
+            )
             self.paint(leg, PERSON, legs)
         self.paint(self.oval(x, y - h * 0.6, w * 1.1, h * 0.24), PERSON, coat)
-        self.paint(self.oval(x, y - h * 0.9, w * 0.65, h * 0.1), PERSON, scenery.color(self.rng, (0.03, 0.09), (0.2, 0.6), (0.2, 0.95)))
+        self.paint(
+            self.oval(x, y - h * 0.9, w * 0.65, h * 0.1),
+            PERSON,
+            scenery.color(self.rng, (0.03, 0.09), (0.2, 0.6), (0.2, 0.95)),
+        )
 
     def pole(self, horizon: float, vanish: float, left: float, right: float, depth: float) -> None:
         x, y = self._on_sidewalk(horizon, vanish, left, right, depth)
         h, w = 0.25 + 0.55 * depth, 0.025 + 0.04 * depth
         base = scenery.color(self.rng, (0, 1), (0, 0.3), (0.05, 0.5))
-        self.paint(self.shape((x - w / 2, y - h), (x + w / 2, y - h), (x + w / 2, y), (x - w / 2, y)), POLE, base)
+        self.paint(
+            self.shape((x - w / 2, y - h), (x + w / 2, y - h), (x + w / 2, y), (x - w / 2, y)),
+            POLE,
+            base,
+        )
         if self.rng.random() < 0.7:
             sign = self.oval(x, y - h, w * 2.2, w * 2.2)
             self.paint(sign, POLE, scenery.color(self.rng, (0, 1), (0.5, 1), (0.3, 1)))
