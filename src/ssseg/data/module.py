@@ -78,6 +78,17 @@ class SegmentationData(LightningDataModule):
         num_views: int | None = None,
     ) -> None:
         super().__init__()
+        _at_least(1, "batch_size", batch_size)
+        _at_least(1, "unlabeled_batch_size", unlabeled_batch_size)
+        _at_least(1, "val_batch_size", val_batch_size)
+        _at_least(1, "crop_size", crop_size)
+        _at_least(1, "image_size", image_size)
+        _at_least(0, "num_workers", num_workers)
+        if scale is not None and not 0 < scale[0] <= scale[1]:
+            raise UserError(
+                f"option data.scale is {list(scale)}; expected the smallest and the largest "
+                "factor, both above 0"
+            )
         self.source = source
         self.wanted = source.labeled if labeled is None else str(labeled)
         self.batch_size = batch_size or source.batch_size
@@ -100,6 +111,8 @@ class SegmentationData(LightningDataModule):
                     f"option data.{name} has {len(given)} values, but the images have "
                     f"{source.in_channels} channels; give one value per channel"
                 )
+        if min(self.std) <= 0:
+            raise UserError(f"option data.std is {list(self.std)}; expected values above 0")
         self.seed, self.num_views = seed, num_views
         self.num_classes = source.num_classes
         self.in_channels = source.in_channels
@@ -152,16 +165,20 @@ class SegmentationData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Look at what is there before training time is spent; raises UserError."""
+        split: Split = "test" if stage == "test" else "val"
         if stage == "fit":
-            self._check_training(self._views())
+            num_views = self._views()
+            self._check_training(num_views)
             self.source.check(self.split.labeled)
-        if stage in ("fit", "validate"):
-            self.source.check(self.source.records("val"))
-        if stage == "test":
-            records = self.source.records("test")
-            if not records:
-                raise UserError(f"data set {self.source.name!r} has no test images with masks")
-            self.source.check(records)
+            if num_views:
+                self.source.check(self.unlabeled)
+        records = self.source.records(split)
+        if not records:
+            raise UserError(
+                f"data set {self.source.name!r} has no {split} images with masks; expected some "
+                "to score"
+            )
+        self.source.check(records)
 
     def _views(self) -> int:
         if self.num_views is not None:
@@ -245,6 +262,13 @@ class SegmentationData(LightningDataModule):
             generator=torch.Generator().manual_seed(0),
             **options,
         )
+
+
+def _at_least(least: int, option: str, given: int | tuple[int, int] | None) -> None:
+    if given is None:
+        return
+    if min((given,) if isinstance(given, int) else given) < least:
+        raise UserError(f"option data.{option} is {given}; expected at least {least}")
 
 
 class _TrainImages(Dataset[Any]):

@@ -1,6 +1,7 @@
 """Which training images are labeled: by count, fraction or list, seeded, with a content hash."""
 
 import hashlib
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,9 +36,9 @@ def split_labeled(records: list[Record], wanted: str | None, seed: int) -> Label
     """
     if wanted is None:
         return LabeledSplit("all", records, [])
-    if not _is_number(wanted):
+    if (number := _number(wanted)) is None:
         return _from_list(records, Path(wanted))
-    count = _count(wanted, len(records))
+    count = _count(wanted, number, len(records))
     order = np.random.default_rng(seed_of(seed, "split")).permutation(len(records))
     chosen = set(order[:count].tolist())
     return LabeledSplit(
@@ -47,23 +48,21 @@ def split_labeled(records: list[Record], wanted: str | None, seed: int) -> Label
     )
 
 
-def _is_number(wanted: str) -> bool:
+def _number(wanted: str) -> Fraction | None:
+    """The number that a text stands for; None for what may be the name of a file."""
     try:
-        [float(part) for part in wanted.split("/", 1)]
+        return Fraction(wanted)
+    except ZeroDivisionError:
+        return Fraction(0)  # 1/0 is a slip in a number
     except ValueError:
-        return False
-    return True
+        return None
 
 
-def _count(wanted: str, total: int) -> int:
-    """The number of images that a count or fraction means; fractions round down, as published."""
-    if "/" in wanted:
-        above, below = (float(part) for part in wanted.split("/", 1))
-        count = int(total * above / below) if below else -1
-    elif "." in wanted:
-        count = int(total * float(wanted)) if 0 < float(wanted) <= 1 else -1
-    else:
-        count = int(wanted)
+def _count(wanted: str, number: Fraction, total: int) -> int:
+    """The number of images that a count or fraction means; fractions round down."""
+    if "/" in wanted or "." in wanted or number.denominator > 1:
+        number *= total  # exact: in floats 0.29 of 100 would be 28
+    count = int(number)
     if not 1 <= count <= total:
         raise UserError(
             f"option data.labeled is {wanted}, which is {count} of {total} training images with "
@@ -74,28 +73,43 @@ def _count(wanted: str, total: int) -> int:
 
 def _from_list(records: list[Record], path: Path) -> LabeledSplit:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # -sig: editors on Windows begin a file with a byte order mark
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
         raise UserError(
             f"option data.labeled is {path}, which is neither a number nor a readable list file "
             f"({error}); expected a count, a fraction such as 1/8, or a file with one id per line"
         ) from error
-    # a line may name image and mask, with folders and endings; the id is the image's stem
-    ids = [Path(line.split()[0]).stem for line in lines if line.strip()]
-    by_id = {record.id: record for record in records}
-    for number, name in enumerate(ids, 1):
-        if name not in by_id:
+    known = {record.id for record in records}
+    ids = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        names = _meanings(line)
+        name = next((name for name in names if name in known), None)
+        if name is None:
             raise UserError(
-                f"line {number} of {path} names {name!r}, but there is no such training image"
+                f"line {number} of {path} names {names[-1]!r}, but there is no such training image"
             )
+        ids.add(name)
     if not ids:
         raise UserError(f"{path} names no image; expected one id per line")
-    chosen = set(ids)
     return LabeledSplit(
         path.stem,
-        [r for r in records if r.id in chosen],
-        [r for r in records if r.id not in chosen],
+        [r for r in records if r.id in ids],
+        [r for r in records if r.id not in ids],
     )
+
+
+def _meanings(line: str) -> list[str]:
+    """The ids that a line may stand for, in the order in which they are tried.
+
+    A line holds an id, or the path of an image, or the paths of an image and its mask with a tab or
+    a space between them; names may hold spaces and dots themselves.
+    """
+    parts = [line, line.split("\t")[0], line.split()[0]]
+    paths = [Path(part.strip()) for part in parts]
+    return [name for path in paths for name in (str(path), path.name, path.stem)]
 
 
 def content_hash(source: Source, records: list[Record]) -> str:

@@ -51,8 +51,11 @@ class TrainTransform:
         height, width = crop_size
         steps: list[Any] = []
         if scale != (1, 1):
-            # scale_limit is relative: 0 leaves the size alone
-            steps.append(A.RandomScale((scale[0] - 1, scale[1] - 1), p=1))
+            # the plain nearest neighbour of OpenCV moves masks by up to half a pixel against the
+            # image; scale_limit is relative: 0 leaves the size alone
+            exact = cv2.INTER_NEAREST_EXACT
+            limit = (scale[0] - 1, scale[1] - 1)
+            steps.append(A.RandomScale(limit, mask_interpolation=exact, p=1))
         steps += [
             A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill_mask=IGNORE),
             A.RandomCrop(height, width),

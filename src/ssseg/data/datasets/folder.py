@@ -9,12 +9,14 @@ unlabeled/*                  optional, images only; or any other folders, see `u
 """
 
 import json
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from ssseg.data.datasets.base import Array, ClassInfo, Record, Source, Split
 from ssseg.errors import UserError
@@ -54,8 +56,10 @@ class Folder(Source):
                 raise UserError(
                     f"option data.unlabeled names {folder}, but there is no such folder"
                 )
-        if (self.root / "unlabeled").is_dir():
-            self.unlabeled_folders.insert(0, self.root / "unlabeled")
+        own = self.root / "unlabeled"
+        # whoever names it all the same must not get its images twice
+        if own.is_dir() and own.resolve() not in [f.resolve() for f in self.unlabeled_folders]:
+            self.unlabeled_folders.insert(0, own)
         self.in_channels = self._channels()
         self._records: dict[Split, list[Record]] = {}
 
@@ -75,15 +79,11 @@ class Folder(Source):
                 f"there are no images in {folder / 'images'}; "
                 f"expected files ending in {', '.join(IMAGE_ENDINGS)}"
             )
-        masks = {
-            path.stem: path
-            for path in sorted((folder / "masks").glob("*"))
-            if path.suffix.lower() in MASK_ENDINGS
-        }
-        for image in images:
-            if image.stem not in masks:
+        masks = _by_stem(_files(folder / "masks", MASK_ENDINGS))
+        for name, image in _by_stem(images).items():
+            if name not in masks:
                 raise UserError(
-                    f"{image} has no mask: expected {folder / 'masks' / image.stem}.png; "
+                    f"{image} has no mask: expected {folder / 'masks' / name}.png; "
                     "add it, or move the image to unlabeled/"
                 )
         return [Record(image.stem, image, masks[image.stem]) for image in images]
@@ -105,35 +105,27 @@ class Folder(Source):
                 f"there are no images in {self.root / 'train' / 'images'}; "
                 f"expected files ending in {', '.join(IMAGE_ENDINGS)}"
             )
-        return 1 if _open(first).mode in ("L", "1") else 3
+        with _opened(first) as image:
+            return 1 if image.mode in ("L", "1") else 3
 
     def read_image(self, record: Record) -> Array:
         """The photograph as it is displayed (EXIF orientation applied), (H, W, C) uint8."""
-        path = Path(str(record.image))
-        image = _open(path)
-        try:
+        with _photograph(record) as image:
             upright = ImageOps.exif_transpose(image)
             pixels = np.asarray(upright.convert("L" if self.in_channels == 1 else "RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(
-                f"{path} cannot be read as an image ({error}); replace or remove it"
-            ) from error
         return pixels[..., None] if pixels.ndim == 2 else pixels
 
     def read_mask(self, record: Record) -> Array:
         """The class ids, (H, W) uint8."""
         path = Path(str(record.mask))
-        image = _open(path)
-        if image.mode not in ("L", "P", "I;16", "I", "1"):
-            raise UserError(
-                f"mask {path} has colour mode {image.mode}; expected one channel of class ids "
-                f"0 to {len(self.classes) - 1} (and {IGNORE} for ignore)"
-            )
-        try:
+        with _opened(path) as image:
+            if image.mode not in ("L", "P", "I;16", "I", "1"):
+                raise UserError(
+                    f"mask {path} has colour mode {image.mode}; expected one channel of class ids "
+                    f"0 to {len(self.classes) - 1} (and {IGNORE} for ignore)"
+                )
             ids = np.asarray(image)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"mask {path} cannot be read ({error}); replace it") from error
-        wrong = np.unique(ids[(ids != IGNORE) & (ids >= len(self.classes))])
+        wrong = np.unique(ids[(ids != IGNORE) & ((ids < 0) | (ids >= len(self.classes)))])
         if wrong.size:
             raise UserError(
                 f"mask {path} holds the value {int(wrong[0])}, but classes.json names "
@@ -142,10 +134,13 @@ class Folder(Source):
         return ids.astype(np.uint8)
 
     def check(self, records: list[Record]) -> None:
-        """Open every mask, and compare its size with the image's."""
+        """Open every image; read every mask, and compare its size with the image's."""
         for record in records:
+            with _photograph(record) as image:
+                width, height = _displayed_size(image)
+            if record.mask is None:
+                continue
             mask = self.read_mask(record)
-            width, height = _displayed_size(_open(Path(str(record.image))))
             if mask.shape != (height, width):
                 raise UserError(
                     f"{record.image} is {width} x {height} pixels, but its mask {record.mask} is "
@@ -154,9 +149,37 @@ class Folder(Source):
 
 
 def find_images(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The image files in a folder (and its subfolders), sorted by path."""
+    """The image files in a folder (and its subfolders), sorted by path; hidden ones left out."""
+    return _files(folder, IMAGE_ENDINGS, deep=deep)
+
+
+def _files(folder: Path, endings: tuple[str, ...], *, deep: bool = False) -> list[Path]:
+    """Files with one of these endings.
+
+    Hidden ones are no photographs: file managers and notebooks leave them (`._1.jpg`,
+    `.ipynb_checkpoints/1-checkpoint.jpg`).
+    """
     paths = folder.rglob("*") if deep else folder.glob("*")
-    return sorted(p for p in paths if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+    return sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in endings
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def _by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by their names without ending, which is how images and masks find each other."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise UserError(
+                f"{found[path.stem]} and {path.name} differ only in their ending, but expected is "
+                "one file per name, so that each image has one mask; rename or remove one"
+            )
+        found[path.stem] = path
+    return found
 
 
 def read_classes(path: Path) -> list[ClassInfo]:
@@ -167,7 +190,8 @@ def read_classes(path: Path) -> list[ClassInfo]:
     """
     example = '["background", "road"]'
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # -sig: editors on Windows begin a file with a byte order mark
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"there is no {path}; write one with the class names: {example}") from error
     except (OSError, ValueError) as error:
@@ -177,7 +201,15 @@ def read_classes(path: Path) -> list[ClassInfo]:
         raise UserError(f"{path} names no classes; expected a list such as {example}")
     if len(entries) > IGNORE:
         raise UserError(f"{path} names {len(entries)} classes; expected at most {IGNORE}")
-    return [_class(path, place, entry, len(entries)) for place, entry in enumerate(entries)]
+    classes = [_class(path, place, entry, len(entries)) for place, entry in enumerate(entries)]
+    names = [info.name for info in classes]
+    for place, name in enumerate(names):
+        if (first := names.index(name)) != place:
+            raise UserError(
+                f"classes {first} and {place} in {path} are both named {name!r}; expected a name "
+                "of its own for each class, because scores are reported by name"
+            )
+    return classes
 
 
 def _class(path: Path, place: int, entry: Any, count: int) -> ClassInfo:
@@ -191,7 +223,11 @@ def _class(path: Path, place: int, entry: Any, count: int) -> ClassInfo:
             "ids count from 0 in the order of the list"
         )
     color = entry.get("color", default_color(place, count))
-    if len(color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in color):
+    if (
+        not isinstance(color, (list, tuple))
+        or len(color) != 3
+        or not all(isinstance(c, int) and 0 <= c <= 255 for c in color)
+    ):
         raise UserError(
             f"class {entry['name']!r} in {path} has color {color!r}; expected three numbers 0..255"
         )
@@ -207,14 +243,40 @@ def default_color(place: int, count: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _open(path: Path) -> Image.Image:
-    """An image file, opened but not yet decoded."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, decoded when its pixels are asked for; what fails inside is its own fault."""
     try:
-        return Image.open(path)
-    except (UnidentifiedImageError, OSError) as error:
+        with Image.open(path) as image:
+            yield image
+    except UserError:
+        raise
+    # what Pillow's readers raise for files that are broken, cut off or absurdly large
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        Image.DecompressionBombError,
+    ) as error:
+        what = f"{type(error).__name__}: {error}".replace(f" '{path}'", "")
         raise UserError(
-            f"{path} cannot be read as an image ({type(error).__name__}); replace or remove it"
+            f"{path} cannot be read as an image ({what}); replace or remove it"
         ) from error
+
+
+@contextmanager
+def _photograph(record: Record) -> Iterator[Image.Image]:
+    """The image file of a record, refused where its values do not fit into 8 bits."""
+    path = Path(str(record.image))
+    with _opened(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise UserError(
+                f"{path} has values of more than 8 bits (mode {image.mode}); expected 8 bits per "
+                "channel, so convert it"
+            )
+        yield image
 
 
 def _displayed_size(image: Image.Image) -> tuple[int, int]:

@@ -1,0 +1,55 @@
+# The front door. Every target installs what it needs, once, into .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+# one stamp per set of packages; a change of pyproject.toml installs again
+$(VENV)/.installed: pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
+
+install: $(VENV)/.installed ## install ssseg
+
+demo: $(VENV)/.installed ## methods side by side on built-in scenes: a table and a picture
+	$(BIN)/ssseg benchmark --methods supervised,cutmix,classmix,complexmix --jobs 2 \
+	  --out runs/demo --data street --trainer.max_steps 600
+
+test: $(VENV)/.installed-dev ## run the tests
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.installed-dev ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev ## style, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-docs ## build the site in docs/_build
+	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+bench: $(VENV)/.installed ## speed of the operators against plain loops
+	$(BIN)/python benchmarks/operators.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) runs docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+.PHONY: help install demo test test-slow lint docs bench clean

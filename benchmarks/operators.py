@@ -1,0 +1,211 @@
+"""Times of the mask and mix operators against plain loops, in one process on the CPU.
+
+The loops have the shape of the published code: for every image (and every block) `torch.unique`, a
+choice by NumPy, one comparison per chosen class, and a concatenation of the pieces. Both sides get
+the same label maps, take turns, and are checked to keep the same number of classes.
+
+    python benchmarks/operators.py --size 512 1024 --batch 2 --json operators.json
+
+About half a minute on one core with the defaults. The ratio to look at is at least 5 for the class mask
+and at least 50 for the block masks.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssseg.ops import Mixed, block_class_mask, class_mask, mix, roll_pairs
+from ssseg.ops.masks import block_index
+from ssseg.types import IGNORE
+
+CELLS = 60  # segments of a Cityscapes prediction that cover more than a few pixels
+
+
+def voronoi(size: tuple[int, int, int], num_classes: int, cells: int, seed: int = 0) -> Tensor:
+    """Label maps whose regions look like objects: every cell of a Voronoi diagram has one class.
+
+    Args:
+        size: (B, H, W).
+        num_classes: Number of classes C.
+        cells: Cells per image.
+        seed: Of the places and classes of the cells.
+
+    Returns:
+        (B, H, W) int64.
+    """
+    batch, height, width = size
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    label = np.empty(size, dtype=np.int64)
+    for b in range(batch):
+        nearest = np.full((height, width), np.inf, dtype=np.float32)
+        for _ in range(cells):
+            distance = (y - rng.uniform(0, height)) ** 2 + (x - rng.uniform(0, width)) ** 2
+            closer = distance < nearest
+            label[b][closer] = rng.integers(num_classes)
+            nearest[closer] = distance[closer]
+    return torch.from_numpy(label)
+
+
+def half_of_classes(label: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mask of half of the classes of one piece of a label map, as a plain program draws it."""
+    classes = torch.unique(label)
+    classes = classes[classes != IGNORE]
+    half = len(classes) // 2
+    chosen = torch.from_numpy(rng.choice(len(classes), half, replace=False))
+    return (label[None] == classes[chosen][:, None, None]).sum(0, keepdim=True)
+
+
+def loop_class_mask(label: Tensor, rng: np.random.Generator) -> Tensor:
+    """One mask per image, appended to a growing batch."""
+    masks = half_of_classes(label[0], rng)[None]
+    for image in label[1:]:
+        masks = torch.cat((masks, half_of_classes(image, rng)[None]))
+    return masks
+
+
+def loop_block_class_mask(label: Tensor, blocks: int, rng: np.random.Generator) -> Tensor:
+    """One mask per block, joined to rows, images and the batch."""
+    _, height, width = label.shape
+    top = [height * i // blocks for i in range(blocks + 1)]
+    left = [width * i // blocks for i in range(blocks + 1)]
+    images = []
+    for image in label:
+        rows = []
+        for r in range(blocks):
+            row = []
+            for c in range(blocks):
+                block = image[top[r] : top[r + 1], left[c] : left[c + 1]]
+                row.append(half_of_classes(block, rng))
+            rows.append(torch.cat(row, 2))
+        images.append(torch.cat(rows, 1)[None])
+    return torch.cat(images)
+
+
+def loop_mix(image: Tensor, probs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and class probabilities mixed with the next sample's, one sample at a time."""
+    n = len(image)
+    mixed = [
+        torch.cat([(mask[i] * x[i] + (1 - mask[i]) * x[(i + 1) % n])[None] for i in range(n)])
+        for x in (image, probs)
+    ]
+    return mixed[0], mixed[1]
+
+
+def kept(label: Tensor, mask: Tensor, num_classes: int, blocks: int) -> int:
+    """In how many (image, block, class) triples a mask is on."""
+    batch, height, width = label.shape
+    block = block_index(height, width, blocks, blocks, label.device)
+    image = torch.arange(batch)[:, None, None]
+    triple = (image * blocks**2 + block) * num_classes + label
+    return len(torch.unique(triple[mask[:, 0].bool()]))
+
+
+def medians(repeats: int, *runs: Callable[[], object]) -> list[float]:
+    """Median milliseconds of every run, the runs taking turns; a first turn is not counted."""
+    times: list[list[float]] = [[] for _ in runs]
+    for turn in range(repeats + 1):
+        for run, own in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            if turn > 0:
+                own.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(own) for own in times]
+
+
+def compare(args: argparse.Namespace) -> list[dict[str, object]]:
+    """One row per operator: our time, the loop's time, their ratio, and ours in image copies."""
+    height, width = args.size
+    classes, batch, repeats = args.classes, args.batch, args.repeats
+    label = voronoi((batch, height, width), classes, CELLS)
+    image = torch.rand(batch, 3, height, width)
+    (copy,) = medians(4 * repeats, image.clone)
+
+    generator = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
+    pairs: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor], int]] = {
+        "class_mask": (
+            lambda: class_mask(label, classes, generator=generator),
+            lambda: loop_class_mask(label, rng),
+            1,
+        )
+    }
+    for p in args.blocks:
+        pairs[f"block_class_mask p={p}"] = (
+            lambda p=p: block_class_mask(label, classes, p, generator=generator),
+            lambda p=p: loop_block_class_mask(label, p, rng),
+            p,
+        )
+    rows = []
+    for name, (ours, loop, p) in pairs.items():
+        counts = kept(label, ours(), classes, p), kept(label, loop(), classes, p)
+        if counts[0] != counts[1]:
+            raise RuntimeError(f"{name}: we keep {counts[0]} classes, the loop {counts[1]}")
+        rows.append((name, *medians(repeats, ours, loop)))
+
+    mask = class_mask(label, classes, generator=generator)
+    probs = torch.rand(batch, classes, height, width).softmax(1)
+    conf, hard = probs.max(1)
+    sample = Mixed(image, hard, conf, torch.ones_like(hard, dtype=torch.bool))
+    partner, number = roll_pairs(batch), mask.long()
+    if not torch.equal(mix(sample, partner, mask).image, loop_mix(image, probs, number)[0]):
+        raise RuntimeError("mix: the loop gives other images than we do")
+    times = medians(
+        repeats,
+        lambda: mix(sample, partner, mask),
+        lambda: loop_mix(image, probs, number),
+    )
+    rows.append((f"mix (loop: {classes} channels)", *times))
+    return [
+        {"operator": name, "ours_ms": a, "loop_ms": b, "ratio": b / a, "copies": a / copy}
+        for name, a, b in rows
+    ]
+
+
+def main() -> None:
+    """Parse the command line, measure, print a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--size", type=int, nargs=2, default=(512, 1024), metavar=("H", "W"))
+    parser.add_argument("--classes", type=int, default=19)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--blocks", type=int, nargs="*", default=(64, 128), help="blocks per side")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; more only on a quiet box")
+    parser.add_argument("--json", type=Path, help="file that the numbers are written to")
+    args = parser.parse_args()
+    if max(args.blocks, default=1) > min(args.size):
+        parser.error("--blocks must not exceed --size: the loop knows no empty blocks")
+
+    torch.set_num_threads(args.threads)
+    rows = compare(args)
+    about = {
+        "size": list(args.size),
+        "classes": args.classes,
+        "batch": args.batch,
+        "repeats": args.repeats,
+        "threads": args.threads,
+        "torch": torch.__version__,
+        "machine": platform.processor() or platform.machine(),
+    }
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(f"{'operator':<24}{'ours ms':>10}{'loop ms':>11}{'ratio':>9}{'copies':>9}")
+    for row in rows:
+        print(
+            f"{row['operator']:<24}{row['ours_ms']:>10.2f}{row['loop_ms']:>11.2f}"
+            f"{row['ratio']:>9.1f}{row['copies']:>9.1f}"
+        )
+    print("copies: our time in copies of the image batch, (B, 3, H, W) float32")
+    if args.json:
+        args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""The contract that every method keeps, ours or yours: `check_method(YourMethod)`."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssseg.methods.base import Method
+from ssseg.models.segmenter import Segmenter
+from ssseg.types import IGNORE, Batch, Labeled, Step, StepOutput, Unlabeled
+
+NUM_CLASSES = 5
+SIDE = 32
+
+
+def tiny_network(num_classes: int = NUM_CLASSES) -> Segmenter:
+    """A real network that is small enough for a test: 0.2 million parameters, 3 stages."""
+    return Segmenter(
+        num_classes,
+        encoder="test_resnet",
+        depth=3,
+        # timm's residual branches start at zero, where their first layers get no gradient
+        encoder_options={"zero_init_last": False},
+        decoder_options={"decoder_channels": (16, 16, 8)},
+    )
+
+
+def tiny_batch(num_views: int, labeled: int = 3, unlabeled: int = 4, *, valid: bool = True) -> Batch:
+    """A batch of noise with rectangles as labels; a strip of each label is IGNORE."""
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, NUM_CLASSES, (labeled, 4, 4), generator=generator)
+    label = label.repeat_interleave(SIDE // 4, 1).repeat_interleave(SIDE // 4, 2)
+    label[:, :2] = IGNORE
+    image = torch.randn(labeled, 3, SIDE, SIDE, generator=generator)
+    if not num_views:
+        nothing = torch.zeros(0, SIDE, SIDE, dtype=torch.bool)
+        return Batch(Labeled(image, label), Unlabeled([], nothing))
+    views = [torch.randn(unlabeled, 3, SIDE, SIDE, generator=generator) for _ in range(num_views)]
+    return Batch(
+        Labeled(image, label), Unlabeled(views, torch.full((unlabeled, SIDE, SIDE), valid))
+    )
+
+
+def make_method(method: type[Method], hparams: Mapping[str, Any] | None = None) -> Method:
+    """A method with a tiny network, in the middle of its training: no warm-up, nothing distrusted.
+
+    Args:
+        method: The class.
+        hparams: Hyper-parameters that differ from its defaults.
+    """
+    eager = {"threshold": 0.0, "warmup_steps": 0.0, "rampup_steps": 0.0}
+    names = {field.name for field in fields(method)}
+    given = {name: value for name, value in eager.items() if name in names} | dict(hparams or {})
+    torch.manual_seed(0)
+    made = method(**given)
+    made.setup(tiny_network())
+    made.train()
+    return made
+
+
+def step(seed: int = 0, index: int = 50, total: int = 100) -> Step:
+    """A step in the middle of a run."""
+    return Step(index, total, torch.Generator().manual_seed(seed))
+
+
+def losses(method: Method, batch: Batch, seed: int = 0) -> StepOutput:
+    """One batch, with every random source seeded."""
+    torch.manual_seed(seed)
+    return method.losses(batch, step(seed))
+
+
+def terms_are_finite_scalars(make: Callable[[], Method]) -> None:
+    """Every term is a finite scalar and one of them is `sup`."""
+    method = make()
+    terms = losses(method, tiny_batch(method.num_views)).losses
+    assert "sup" in terms, f"no term named sup among {list(terms)}"
+    for name, term in terms.items():
+        assert term.ndim == 0, f"term {name} has shape {tuple(term.shape)}, expected a scalar"
+        assert term.isfinite(), f"term {name} is {term}"
+
+
+def every_parameter_learns(make: Callable[[], Method]) -> None:
+    """Every trainable parameter gets a gradient that is not zero."""
+    method = make()
+    terms = losses(method, tiny_batch(method.num_views)).losses
+    torch.stack(list(terms.values())).sum().backward()
+    dead = [
+        name
+        for name, p in method.named_parameters()
+        if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
+    assert not dead, f"no gradient reaches {dead}"
+
+
+def unlabeled_terms_move_the_student(make: Callable[[], Method]) -> None:
+    """Every term from unlabeled data sends a gradient into the student."""
+    method = make()
+    if not method.num_views:
+        return
+    terms = _unlabeled_terms(losses(method, tiny_batch(method.num_views)))
+    assert terms, "a method that asks for unlabeled images has no term that uses them"
+    for name, term in terms.items():
+        grads = torch.autograd.grad(
+            term, list(method.student.parameters()), retain_graph=True, allow_unused=True
+        )
+        assert any(g is not None and g.any() for g in grads), f"term {name} trains nothing"
+
+
+def invalid_pixels_are_silent(make: Callable[[], Method]) -> None:
+    """Where no pixel is valid, terms from unlabeled data are exactly 0."""
+    method = make()
+    if not method.num_views:
+        return
+    terms = _unlabeled_terms(losses(method, tiny_batch(method.num_views, valid=False)))
+    for name, term in terms.items():
+        assert term == 0, f"term {name} is {term} although no pixel is valid"
+
+
+def ignored_labels_stay_finite(make: Callable[[], Method]) -> None:
+    """A batch whose labels are all IGNORE gives finite terms and finite gradients."""
+    method = make()
+    batch = tiny_batch(method.num_views)
+    batch.labeled.label.fill_(IGNORE)
+    terms = losses(method, batch).losses
+    torch.stack(list(terms.values())).sum().backward()
+    for name, term in terms.items():
+        assert term.isfinite(), f"term {name} is {term} for labels that are all ignored"
+    for name, p in method.named_parameters():
+        assert p.grad is None or p.grad.isfinite().all(), f"gradient of {name} is not finite"
+
+
+def batch_is_not_changed(make: Callable[[], Method]) -> None:
+    """The method leaves its input as it was."""
+    method = make()
+    batch = tiny_batch(method.num_views)
+    before = copy.deepcopy(batch)
+    losses(method, batch)
+    for ours, theirs in zip(_leaves(batch), _leaves(before), strict=True):
+        assert torch.equal(ours, theirs), "the batch was changed in place"
+
+
+def same_generator_same_losses(make: Callable[[], Method]) -> None:
+    """Randomness comes from the step's generator (and torch's, seeded alike)."""
+    method, twin = make(), make()
+    batch = tiny_batch(method.num_views)
+    first, second = losses(method, batch).losses, losses(twin, batch).losses
+    for name, term in first.items():
+        assert torch.equal(term, second[name]), f"term {name} differs for one generator state"
+
+
+def batch_sizes_may_differ(make: Callable[[], Method]) -> None:
+    """More labeled than unlabeled images, and the reverse, down to a single unlabeled one."""
+    for labeled, unlabeled in ((2, 5), (5, 2), (2, 1)):
+        method = make()
+        out = losses(method, tiny_batch(method.num_views, labeled, unlabeled))
+        for name, term in out.losses.items():
+            assert term.isfinite(), f"term {name} is {term} for batches {labeled} + {unlabeled}"
+
+
+def teacher_is_frozen_and_follows(make: Callable[[], Method]) -> None:
+    """Networks besides the student that are not trained stay in eval mode, and move with it."""
+    method = make()
+    method.train()
+    for name, network in method.networks.items():
+        params = list(network.parameters())
+        if any(p.requires_grad for p in params):
+            continue
+        assert not network.training, f"{name} is in train mode"
+        before = [p.clone() for p in params]
+        with torch.no_grad():
+            for p in method.student.parameters():
+                p.add_(1)
+        method.after_step(step())
+        moved = any(not torch.equal(a, b) for a, b in zip(before, params, strict=True))
+        assert moved, f"{name} does not follow the student"
+
+
+def labeling_leaves_buffers_alone(make: Callable[[], Method]) -> None:
+    """Computing the losses changes no buffer of a network that is not trained."""
+    method = make()
+    frozen = {
+        name: network
+        for name, network in method.networks.items()
+        if not any(p.requires_grad for p in network.parameters())
+    }
+    before = {name: [b.clone() for b in n.buffers()] for name, n in frozen.items()}
+    losses(method, tiny_batch(method.num_views))
+    for name, network in frozen.items():
+        for ours, theirs in zip(network.buffers(), before[name], strict=True):
+            assert torch.equal(ours, theirs), f"labeling changed a buffer of {name}"
+
+
+def state_round_trips(make: Callable[[], Method]) -> None:
+    """Hyper-parameters make a twin; with the state loaded it gives the same losses."""
+    method = make()
+    twin = type(method)(**method.hparams)
+    assert twin.hparams == method.hparams, "hyper-parameters are not kept under their own names"
+    torch.manual_seed(1)
+    twin.setup(tiny_network())
+    twin.train()
+    twin.load_state_dict(method.state_dict())
+    batch = tiny_batch(method.num_views)
+    first, second = losses(method, batch).losses, losses(twin, batch).losses
+    for name, term in first.items():
+        assert torch.equal(term, second[name]), f"term {name} differs after loading the state"
+
+
+def pictures_fit_the_batch(make: Callable[[], Method]) -> None:
+    """Sample pictures have one image per unlabeled sample and change nothing."""
+    method = make()
+    batch = tiny_batch(method.num_views)
+    before = copy.deepcopy(method.state_dict())
+    with torch.no_grad():
+        pictures = method.pictures(batch, step())
+    for picture in pictures:
+        wanted = 4 if picture.kind == "image" else 3
+        assert picture.tensor.dim() == wanted, f"{picture.title} has {picture.tensor.dim()} axes"
+        assert picture.tensor.shape[-2:] == (SIDE, SIDE), f"{picture.title} has another size"
+    for name, tensor in method.state_dict().items():
+        assert torch.equal(tensor, before[name]), f"drawing pictures changed {name}"
+
+
+CONTRACT: tuple[Callable[[Callable[[], Method]], None], ...] = (
+    terms_are_finite_scalars,
+    every_parameter_learns,
+    unlabeled_terms_move_the_student,
+    invalid_pixels_are_silent,
+    ignored_labels_stay_finite,
+    batch_is_not_changed,
+    same_generator_same_losses,
+    batch_sizes_may_differ,
+    teacher_is_frozen_and_follows,
+    labeling_leaves_buffers_alone,
+    state_round_trips,
+    pictures_fit_the_batch,
+)
+"""Each takes a function that makes a fresh method and raises AssertionError where it fails."""
+
+
+def check_method(method: type[Method], **hparams: Any) -> None:
+    """Hold a method against the whole contract.
+
+    Args:
+        method: The class.
+        **hparams: Hyper-parameters that differ from its defaults.
+
+    Raises:
+        AssertionError: With what is broken, for the first check that fails.
+    """
+    for check in CONTRACT:
+        check(lambda: make_method(method, hparams))
+
+
+def _unlabeled_terms(out: StepOutput) -> dict[str, Tensor]:
+    return {name: term for name, term in out.losses.items() if not name.startswith("sup")}
+
+
+def _leaves(batch: Batch) -> list[Tensor]:
+    return [*batch.labeled, *batch.unlabeled.views, batch.unlabeled.valid]

@@ -1,0 +1,92 @@
+"""Draws small folder data sets: photographs whose gray value tells their class."""
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssseg.data.datasets.folder import Folder
+from ssseg.data.module import SegmentationData
+
+CLASSES = ("sky", "road", "car")
+SIZE = (24, 32)
+GRAY = np.array([40, 120, 200], np.uint8)
+"""What a class looks like; none is 0, which is the color of padding."""
+
+
+def draw_mask(rng, size=SIZE, num_classes=len(CLASSES)):
+    """Blocks of 8 x 8 pixels, one class each."""
+    height, width = size
+    blocks = rng.integers(0, num_classes, (-(-height // 8), -(-width // 8)), dtype=np.uint8)
+    return blocks.repeat(8, 0).repeat(8, 1)[:height, :width]
+
+
+def paint(mask):
+    """The photograph of a mask, (H, W, 3)."""
+    return np.repeat(GRAY[mask][..., None], 3, 2)
+
+
+def save(array, path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+def draw_pair(root, split, name, rng, ending=".png", size=SIZE):
+    mask = draw_mask(rng, size)
+    save(paint(mask), root / split / "images" / f"{name}{ending}")
+    save(mask, root / split / "masks" / f"{name}.png")
+
+
+def draw_tree(root, train=8, val=3, test=0, unlabeled=4, ending=".png", size=SIZE, seed=0):
+    """A folder data set with images `a0`, `a1`, ... and unlabeled ones `u0`, `u1`, ..."""
+    rng = np.random.default_rng(seed)
+    for split, count in (("train", train), ("val", val), ("test", test)):
+        for i in range(count):
+            draw_pair(root, split, f"a{i}", rng, ending, size)
+    for i in range(unlabeled):
+        save(paint(draw_mask(rng, size)), root / "unlabeled" / f"u{i}{ending}")
+    write_classes(root, list(CLASSES))
+    return root
+
+
+def write_classes(root, content):
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "classes.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def data_of(root, unlabeled=None, **options):
+    """The DataModule of a tree, small enough for tests."""
+    defaults = {
+        "labeled": 4,
+        "batch_size": 2,
+        "crop_size": (16, 16),
+        "num_workers": 0,
+        "num_views": 2,
+        "seed": 0,
+    }
+    return SegmentationData(Folder(str(root), unlabeled), **{**defaults, **options})
+
+
+def batches(data, count):
+    """The first batches of training; worker processes end with the loader's iterator."""
+    return list(islice(data.train_dataloader(), count))
+
+
+def flat(batch):
+    """All tensors of a batch."""
+    return [*batch.labeled, *batch.unlabeled.views, batch.unlabeled.valid]
+
+
+def ids(records):
+    return [record.id for record in records]
+
+
+def camvid():
+    """Where the CamVid photographs are, if this machine has them."""
+    import os
+
+    repository = Path(__file__).parents[2]
+    default = repository.parent / "shared" / "data" / "camvid"
+    return Path(os.environ.get("SSSEG_CAMVID") or default)

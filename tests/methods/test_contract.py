@@ -1,0 +1,85 @@
+import copy
+
+import pytest
+import torch
+
+from ssseg.methods import METHODS, method_class
+from ssseg.methods.mean_teacher import MeanTeacher
+from ssseg.testing import CONTRACT, check_method, make_method
+
+VARIANTS = [
+    *((name, {}) for name in METHODS),
+    ("mean_teacher", {"loss": "cross_entropy", "conf_weight": "pixel", "denominator": "trusted"}),
+    ("cutmix", {"law": "classmix", "num_boxes": 3, "teacher_norm": "running"}),
+    ("classmix", {"conf_weight": "batch", "denominator": "all", "extra_augmentation": True}),
+    ("classmix", {"loss": "squared_error", "rounding": "ceil"}),
+    ("complexmix", {"gate": "pixel_before", "class_pool": "all", "grid": "per_side"}),
+]
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "hparams"), VARIANTS, ids=lambda value: str(value) or "defaults")
+def test_every_method_keeps_the_contract(name, hparams, check):
+    check(lambda: make_method(method_class(name), hparams))
+
+
+class StudentLabelsItself(MeanTeacher):
+    """The mistake of a well-known code base: the unlabeled term holds no gradient."""
+
+    def losses(self, batch, step):
+        out = super().losses(batch, step)
+        return out._replace(losses={**out.losses, "unsup": out.losses["unsup"].detach() * sum_of(self)})
+
+
+def sum_of(method):
+    """A factor of 1 with a graph that does not reach the student."""
+    return torch.ones((), requires_grad=True)
+
+
+class TeacherNeverFollows(MeanTeacher):
+    def after_step(self, step):
+        pass
+
+
+class MixesInPlace(MeanTeacher):
+    def combine(self, sample, hard, step):
+        sample.image.mul_(0.5)
+        return super().combine(sample, hard, step)
+
+
+class ForgetsPadding(MeanTeacher):
+    def task(self, unlabeled, step):
+        unlabeled = unlabeled._replace(valid=torch.ones_like(unlabeled.valid))
+        return super().task(unlabeled, step)
+
+
+class DeadDecoder(MeanTeacher):
+    def setup(self, model):
+        super().setup(model)
+        self.spare = copy.deepcopy(model.decoder)
+
+
+class GlobalRandomness(MeanTeacher):
+    draws = 0
+
+    def combine(self, sample, hard, step):
+        type(self).draws += 1
+        return super().combine(
+            sample._replace(image=sample.image + 0.1 * self.draws), hard, step
+        )
+
+
+@pytest.mark.parametrize(
+    ("broken", "complaint"),
+    [
+        (StudentLabelsItself, "trains nothing"),
+        (TeacherNeverFollows, "does not follow"),
+        (MixesInPlace, "changed in place"),
+        (ForgetsPadding, "no pixel is valid"),
+        (DeadDecoder, "no gradient reaches"),
+        (GlobalRandomness, "differs for one generator state"),
+    ],
+)
+def test_the_contract_notices_planted_faults(broken, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_method(broken)
