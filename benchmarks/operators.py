@@ -6,7 +6,7 @@ the same label maps, take turns, and are checked to keep the same number of clas
 
     python benchmarks/operators.py --size 512 1024 --batch 2 --json operators.json
 
-About half a minute on one core with the defaults. The ratio to look at is at least 5 for the class mask
+About half a minute on one core with the defaults. The ratio should be at least 5 for the class mask
 and at least 50 for the block masks.
 """
 

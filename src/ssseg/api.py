@@ -94,20 +94,11 @@ def load(checkpoint: str | Path) -> Any:
     Raises:
         UserError: For a file that is no such checkpoint.
     """
-    import torch
-
-    from ssseg.errors import UserError
-    from ssseg.module import SegmentationModule
+    from ssseg.module import SegmentationModule, read_checkpoint
     from ssseg.recipe import build
 
-    try:
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        ours = saved["ssseg"]
-    except Exception as error:
-        raise UserError(
-            f"{checkpoint} is not a checkpoint of ssseg ({type(error).__name__}); "
-            "expected a file from a run's checkpoints/ folder"
-        ) from error
+    saved = read_checkpoint(checkpoint)
+    ours = saved["ssseg"]
     module = SegmentationModule(build(ours["method"]), build(ours["network"]))
     module.load_state_dict(saved["state_dict"])
     return module.eval()

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -55,7 +56,10 @@ class TerminalProgress(Callback):
         self.since = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Show the bar."""
+        """Say what is about to happen, and show the bar."""
+        if trainer.is_global_zero and isinstance(module, SegmentationModule):
+            for line in announcement(trainer, module):
+                self.console.print(line, highlight=False, soft_wrap=True)
         self.bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -102,6 +106,32 @@ class TerminalProgress(Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
+    """Network, data, batches and how often each set will be seen, in a few lines."""
+    data, devices = _data(trainer), trainer.world_size
+    recipe = module.method.student.hparams
+    size = sum(p.numel() for p in module.method.student.parameters()) / 1e6
+    batches = trainer.max_steps * trainer.accumulate_grad_batches
+    seen = data.exposures(batches, module.num_views)
+    sizes = {"labeled": data.batch_size, "unlabeled": data.unlabeled_batch_size}
+    counts = {"labeled": len(data.split.labeled), "unlabeled": len(data.unlabeled)}
+    lines = [
+        f"network    {recipe['decoder']} on {recipe['encoder']}, {size:.1f} million parameters, "
+        f"{recipe['num_classes']} classes",
+        f"data       {data.source.name}, labeled: {data.split.name}, "
+        f"crops {data.crop_size[0]} x {data.crop_size[1]}",
+    ]
+    for name, often in seen.items():
+        share = f" ({sizes[name] // devices} on each of {devices} devices)" * (devices > 1)
+        lines.append(
+            f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
+            f"each seen {often:.1f} times in {trainer.max_steps} steps"
+        )
+    if not data.source.records("val"):
+        lines.append("no validation images: there will be no scores, and no best checkpoint")
+    return lines
 
 
 def _numbers(trainer: Trainer) -> str:
@@ -164,7 +194,10 @@ class RunFolder(Callback):
                 self.best[name] = {"step": step, **self._named(trainer, scores)}
         self.history.append(row)
         if trainer.is_global_zero and self.batch is not None:
-            self._draw(trainer, module, self.folder / "samples" / f"step_{step:06d}.png")
+            self._draw(trainer, module, self._sample(trainer))
+
+    def _sample(self, trainer: Trainer) -> Path:
+        return self.folder / "samples" / f"step_{trainer.global_step:06d}.png"
 
     def _named(self, trainer: Trainer, scores: Scores) -> dict[str, Any]:
         return scores.as_dict([c.name for c in _data(trainer).source.classes])
@@ -179,11 +212,21 @@ class RunFolder(Callback):
             (f"training, step {trainer.global_step}: what the student is asked", mixes),
             ("validation", shown),
         ]
-        gallery(path, blocks, info.classes, info.mean, info.std)
+        if mixes or shown:
+            gallery(path, blocks, info.classes, info.mean, info.std)
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no folder behind of a run that failed before its first step."""
+        if trainer.is_global_zero and trainer.global_step == 0:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the last checkpoint, evaluated, and the summary."""
         self.seconds += time.monotonic() - self.started
+        if not self.history and trainer.is_global_zero and isinstance(module, SegmentationModule):
+            self._draw(trainer, module, self._sample(trainer))
         if trainer.is_global_zero and isinstance(module, SegmentationModule):
             self._write_tiles(trainer, module)
         # every process takes part in saving; one of them writes

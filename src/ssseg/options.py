@@ -6,7 +6,9 @@ answered in one sentence.
 """
 
 import inspect
+import json
 import logging
+import re
 import shlex
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,11 +24,13 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 
 from ssseg.callbacks import EvaluateLast, RunFolder, TerminalProgress
 from ssseg.data.datasets import DATASETS, source_class
+from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS, method_class
+from ssseg.methods.base import Method
 from ssseg.models import DECODERS, Segmenter
-from ssseg.module import SegmentationModule
+from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.optim import Optim
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -67,23 +71,41 @@ def spell_out(args: Sequence[str]) -> list[str]:
     Raises:
         UserError: For an unknown method, network, data set or option of one.
     """
-    given = [(flag, values) for flag, values in pairs(args)]
-    named = {flag: values[0] for flag, values in given if values}
+    given = list(pairs(args))
+    named: dict[str, str] = {}
+    for flag, values in given:
+        if flag in ("--method", "--data", "--network", "--config"):
+            if len(values) != 1:
+                raise UserError(f"option {flag} needs one value, got {len(values)}")
+            if flag in named and flag != "--config":
+                raise UserError(f"option {flag} is given twice: {named[flag]} and {values[0]}")
+            named[flag] = values[0]
+    if "--config" in named and not Path(named["--config"]).is_file():
+        raise UserError(f"option --config: there is no file {named['--config']}")
+    configured = "--config" in named or "-c" in args
+    asked = {"-h", "--help"} & set(args)
     if "--method" in named:
         method = method_class(named["--method"])
+    elif not configured and not asked:
+        names = ", ".join(sorted(METHODS))
+        raise UserError(f"option --method is missing; give one of {names}")
     source = source_class(named["--data"]) if "--data" in named else None
-    configured = "--config" in named or "-c" in args
     if source is None and not configured:
         source = source_class(next(iter(DATASETS)))
+    if source is not None and not configured and not asked:
+        _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
     out: list[str] = []
-    classes: list[str] = []
+    # a configuration comes first, so that what is typed overrides it; classes before their options
+    classes = [f"--config={named['--config']}"] if "--config" in named else []
     for flag, values in given:
         head, _, option = flag.removeprefix("--").partition(".")
         if flag == "--method":
-            classes += ["--model.method", f"{method.__module__}.{method.__qualname__}"]
+            classes += ["--model.method", _fresh(method) if configured else _path(method)]
         elif flag == "--data":
             assert source is not None
-            classes += ["--data.source", f"{source.__module__}.{source.__qualname__}"]
+            classes += ["--data.source", _path(source)]
+        elif flag == "--config":
+            continue
         elif flag == "--network":
             classes += _network(named["--network"])
         elif head == "method":
@@ -114,6 +136,24 @@ def spell_out(args: Sequence[str]) -> list[str]:
     if not configured and "--network" not in named and source is not None:
         classes = _network(source.network) + classes
     return [*classes, *out]
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _fresh(method: type[Method]) -> str:
+    """A method with all its defaults, so that no option of a configuration's other method stays."""
+    defaults = {field.name: field.default for field in fields(method)}
+    return json.dumps({"class_path": _path(method), "init_args": defaults})
+
+
+def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
+    """Options without which a data set cannot be opened."""
+    for option, parameter in inspect.signature(source).parameters.items():
+        required = parameter.default is parameter.empty
+        if required and f"--data.{option}" not in flags:
+            raise UserError(f"data set {name} needs option --data.{option}; give it a value")
 
 
 def _network(name: str) -> list[str]:
@@ -168,15 +208,16 @@ class CLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.logger not in LOGGERS:
             raise one_of("logger", config.logger, list(LOGGERS))
-        if config.model.get("method") is None:
-            names = ", ".join(sorted(METHODS))
-            raise UserError(f"option method is missing; give --method with one of {names}")
         if self.subcommand == "fit":
             steps = config.trainer.max_steps
             if steps < 1:
                 raise UserError(f"option trainer.max_steps is {steps}; expected a positive number")
             if config.trainer.val_check_interval is None:
                 config.trainer.val_check_interval = -(-steps // 8)
+
+    def before_fit(self) -> None:
+        """Look at all data before anything is written: Trainer.fit opens its loggers first."""
+        self.datamodule.prepare("fit", self.model.num_views)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
@@ -193,14 +234,7 @@ class CLI(LightningCLI):
             }
             text = self._parser("fit").dump(self.config["fit"], skip_none=False)
             self.folder = RunFolder(folder, text, identity)
-            best = ModelCheckpoint(
-                folder / "checkpoints",
-                "best",
-                monitor="val/miou",
-                mode="max",
-                enable_version_counter=False,
-            )
-            callbacks += [EvaluateLast(), self.folder, best]
+            callbacks += [EvaluateLast(), self.folder, *_checkpoints(folder, config.data)]
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
             loggers = [CSVLogger(folder, name="", version=""), *_loggers(config.logger, folder)]
@@ -209,6 +243,20 @@ class CLI(LightningCLI):
         return super().instantiate_trainer(
             callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
         )
+
+
+def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
+    """The best validation is kept beside the last step, where there are images to validate on."""
+    if not data.source.records("val"):
+        return []
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        "best",
+        monitor="val/miou",
+        mode="max",
+        enable_version_counter=False,
+    )
+    return [best]
 
 
 def run(args: Sequence[str]) -> CLI:
@@ -228,6 +276,9 @@ def run(args: Sequence[str]) -> CLI:
     CLI.given = args
     if verb != "fit":
         rest = _with_configuration(rest)
+    for flag, values in pairs(rest):
+        if flag == "--ckpt_path" and values:
+            read_checkpoint(values[0])
     try:
         return CLI(
             SegmentationModule,
@@ -273,20 +324,43 @@ def _be_quiet() -> None:
 
 
 def _sentence(message: str) -> str:
-    """The part of a parser's message that says what is wrong, on one line."""
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip()]
-    return " ".join(lines[:3]).replace("model.method", "method").replace("data.source", "data")
+    """What a parser's message says is wrong, as: option, what was given, what is expected."""
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    given = re.findall(r"(?:Got value|Given value): (.*)", message)
+    expected = re.findall(r"Expected an? (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+    missing = re.findall(r"arguments are required: (.*)", message)
+    if missing:
+        return f"option {_typed('.'.join([*keys, missing[0]]))} is missing; give it a value"
+    if not (keys and given and expected):
+        return " ".join(message.split())
+    wanted = " or ".join(dict.fromkeys(_type_name(name) for name in expected))
+    return f"option {_typed('.'.join(keys))} is {given[-1].strip()!r}; expected {wanted}"
+
+
+def _typed(key: str) -> str:
+    """An option's name as a person types it."""
+    key = re.sub(r"^(fit|validate|test)\.", "", key).replace(".init_args", "")
+    return key.removeprefix("model.").replace("data.source.", "data.")
+
+
+def _type_name(name: str) -> str:
+    """A type as people name it."""
+    if name.startswith("typing.Literal["):
+        return "one of " + name.removeprefix("typing.Literal[").rstrip("]")
+    words = {"float": "a number", "int": "a whole number", "bool": "true or false"}
+    found = re.fullmatch(r"<class '(.*)'>", name)
+    plain_name = found.group(1) if found else name
+    return {**words, "NoneType": "null", "str": "a text"}.get(plain_name, plain_name)
 
 
 def _with_configuration(rest: list[str]) -> list[str]:
     """Evaluate with the configuration that a checkpoint's run folder holds, unless one is given."""
     given = dict(pairs(rest))
-    if "--config" in given or "-c" in rest or not given.get("--ckpt_path"):
+    if "--config" in given or {"-c", "-h", "--help"} & set(rest):
         return rest
-    checkpoint = Path(given["--ckpt_path"][0])
-    if not checkpoint.is_file():
-        raise UserError(f"option ckpt_path: there is no file {checkpoint}")
-    config = checkpoint.parent.parent / "config.yaml"
+    if not given.get("--ckpt_path"):
+        raise UserError("option --ckpt_path is missing; give a file from a run's checkpoints/")
+    config = Path(given["--ckpt_path"][0]).parent.parent / "config.yaml"
     return ["--config", str(config), *rest] if config.is_file() else rest
 
 

@@ -57,6 +57,5 @@ class Run:
         scores = ", ".join(
             f"{name} {100 * score['miou']:.1f}" for name, score in summary["last"].items()
         )
-        return (
-            f"{summary['method']['name']} on {summary['data']['name']}: mIoU {scores} (last step)"
-        )
+        what = f"{summary['method']['name']} on {summary['data']['name']}"
+        return f"{what}: mIoU {scores} (last step)" if scores else f"{what}: not validated"

@@ -92,7 +92,7 @@ def gallery(
             for row in range(count):
                 axes[row, column].imshow(picture_pixels(picture, row, classes, mean, std))
     shown = [*classes, ClassInfo("ignored", IGNORE_COLOR)]
-    legend = [Patch(color="#%02x%02x%02x" % c.color, label=c.name) for c in shown]  # noqa: UP031
+    legend = [Patch(color="#" + bytes(c.color).hex(), label=c.name) for c in shown]
     parts[-1].legend(
         handles=legend, ncols=min(len(legend), 2 * width), loc="center", fontsize=7, frameon=False
     )

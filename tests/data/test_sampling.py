@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -115,6 +115,6 @@ def test_neighboring_places_have_unrelated_seeds():
     seeds = [seed_of(0, "labeled", step, slot) for step in range(200) for slot in range(8)]
     seeds += [seed_of(0, "unlabeled", step, slot) for step in range(200) for slot in range(8)]
     assert len({seed % 2**32 for seed in seeds}) == len(seeds)
-    bits = [bin(a ^ b).count("1") for a, b in zip(seeds, seeds[1:], strict=False)]
+    bits = [bin(a ^ b).count("1") for a, b in pairwise(seeds)]
     assert 29 < sum(bits) / len(bits) < 34  # half of 63 bits change
     assert len({seed_of(0, stream, 1) for stream in STREAMS}) == len(STREAMS)

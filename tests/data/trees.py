@@ -2,7 +2,6 @@
 
 import json
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,7 @@ GRAY = np.array([40, 120, 200], np.uint8)
 """What a class looks like; none is 0, which is the color of padding."""
 
 
-def draw_mask(rng, size=SIZE, num_classes=len(CLASSES)):
+def draw_mask(rng, size=SIZE, num_classes=3):
     """Blocks of 8 x 8 pixels, one class each."""
     height, width = size
     blocks = rng.integers(0, num_classes, (-(-height // 8), -(-width // 8)), dtype=np.uint8)
@@ -24,8 +23,8 @@ def draw_mask(rng, size=SIZE, num_classes=len(CLASSES)):
 
 
 def paint(mask):
-    """The photograph of a mask, (H, W, 3)."""
-    return np.repeat(GRAY[mask][..., None], 3, 2)
+    """The photograph of a mask, (..., H, W, 3)."""
+    return np.repeat(GRAY[mask][..., None], 3, -1)
 
 
 def save(array, path, **options):
@@ -70,8 +69,21 @@ def data_of(root, unlabeled=None, **options):
 
 
 def batches(data, count):
-    """The first batches of training; worker processes end with the loader's iterator."""
-    return list(islice(data.train_dataloader(), count))
+    """The first batches of training."""
+    return take(data.train_dataloader(), count, data.num_workers)
+
+
+def take(loader, count, num_workers=0):
+    """The first batches of a loader, whose worker processes end whatever happens.
+
+    Left to the garbage collector, which an error's traceback leads to, each of them takes 5 s.
+    """
+    iterator = iter(loader)
+    try:
+        return list(islice(iterator, count))
+    finally:
+        if num_workers:
+            iterator._shutdown_workers()
 
 
 def flat(batch):
@@ -81,12 +93,3 @@ def flat(batch):
 
 def ids(records):
     return [record.id for record in records]
-
-
-def camvid():
-    """Where the CamVid photographs are, if this machine has them."""
-    import os
-
-    repository = Path(__file__).parents[2]
-    default = repository.parent / "shared" / "data" / "camvid"
-    return Path(os.environ.get("SSSEG_CAMVID") or default)

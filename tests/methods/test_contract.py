@@ -28,7 +28,9 @@ class StudentLabelsItself(MeanTeacher):
 
     def losses(self, batch, step):
         out = super().losses(batch, step)
-        return out._replace(losses={**out.losses, "unsup": out.losses["unsup"].detach() * sum_of(self)})
+        return out._replace(
+            losses={**out.losses, "unsup": out.losses["unsup"].detach() * sum_of(self)}
+        )
 
 
 def sum_of(method):
@@ -64,9 +66,7 @@ class GlobalRandomness(MeanTeacher):
 
     def combine(self, sample, hard, step):
         type(self).draws += 1
-        return super().combine(
-            sample._replace(image=sample.image + 0.1 * self.draws), hard, step
-        )
+        return super().combine(sample._replace(image=sample.image + 0.1 * self.draws), hard, step)
 
 
 @pytest.mark.parametrize(

@@ -136,12 +136,13 @@ def picture(table: Sequence[Row], path: Path, images: int = 4) -> None:
     import matplotlib.image as reading
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(11, 4 + 1.35 * images), layout="constrained")
+    figure = Figure(figsize=(11, 4.4 + 1.35 * images), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title(table), fontsize=10)
-    parts = figure.subfigures(2, 1, height_ratios=[3.6, 1.35 * images], squeeze=False)
-    above, below = parts[:, 0]
+    heights = [3.6, 1.35 * images, 0.4]
+    above, below, key = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
     bars, curves = above.subplots(1, 2)
     colors = {row.method: f"C{number}" for number, row in enumerate(table)}
     for place, row in enumerate(table):
@@ -159,7 +160,7 @@ def picture(table: Sequence[Row], path: Path, images: int = 4) -> None:
         bars.axhline(mean(reference.last), color="grey", lw=0.8, ls=":")
     bars.set_xticks(range(len(table)), [row.method for row in table], fontsize=8)
     bars.set_ylim(0, 1.15 * max(mean(row.last) for row in table))
-    bars.set_title("last step, mIoU %", fontsize=9)
+    bars.set_title(f"last step, mIoU % (dotted: {REFERENCE})", fontsize=9)
     curves.set_title("during training, mIoU %", fontsize=9)
     curves.set_xlabel("step", fontsize=8)
     curves.legend(fontsize=8)
@@ -178,5 +179,10 @@ def picture(table: Sequence[Row], path: Path, images: int = 4) -> None:
             tile = run.folder / "samples" / "tiles" / f"{name}_{number}.png"
             if tile.is_file():
                 axis.imshow(reading.imread(tile), interpolation="nearest")
+    classes = table[0].runs[0].summary["data"]["classes"]
+    patches = [
+        Patch(color="#" + bytes(entry["color"]).hex(), label=entry["name"]) for entry in classes
+    ]
+    key.legend(handles=patches, ncols=len(patches), loc="center", fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -117,6 +117,7 @@ class SegmentationData(LightningDataModule):
         self.num_classes = source.num_classes
         self.in_channels = source.in_channels
         self._split: LabeledSplit | None = None
+        self._checked: set[str] = set()
 
     @property
     def info(self) -> DataInfo:
@@ -152,6 +153,7 @@ class SegmentationData(LightningDataModule):
             "labeled": len(self.split.labeled),
             "unlabeled": len(self.unlabeled),
             "val": len(self.source.records("val")),
+            "classes": [{"name": c.name, "color": list(c.color)} for c in self.source.classes],
             "batch_size": self.batch_size,
             "unlabeled_batch_size": self.unlabeled_batch_size,
         }
@@ -165,20 +167,33 @@ class SegmentationData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Look at what is there before training time is spent; raises UserError."""
+        self.prepare(stage, self._views() if stage == "fit" else 0)
+
+    def prepare(self, stage: str, num_views: int) -> None:
+        """Check the images of a stage, once.
+
+        Args:
+            stage: `fit`, `validate` or `test`.
+            num_views: Views per unlabeled image; 0 where unlabeled images play no part.
+
+        Raises:
+            UserError: For the first thing that would not work.
+        """
+        if stage in self._checked:
+            return
         split: Split = "test" if stage == "test" else "val"
+        records = self.source.records(split)
         if stage == "fit":
-            num_views = self._views()
             self._check_training(num_views)
             self.source.check(self.split.labeled)
-            if num_views:
-                self.source.check(self.unlabeled)
-        records = self.source.records(split)
-        if not records:
+            self.source.check(self.unlabeled if num_views else [])
+        elif not records:
             raise UserError(
                 f"data set {self.source.name!r} has no {split} images with masks; expected some "
                 "to score"
             )
         self.source.check(records)
+        self._checked.add(stage)
 
     def _views(self) -> int:
         if self.num_views is not None:
@@ -232,8 +247,8 @@ class SegmentationData(LightningDataModule):
         return self._loader(dataset, dataset.collate, batch_sampler=sampler)
 
     def val_dataloader(self) -> Iterable[list[Labeled]]:
-        """Validation images, each once for any number of devices."""
-        return self._evaluation("val")
+        """Validation images, each once for any number of devices; nothing where there are none."""
+        return self._evaluation("val") if self.source.records("val") else []
 
     def test_dataloader(self) -> Iterable[list[Labeled]]:
         """Test images, each once for any number of devices."""

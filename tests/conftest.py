@@ -1,0 +1,66 @@
+"""What several tests share: small data, quick trainers, the folder of real photographs."""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from ssseg.data.datasets import Street
+from ssseg.data.module import SegmentationData
+from ssseg.methods import create_method
+from ssseg.module import SegmentationModule
+from ssseg.testing import tiny_network
+
+warnings.filterwarnings("ignore", ".*does not have many workers")
+warnings.filterwarnings("ignore", ".*in eval mode at the start")
+warnings.filterwarnings("ignore", ".*mid-epoch")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """The suite runs on two processes; threads of one would fight those of the other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def camvid():
+    """CamVid in the folder layout; tests that need it are skipped where it is absent."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / "camvid"
+    folder = Path(os.environ.get("SSSEG_CAMVID", beside))
+    if not (folder / "classes.json").is_file():
+        pytest.skip(f"no CamVid at {folder} (SSSEG_CAMVID says where it is)")
+    return folder
+
+
+def make_data(**options):
+    source = Street(train_images=24, val_images=6, test_images=4, size=32)
+    return SegmentationData(source, **{"labeled": 8, "batch_size": 4, "seed": 0, **options})
+
+
+def make_module(name="classmix", seed=0, network=None, optim=None, **hparams):
+    torch.manual_seed(seed)
+    # untrained networks trust nothing: without a threshold of 0 the unlabeled term would be 0
+    eager = {} if name == "supervised" else {"warmup_steps": 2, "threshold": 0.0}
+    method = create_method(name, **{**eager, **hparams})
+    options = {} if optim is None else {"optim": optim}
+    return SegmentationModule(method, network or tiny_network(8), seed=seed, **options)
+
+
+def make_trainer(max_steps, folder, **options):
+    defaults = {
+        "max_epochs": -1,
+        "val_check_interval": 1000,
+        "check_val_every_n_epoch": None,
+        "num_sanity_val_steps": 0,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "accelerator": "cpu",
+        "default_root_dir": folder,
+    }
+    return pl.Trainer(max_steps=max_steps, **{**defaults, **options})
