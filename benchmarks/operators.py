@@ -12,6 +12,7 @@ and at least 50 for the block masks.
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import time
@@ -75,8 +76,9 @@ def loop_class_mask(label: Tensor, rng: np.random.Generator) -> Tensor:
 def loop_block_class_mask(label: Tensor, blocks: int, rng: np.random.Generator) -> Tensor:
     """One mask per block, joined to rows, images and the batch."""
     _, height, width = label.shape
-    top = [height * i // blocks for i in range(blocks + 1)]
-    left = [width * i // blocks for i in range(blocks + 1)]
+    # rounded up, because pixel y lies in block y * blocks // height
+    top = [math.ceil(height * i / blocks) for i in range(blocks + 1)]
+    left = [math.ceil(width * i / blocks) for i in range(blocks + 1)]
     images = []
     for image in label:
         rows = []
