@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ssseg.ops import Mixed, block_class_mask, class_mask, mix, roll_pairs
-from ssseg.ops.masks import block_index
+from ssseg.ops.masks import block_rows_cols
 from ssseg.types import IGNORE
 
 CELLS = 60  # segments of a Cityscapes prediction that cover more than a few pixels
@@ -105,7 +105,8 @@ def loop_mix(image: Tensor, probs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
 def kept(label: Tensor, mask: Tensor, num_classes: int, blocks: int) -> int:
     """In how many (image, block, class) triples a mask is on."""
     batch, height, width = label.shape
-    block = block_index(height, width, blocks, blocks, label.device)
+    y, x = block_rows_cols(height, width, blocks, blocks, label.device)
+    block = y[:, None] * blocks + x
     image = torch.arange(batch)[:, None, None]
     triple = (image * blocks**2 + block) * num_classes + label
     return len(torch.unique(triple[mask[:, 0].bool()]))

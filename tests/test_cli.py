@@ -270,7 +270,7 @@ BAD = [
     (["--method", "classmix", "--data", "folder"], "needs option --data.root"),
     (["--method", "classmix", "--data", "folder", "--data.root", "no"], "no such folder"),
     (["--method", "classmix", "--data.lable", "8"], "unknown option of data set street"),
-    (["--method", "classmix", "--data.labeled", "1/1000"], "0 of 512 training images"),
+    (["--method", "classmix", "--data.labeled", "9/8"], "576 of 512 training images"),
     (["--method", "classmix", "--data.labeled", "all"], "needs unlabeled images"),
     (["--method", "classmix", "--data.batch_size", "64"], "only 16 labeled images"),
     (["--method", "classmix", "--data.crop_size", "[64]"], "option data.crop_size"),

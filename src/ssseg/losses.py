@@ -79,7 +79,8 @@ def weighted_mean(
             not how much the term counts).
     """
     weight = weight * valid
-    total = (loss * weight).sum()
+    # selected, not multiplied: what stands at an invalid pixel may be infinite
+    total = (loss.masked_fill(~valid, 0) * weight).sum()
     if denominator == "all":
         return total / max(1, loss.numel())
     count = valid.sum() if denominator == "valid" else weight.sum()

@@ -205,3 +205,13 @@ class TestColorJitter:
 def hue(image):
     """Hue in [0, 1) of the mean color."""
     return colorsys.rgb_to_hsv(*image.mean((1, 2)).tolist())[0]
+
+
+def test_autocast_does_not_quantise_colors():
+    image = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        jittered = color_jitter(image, 0.0, mean=(0.0,) * 3, std=(1.0,) * 3)
+        blurred = gaussian_blur(image, torch.full((2,), 1e-3))
+    assert blurred.dtype == torch.float32
+    torch.testing.assert_close(jittered, image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(blurred, image, rtol=0, atol=1e-5)

@@ -117,6 +117,7 @@ class SegmentationData(LightningDataModule):
         self.num_classes = source.num_classes
         self.in_channels = source.in_channels
         self._split: LabeledSplit | None = None
+        self._unlabeled: list[Record] | None = None
         self._checked: set[str] = set()
 
     @property
@@ -139,10 +140,12 @@ class SegmentationData(LightningDataModule):
     @property
     def unlabeled(self) -> list[Record]:
         """The images that come without labels: their masks are never opened."""
-        records = [*self.split.rest, *self.source.unlabeled()]
-        if self.reuse_labeled:
-            records = [*self.split.labeled, *records]
-        return [record._replace(mask=None) for record in records]
+        if self._unlabeled is None:
+            records = [*self.split.rest, *self.source.unlabeled()]
+            if self.reuse_labeled:
+                records = [*self.split.labeled, *records]
+            self._unlabeled = [record._replace(mask=None) for record in records]
+        return self._unlabeled
 
     def describe(self) -> dict[str, Any]:
         """Name, hash and sizes of the split, for the summary of a run."""

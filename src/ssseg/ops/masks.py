@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssseg.ops.photometric import blur_matrix
+from ssseg.ops.photometric import blur_matrix, full_precision
 
 Rounding = Literal["floor", "ceil", "random"]
 ClassPool = Literal["present", "all"]
@@ -46,6 +46,8 @@ def box_mask(
     """
     if not 0 < area <= 1:
         raise ValueError(f"area must lie in (0, 1], got {area}")
+    if num_boxes < 1:
+        raise ValueError(f"num_boxes must be at least 1, got {num_boxes}")
     batch, height, width = size
     draw = torch.rand(3, batch, num_boxes, generator=generator, device=device, dtype=torch.float64)
     scale = math.sqrt(1 / num_boxes)
@@ -105,9 +107,10 @@ def cow_mask(
 ) -> Tensor:
     """Cow-spotted regions: smoothed noise under a threshold (French et al., "Milking CowMask").
 
-    Normal noise is blurred by a Gaussian whose sigma is log-uniform in `sigma` (one draw per image;
-    mirrored borders, so that the border is as any other place) and thresholded at
-    `mean + std * sqrt(2) * erfinv(2 * share - 1)` of that image: about `share` of the mask is True.
+    Normal noise is blurred by a Gaussian whose sigma is log-uniform in `sigma` (one draw per image)
+    and thresholded at `mean + std * sqrt(2) * erfinv(2 * share - 1)` of that image: about `share`
+    of the mask is True. Borders are mirrored, as in the published code: at `share` 0.5 every place
+    is True equally often; at other shares the larger variance at borders shows a little there.
     (The port in the released ClassMix code keeps the other side, a share of `1 - share`.)
 
     Args:
@@ -122,6 +125,8 @@ def cow_mask(
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
+    if not 0 < sigma[0] <= sigma[1]:
+        raise ValueError(f"sigma must be two increasing positive numbers, got {sigma}")
     batch, height, width = size
     if share in (0, 1):  # the normal quantile is infinite there
         return torch.full((batch, 1, height, width), share == 1, device=device)
@@ -131,7 +136,8 @@ def cow_mask(
     draw = torch.rand(batch, generator=generator, device=device)
     radius = (low + (high - low) * draw).exp()
     extent = math.ceil(4 * sigma[1])
-    smooth = blur_matrix(height, radius, extent) @ noise @ blur_matrix(width, radius, extent).mT
+    with full_precision(noise.device):
+        smooth = blur_matrix(height, radius, extent) @ noise @ blur_matrix(width, radius, extent).mT
     mean, std = smooth.mean((1, 2), keepdim=True), smooth.std((1, 2), keepdim=True, correction=0)
     return (smooth <= mean + level * std)[:, None]
 
@@ -189,22 +195,28 @@ def block_class_mask(
     batch, height, width = label.shape
     rows, cols = grid_shape(blocks, height, width, grid)
     num_blocks = rows * cols
-    slots = num_classes + 1  # the last slot takes the ids that cannot be selected
-    index = torch.where((label >= 0) & (label < num_classes), label, num_classes)
-    index = (index + slots * block_index(height, width, rows, cols, label.device)).flatten(1)
+    device = label.device
+    slots = num_classes + 2  # the first and the last take the ids that cannot be selected
+    # one flat index per pixel, built in a buffer of our own: these passes are most of the time
+    index = label.clamp(-1, num_classes)
+    image = torch.arange(batch, device=device)[:, None, None] * num_blocks
+    y, x = block_rows_cols(height, width, rows, cols, device)
+    index += (image + y[:, None] * cols) * slots + 1
+    index += x * slots
+    index = index.flatten()
 
-    present = torch.ones(batch, num_blocks, num_classes, dtype=torch.bool, device=label.device)
+    inside = (batch, num_blocks, slots)
+    present = torch.ones(batch, num_blocks, num_classes, dtype=torch.bool, device=device)
     if class_pool == "present":
-        seen = torch.zeros(batch, num_blocks * slots, dtype=torch.bool, device=label.device)
-        seen.scatter_(1, index, True)
-        present = seen.view(batch, num_blocks, slots)[..., :num_classes]
-    keys = torch.rand(batch, num_blocks, num_classes, generator=generator, device=label.device)
-    order = keys.masked_fill(~present, math.inf).argsort(-1)
+        seen = torch.zeros(batch * num_blocks * slots, dtype=torch.bool, device=device)
+        present = seen.index_fill_(0, index, True).view(inside)[..., 1:-1]
+    keys = torch.rand(batch, num_blocks, num_classes, generator=generator, device=device)
+    order = keys.masked_fill_(~present, math.inf).argsort(-1)
     half = _half(present.sum(-1, keepdim=True), rounding, generator)
-    first = torch.arange(num_classes, device=label.device) < half
-    chosen = torch.zeros(batch, num_blocks, slots, dtype=torch.bool, device=label.device)
-    chosen.scatter_(2, order, first)
-    return chosen.flatten(1).gather(1, index).view(batch, 1, height, width)
+    first = torch.arange(num_classes, device=device) < half
+    chosen = torch.zeros(inside, dtype=torch.bool, device=device)
+    chosen[..., 1:-1].scatter_(2, order, first)
+    return chosen.flatten().index_select(0, index).view(batch, 1, height, width)
 
 
 def _half(count: Tensor, rounding: Rounding, generator: torch.Generator | None) -> Tensor:
@@ -226,8 +238,10 @@ def grid_shape(blocks: int, height: int, width: int, grid: Grid = "per_side") ->
     return min(pairs, key=lambda pair: abs(math.log((height / pair[0]) / (width / pair[1]))))
 
 
-def block_index(height: int, width: int, rows: int, cols: int, device: torch.device) -> Tensor:
-    """The block of every pixel, (H, W) int64; block sides differ by at most one pixel."""
+def block_rows_cols(
+    height: int, width: int, rows: int, cols: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The block row of every y and the block column of every x; sides differ by at most 1."""
     y = torch.arange(height, device=device) * rows // height
     x = torch.arange(width, device=device) * cols // width
-    return y[:, None] * cols + x
+    return y, x

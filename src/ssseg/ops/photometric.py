@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """Matrix products inside run in the precision of their operands, also under autocast."""
+    return torch.autocast(device.type, enabled=False)
+
+
 def blur_matrix(length: int, sigma: Tensor, extent: int) -> Tensor:
     """Gaussian smoothing along one axis as a matrix, the signal mirrored at its ends.
 
@@ -39,13 +44,15 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
         sigma: (B,) standard deviations in pixels, in (0, 4].
     """
     height, width = image.shape[-2:]
-    rows = blur_matrix(height, sigma, 16).to(image.dtype)
-    cols = blur_matrix(width, sigma, 16).to(image.dtype)
-    return rows[:, None] @ image @ cols[:, None].mT
+    with full_precision(image.device):
+        rows = blur_matrix(height, sigma, 16).to(image.dtype)
+        cols = blur_matrix(width, sigma, 16).to(image.dtype)
+        return rows[:, None] @ image @ cols[:, None].mT
 
 
 # RGB -> YIQ (Rec. 601): luma on the first axis, so that a rotation of the other two changes the hue
-_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_FROM_YIQ = torch.linalg.inv(_TO_YIQ)
 
 
 def color_jitter(
@@ -77,18 +84,18 @@ def color_jitter(
     brightness, contrast, saturation = (1 + strength * draw[:3]).unbind()
     angle = 2 * math.pi * strength * draw[3]
 
-    to_yiq = torch.tensor(_YIQ, device=device)
     turn = torch.zeros(batch, 3, 3, device=device)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * angle.cos()
     turn[:, 1, 2] = -saturation * angle.sin()
     turn[:, 2, 1] = saturation * angle.sin()
-    color = brightness[:, None, None] * (torch.linalg.inv(to_yiq) @ turn @ to_yiq)
 
     center = torch.tensor(mean, device=device).view(3, 1, 1)
     spread = torch.tensor(std, device=device).view(3, 1, 1)
     rgb = image.float() * spread + center
-    rgb = torch.einsum("bij,bjhw->bihw", color, rgb)
+    with full_precision(device):
+        color = brightness[:, None, None] * (_FROM_YIQ.to(device) @ turn @ _TO_YIQ.to(device))
+        rgb = torch.einsum("bij,bjhw->bihw", color, rgb)
     level = rgb.mean((1, 2, 3), keepdim=True)
     rgb = (level + contrast.view(-1, 1, 1, 1) * (rgb - level)).clamp(0, 1)
     return ((rgb - center) / spread).to(image.dtype)
