@@ -3,7 +3,7 @@
 from ssseg import __version__
 
 project = "ssseg"
-copyright = "the ssseg developers"  # noqa: A001
+copyright = "the ssseg developers"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"

@@ -12,7 +12,7 @@ import ssseg
 from ssseg.cli import main
 from ssseg.data.datasets import DATASETS
 from ssseg.methods import METHODS, method_class
-from ssseg.options import pairs, spell_out
+from ssseg.spelling import pairs, spell_out
 
 SMALL = [
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),

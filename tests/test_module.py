@@ -186,10 +186,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     trainer.fit(make_module(), make_data())
     trainer.save_checkpoint(tmp_path / "eight.ckpt")
     other = make_module("classmix", rounding="ceil")
-    with pytest.raises(UserError, match="method has rounding = 'floor', but this run's has 'ceil'"):
+    with pytest.raises(
+        UserError, match=r"method has rounding = 'floor', but this run's has 'ceil'"
+    ):
         make_trainer(4, tmp_path).fit(other, make_data(), ckpt_path=tmp_path / "eight.ckpt")
 
 
 def test_length_must_be_given_in_steps(tmp_path):
-    with pytest.raises(UserError, match="trainer.max_steps"):
+    with pytest.raises(UserError, match=r"trainer\.max_steps"):
         make_trainer(-1, tmp_path).fit(make_module(), make_data())

@@ -1,4 +1,4 @@
-"""What happens around training: progress, evaluation of the last step, the run's folder."""
+"""What happens around training: evaluation of the last step, and the run's folder."""
 
 import json
 import platform
@@ -12,14 +12,6 @@ from typing import Any
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ssseg.data.module import SegmentationData
 from ssseg.evaluation.metrics import Scores
@@ -39,117 +31,6 @@ class EvaluateLast(Callback):
         """Make the validation check that follows succeed after the final optimiser step."""
         if trainer.global_step >= trainer.max_steps:
             trainer.val_check_batch = 1
-
-
-class TerminalProgress(Callback):
-    """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
-
-    Args:
-        every: Steps between two looks at the numbers; each look waits for the device.
-    """
-
-    def __init__(self, every: int = 10) -> None:
-        self.every = every
-        self.console = Console()
-        self.bar: Progress | None = None
-        self.seen = 0
-        self.since = 0.0
-
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Say what is about to happen, and show the bar."""
-        if trainer.is_global_zero and isinstance(module, SegmentationModule):
-            for line in announcement(trainer, module):
-                self.console.print(line, highlight=False, soft_wrap=True)
-        self.bar = Progress(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not trainer.is_global_zero,
-        )
-        self.task = self.bar.add_task("", total=trainer.max_steps, text="")
-        self.bar.update(self.task, completed=trainer.global_step)
-        self.bar.start()
-        self.seen, self.since = 0, time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        """Count, and now and then read the numbers."""
-        self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
-        if self.bar is None:
-            return
-        self.bar.update(self.task, completed=trainer.global_step)
-        if trainer.global_step % self.every == 0:
-            rate = self.seen * trainer.world_size / (time.monotonic() - self.since)
-            self.bar.update(self.task, text=f"{_numbers(trainer)} | {rate:.0f} images/s")
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """One line that stays per validation."""
-        if self.bar is not None and not trainer.sanity_checking:
-            line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
-            self.bar.console.print(line, highlight=False, soft_wrap=True)
-
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Take the bar away."""
-        self._stop()
-
-    def on_exception(
-        self, trainer: Trainer, module: LightningModule, exception: BaseException
-    ) -> None:
-        """Leave the terminal clean for the message."""
-        self._stop()
-
-    def _stop(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-
-def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
-    """Network, data, batches and how often each set will be seen, in a few lines."""
-    data, devices = _data(trainer), trainer.world_size
-    recipe = module.method.student.hparams
-    size = sum(p.numel() for p in module.method.student.parameters()) / 1e6
-    batches = trainer.max_steps * trainer.accumulate_grad_batches
-    seen = data.exposures(batches, module.num_views)
-    sizes = {"labeled": data.batch_size, "unlabeled": data.unlabeled_batch_size}
-    counts = {"labeled": len(data.split.labeled), "unlabeled": len(data.unlabeled)}
-    lines = [
-        f"network    {recipe['decoder']} on {recipe['encoder']}, {size:.1f} million parameters, "
-        f"{recipe['num_classes']} classes",
-        f"data       {data.source.name}, labeled: {data.split.name}, "
-        f"crops {data.crop_size[0]} x {data.crop_size[1]}",
-    ]
-    for name, often in seen.items():
-        share = f" ({sizes[name] // devices} on each of {devices} devices)" * (devices > 1)
-        lines.append(
-            f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
-            f"each seen {often:.1f} times in {trainer.max_steps} steps"
-        )
-    if not data.source.records("val"):
-        lines.append("no validation images: there will be no scores, and no best checkpoint")
-    return lines
-
-
-def _numbers(trainer: Trainer) -> str:
-    """Losses, trusted share and scores of the moment in one line."""
-    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-    parts = [
-        f"{key.removeprefix('loss/')} {value:.3f}"
-        for key, value in metrics.items()
-        if key.startswith("loss/")
-    ]
-    if "train/trusted" in metrics:
-        parts.append(f"trusted {100 * metrics['train/trusted']:.0f}%")
-    scores = [
-        f"{key.removeprefix('val/miou_')} {100 * value:.1f}"
-        for key, value in metrics.items()
-        if key.startswith("val/miou_")
-    ]
-    return "  ".join(parts) + (f" | mIoU {'  '.join(scores)}" if scores else "")
 
 
 class RunFolder(Callback):
@@ -200,11 +81,11 @@ class RunFolder(Callback):
         return self.folder / "samples" / f"step_{trainer.global_step:06d}.png"
 
     def _named(self, trainer: Trainer, scores: Scores) -> dict[str, Any]:
-        return scores.as_dict([c.name for c in _data(trainer).source.classes])
+        return scores.as_dict([c.name for c in data_of(trainer).source.classes])
 
     def _draw(self, trainer: Trainer, module: SegmentationModule, path: Path) -> None:
         assert self.batch is not None
-        info, step = _data(trainer).info, module.make_step()
+        info, step = data_of(trainer).info, module.make_step()
         with torch.no_grad():
             mixes = module.method.pictures(self.batch, step)
         shown = evaluation_pictures(trainer, module)
@@ -237,7 +118,7 @@ class RunFolder(Callback):
 
     def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
         """Single pictures of the first validation images, for reports to put side by side."""
-        info = _data(trainer).info
+        info = data_of(trainer).info
         folder = self.folder / "samples" / "tiles"
         folder.mkdir(parents=True, exist_ok=True)
         for picture in evaluation_pictures(trainer, module):
@@ -248,7 +129,7 @@ class RunFolder(Callback):
 
     def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
         """Everything that a table or a reader may want to know of this run."""
-        data, batches = _data(trainer), module.batches_seen
+        data, batches = data_of(trainer), module.batches_seen
         last = {name: self._named(trainer, scores) for name, scores in module.scores.items()}
         method = {"name": self.identity["method"], **plain(module.method.hparams)}
         return {
@@ -284,7 +165,7 @@ class RunFolder(Callback):
 
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:
     """Input, every network's prediction and the truth of the first validation images."""
-    batch = next(iter(_data(trainer).val_dataloader()), None)
+    batch = next(iter(data_of(trainer).val_dataloader()), None)
     if not batch:
         return []
     image, label = (tensor[:4].to(module.device) for tensor in batch[0])
@@ -295,7 +176,8 @@ def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Pi
     return [*columns, Picture("truth", "label", label)]
 
 
-def _data(trainer: Trainer) -> SegmentationData:
+def data_of(trainer: Trainer) -> SegmentationData:
+    """The data of the run under way."""
     data = getattr(trainer, "datamodule", None)
     assert isinstance(data, SegmentationData)
     return data

@@ -1,18 +1,10 @@
-"""The command line's options: short names spelled out, then LightningCLI.
+"""LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
 
-`--method classmix` becomes `--model.method <its class>`, `--data.root x` the option of the data
-set or of the DataModule, whichever has it. Names and options are checked here, so that a slip is
-answered in one sentence.
-"""
-
-import inspect
-import json
 import logging
 import re
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,157 +14,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
-from ssseg.callbacks import EvaluateLast, RunFolder, TerminalProgress
-from ssseg.data.datasets import DATASETS, source_class
-from ssseg.data.datasets.base import Source
+from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
-from ssseg.methods import METHODS, method_class
-from ssseg.methods.base import Method
-from ssseg.models import DECODERS, Segmenter
+from ssseg.methods import METHODS
 from ssseg.module import SegmentationModule, read_checkpoint
-from ssseg.optim import Optim
+from ssseg.progress import TerminalProgress
+from ssseg.spelling import LINKED, NETWORKS, pairs, spell_out
 
-NETWORKS: dict[str, dict[str, Any]] = {
-    # 0.8 million parameters for images of 64 x 64: a slim ResNet-18 of four stages
-    "small": {
-        "decoder": "unet",
-        "encoder": "resnet18",
-        "depth": 4,
-        "encoder_options": {"channels": [32, 64, 64, 64]},
-    },
-    **{name: {"decoder": name} for name in DECODERS},
-}
 LOGGERS = ("csv", "wandb", "tensorboard")
-_LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
-
-
-def pairs(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Flags with the values that follow them; `--flag=value` is taken apart."""
-    flag, values = "", list[str]()
-    for arg in args:
-        if arg.startswith("--"):
-            if flag or values:
-                yield flag, values
-            flag, equals, value = arg.partition("=")
-            values = [value] if equals else []
-        else:
-            values.append(arg)
-    if flag or values:
-        yield flag, values
-
-
-def spell_out(args: Sequence[str]) -> list[str]:
-    """Short names as LightningCLI knows them, classes before their options.
-
-    Args:
-        args: What follows the verb.
-
-    Raises:
-        UserError: For an unknown method, network, data set or option of one.
-    """
-    given = list(pairs(args))
-    named: dict[str, str] = {}
-    for flag, values in given:
-        if flag in ("--method", "--data", "--network", "--config"):
-            if len(values) != 1:
-                raise UserError(f"option {flag} needs one value, got {len(values)}")
-            if flag in named and flag != "--config":
-                raise UserError(f"option {flag} is given twice: {named[flag]} and {values[0]}")
-            named[flag] = values[0]
-    if "--config" in named and not Path(named["--config"]).is_file():
-        raise UserError(f"option --config: there is no file {named['--config']}")
-    configured = "--config" in named or "-c" in args
-    asked = {"-h", "--help"} & set(args)
-    if "--method" in named:
-        method = method_class(named["--method"])
-    elif not configured and not asked:
-        names = ", ".join(sorted(METHODS))
-        raise UserError(f"option --method is missing; give one of {names}")
-    source = source_class(named["--data"]) if "--data" in named else None
-    if source is None and not configured:
-        source = source_class(next(iter(DATASETS)))
-    if source is not None and not configured and not asked:
-        _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
-    out: list[str] = []
-    # a configuration comes first, so that what is typed overrides it; classes before their options
-    classes = [f"--config={named['--config']}"] if "--config" in named else []
-    for flag, values in given:
-        head, _, option = flag.removeprefix("--").partition(".")
-        if flag == "--method":
-            classes += ["--model.method", _fresh(method) if configured else _path(method)]
-        elif flag == "--data":
-            assert source is not None
-            classes += ["--data.source", _path(source)]
-        elif flag == "--config":
-            continue
-        elif flag == "--network":
-            classes += _network(named["--network"])
-        elif head == "method":
-            if "--method" in named:
-                known = [field.name for field in fields(method)]
-                _known(f"option of method {named['--method']}", option, known)
-            out += [f"--model.method.{option}", *values]
-        elif head == "network":
-            known = [n for n in _parameters(Segmenter) if n not in _LINKED]
-            _known("option of the network", option, known)
-            out += [f"--model.network.{option}", *values]
-        elif head == "optim":
-            _known("option of the optimiser", option, [f.name for f in fields(Optim)])
-            out += [f"--model.optim.{option}", *values]
-        elif head == "data" and option.split(".")[0] not in (
-            "source",
-            *_parameters(SegmentationData),
-        ):
-            if source is not None:
-                known = _parameters(source) + _parameters(SegmentationData)
-                _known(f"option of data set {source.name}", option, known)
-            out += [f"--data.source.{option}", *values]
-        elif head == "trainer" and option:
-            _known("option of the trainer", option, _parameters(Trainer))
-            out += [flag, *values]
-        else:
-            out += [flag, *values]
-    if not configured and "--network" not in named and source is not None:
-        classes = _network(source.network) + classes
-    return [*classes, *out]
-
-
-def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _fresh(method: type[Method]) -> str:
-    """A method with all its defaults, so that no option of a configuration's other method stays."""
-    defaults = {field.name: field.default for field in fields(method)}
-    return json.dumps({"class_path": _path(method), "init_args": defaults})
-
-
-def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
-    """Options without which a data set cannot be opened."""
-    for option, parameter in inspect.signature(source).parameters.items():
-        required = parameter.default is parameter.empty
-        if required and f"--data.{option}" not in flags:
-            raise UserError(f"data set {name} needs option --data.{option}; give it a value")
-
-
-def _network(name: str) -> list[str]:
-    if name not in NETWORKS:
-        raise one_of("network", name, list(NETWORKS))
-    out: list[str] = []
-    for option, value in NETWORKS[name].items():
-        out += [f"--model.network.{option}", str(value)]
-    return out
-
-
-def _parameters(cls: type) -> list[str]:
-    return [name for name in inspect.signature(cls).parameters if name != "self"]
-
-
-def _known(what: str, option: str, known: list[str]) -> None:
-    name = option.split(".")[0].rstrip("+")
-    if name not in (*known, "help"):
-        raise one_of(what, name, known)
 
 
 class CLI(LightningCLI):
@@ -199,7 +49,7 @@ class CLI(LightningCLI):
         network = {"class_path": "ssseg.models.Segmenter", "init_args": NETWORKS["unet"]}
         parser.set_defaults({"model.network": network})
         parser.set_defaults({"data.source": {"class_path": "ssseg.data.datasets.Street"}})
-        for name in _LINKED:
+        for name in LINKED:
             target = f"model.network.init_args.{name}"
             parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
 

@@ -1,0 +1,129 @@
+"""What a person sees on the terminal while a network trains."""
+
+import time
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ssseg.callbacks import data_of
+from ssseg.module import SegmentationModule
+from ssseg.types import Batch
+
+
+class TerminalProgress(Callback):
+    """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
+
+    Args:
+        every: Steps between two looks at the numbers; each look waits for the device.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.console = Console()
+        self.bar: Progress | None = None
+        self.seen = 0
+        self.since = 0.0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Say what is about to happen, and show the bar."""
+        if trainer.is_global_zero and isinstance(module, SegmentationModule):
+            for line in announcement(trainer, module):
+                self.console.print(line, highlight=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not trainer.is_global_zero,
+        )
+        self.task = self.bar.add_task("", total=trainer.max_steps, text="")
+        self.bar.update(self.task, completed=trainer.global_step)
+        self.bar.start()
+        self.seen, self.since = 0, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count, and now and then read the numbers."""
+        self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        if self.bar is None:
+            return
+        self.bar.update(self.task, completed=trainer.global_step)
+        if trainer.global_step % self.every == 0:
+            rate = self.seen * trainer.world_size / (time.monotonic() - self.since)
+            self.bar.update(self.task, text=f"{_numbers(trainer)} | {rate:.0f} images/s")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """One line that stays per validation."""
+        if self.bar is not None and not trainer.sanity_checking:
+            line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
+            self.bar.console.print(line, highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal clean for the message."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
+    """Network, data, batches and how often each set will be seen, in a few lines."""
+    data, devices = data_of(trainer), trainer.world_size
+    recipe = module.method.student.hparams
+    size = sum(p.numel() for p in module.method.student.parameters()) / 1e6
+    batches = trainer.max_steps * trainer.accumulate_grad_batches
+    seen = data.exposures(batches, module.num_views)
+    sizes = {"labeled": data.batch_size, "unlabeled": data.unlabeled_batch_size}
+    counts = {"labeled": len(data.split.labeled), "unlabeled": len(data.unlabeled)}
+    lines = [
+        f"network    {recipe['decoder']} on {recipe['encoder']}, {size:.1f} million parameters, "
+        f"{recipe['num_classes']} classes",
+        f"data       {data.source.name}, labeled: {data.split.name}, "
+        f"crops {data.crop_size[0]} x {data.crop_size[1]}",
+    ]
+    for name, often in seen.items():
+        share = f" ({sizes[name] // devices} on each of {devices} devices)" * (devices > 1)
+        lines.append(
+            f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
+            f"each seen {often:.1f} times in {trainer.max_steps} steps"
+        )
+    if not data.source.records("val"):
+        lines.append("no validation images: there will be no scores, and no best checkpoint")
+    return lines
+
+
+def _numbers(trainer: Trainer) -> str:
+    """Losses, trusted share and scores of the moment in one line."""
+    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    parts = [
+        f"{key.removeprefix('loss/')} {value:.3f}"
+        for key, value in metrics.items()
+        if key.startswith("loss/")
+    ]
+    if "train/trusted" in metrics:
+        parts.append(f"trusted {100 * metrics['train/trusted']:.0f}%")
+    scores = [
+        f"{key.removeprefix('val/miou_')} {100 * value:.1f}"
+        for key, value in metrics.items()
+        if key.startswith("val/miou_")
+    ]
+    return "  ".join(parts) + (f" | mIoU {'  '.join(scores)}" if scores else "")
