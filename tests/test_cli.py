@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -167,6 +168,35 @@ def test_the_saved_configuration_repeats_the_run(here):
     )
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_an_interrupted_run_goes_on_from_its_last_validation(here, monkeypatch):
+    """What lies in the folder when a run is cut off is enough to end with the same weights."""
+    from ssseg.callbacks import RunFolder
+
+    draw = RunFolder._draw
+
+    def draw_and_keep(self, trainer, module, path):
+        if trainer.global_step == 6:  # the file is still that of the validation before
+            shutil.copy(here / "whole" / "checkpoints" / "last.ckpt", here / "three.ckpt")
+        draw(self, trainer, module, path)
+
+    monkeypatch.setattr(RunFolder, "_draw", draw_and_keep)
+    args = ["--method", "classmix", "--method.threshold", "0", "--trainer.val_check_interval", "3"]
+    assert fit(*args, "--out", "whole", steps=6) == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    again = ["fit", "--config", "whole/config.yaml", "--ckpt_path", "three.ckpt", "--out", "rest"]
+    assert torch.load(here / "three.ckpt", weights_only=True)["global_step"] == 3
+    assert main(again) == 0
+    whole, rest = (
+        ssseg.load(here / name / "checkpoints" / "last.ckpt") for name in ("whole", "rest")
+    )
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, rest.state_dict()[name]), name
+    summaries = [ssseg.Run(here / name).summary for name in ("whole", "rest")]
+    assert summaries[0]["history"] == summaries[1]["history"]
+    assert summaries[0]["best"] == summaries[1]["best"]
 
 
 def test_options_override_a_configuration(here):

@@ -51,7 +51,7 @@ class RunFolder(Callback):
         self.started = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Make the folder and say how often each set will be seen."""
+        """Make the folder, and keep the configuration in it."""
         self.started = time.monotonic()
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class RunFolder(Callback):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write the last checkpoint, evaluated, and the summary."""
+        """Write the final checkpoint, which knows the last scores, and the summary."""
         self.seconds += time.monotonic() - self.started
         if not self.history and trainer.is_global_zero and isinstance(module, SegmentationModule):
             self._draw(trainer, module, self._sample(trainer))

@@ -5,6 +5,7 @@ import re
 import shlex
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +97,11 @@ class CLI(LightningCLI):
 
 
 def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
-    """The best validation is kept beside the last step, where there are images to validate on."""
+    """After every validation: the best one so far, and where the run stands."""
     if not data.source.records("val"):
         return []
-    best = ModelCheckpoint(
-        folder / "checkpoints",
-        "best",
-        monitor="val/miou",
-        mode="max",
-        enable_version_counter=False,
-    )
-    return [best]
+    make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)
+    return [make("best", monitor="val/miou", mode="max"), make("last")]
 
 
 def run(args: Sequence[str]) -> CLI:

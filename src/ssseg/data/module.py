@@ -157,6 +157,8 @@ class SegmentationData(LightningDataModule):
             "unlabeled": len(self.unlabeled),
             "val": len(self.source.records("val")),
             "classes": [{"name": c.name, "color": list(c.color)} for c in self.source.classes],
+            "image_size": self.image_size,
+            "crop_size": self.crop_size,
             "batch_size": self.batch_size,
             "unlabeled_batch_size": self.unlabeled_batch_size,
         }

@@ -1,0 +1,44 @@
+import numpy as np
+import torch
+from PIL import Image
+
+from ssseg.data.datasets.base import ClassInfo
+from ssseg.types import IGNORE, Picture
+from ssseg.viz import IGNORE_COLOR, colorize, displayable, gallery
+
+CLASSES = (ClassInfo("road", (128, 64, 128)), ClassInfo("car", (0, 0, 180)))
+
+
+def test_every_class_gets_its_color_and_ignore_its_own():
+    out = colorize(np.array([[0, 1], [IGNORE, 0]]), CLASSES)
+    assert out.dtype == np.uint8
+    assert out[0, 0].tolist() == [128, 64, 128]
+    assert out[0, 1].tolist() == [0, 0, 180]
+    assert out[1, 0].tolist() == list(IGNORE_COLOR)
+
+
+def test_normalisation_is_undone():
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.float32) / 255
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+    normalised = torch.from_numpy((pixels - np.float32(mean)) / np.float32(std)).permute(2, 0, 1)
+    out = displayable(normalised, mean, std)
+    assert np.abs(out.astype(int) - (pixels * 255).astype(int)).max() <= 1
+
+
+def test_other_channel_counts_are_shown_in_gray():
+    assert displayable(torch.rand(1, 4, 6), (0.5,), (0.25,)).shape == (4, 6, 3)
+    out = displayable(torch.rand(5, 4, 6), (0.5,) * 5, (0.25,) * 5)
+    assert (out[..., 0] == out[..., 2]).all()
+
+
+def test_a_gallery_shows_the_pictures_it_is_given(tmp_path):
+    columns = [
+        Picture("input", "image", torch.full((2, 3, 40, 60), 2.0)),
+        Picture("truth", "label", torch.ones(2, 40, 60, dtype=torch.long)),
+        Picture("trusted", "mask", torch.ones(2, 40, 60)),
+    ]
+    path = tmp_path / "deep" / "sample.png"
+    gallery(path, [("training", columns), ("nothing", [])], CLASSES, (0.5,) * 3, (0.25,) * 3)
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
+    blue = (pixels == (0, 0, 180)).all(1).mean()
+    assert 0.1 < blue < 0.5
