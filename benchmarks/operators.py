@@ -181,7 +181,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--blocks", type=int, nargs="*", default=(64, 128), help="blocks per side")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1, help="of torch; more only on a quiet box")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of torch, for both sides"
+    )
     parser.add_argument("--json", type=Path, help="file that the numbers are written to")
     args = parser.parse_args()
     if max(args.blocks, default=1) > min(args.size):

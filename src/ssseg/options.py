@@ -155,6 +155,8 @@ def _be_quiet() -> None:
     """Silence messages of the libraries below that concern developers, not users."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # it lists the classifier of every pretrained encoder as unexpected; we check weights ourselves
+    logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
     for message in (
         ".*args parameter is intended",
         ".*does not have many workers",
