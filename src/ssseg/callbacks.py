@@ -117,7 +117,7 @@ class RunFolder(Callback):
             (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
 
     def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
-        """Single pictures of the first validation images, for reports to put side by side."""
+        """Single pictures of a few validation images, for reports to put side by side."""
         info = data_of(trainer).info
         folder = self.folder / "samples" / "tiles"
         folder.mkdir(parents=True, exist_ok=True)
@@ -164,11 +164,11 @@ class RunFolder(Callback):
 
 
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:
-    """Input, every network's prediction and the truth of the first validation images."""
-    batch = next(iter(data_of(trainer).val_dataloader()), None)
-    if not batch:
+    """Input, every network's prediction and the truth of a few validation images."""
+    examples = data_of(trainer).examples()
+    if examples is None:
         return []
-    image, label = (tensor[:4].to(module.device) for tensor in batch[0])
+    image, label = (tensor.to(module.device) for tensor in examples)
     columns = [Picture("input", "image", image)]
     for name, network in module.method.networks.items():
         with evaluating(network):

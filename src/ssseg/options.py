@@ -166,6 +166,7 @@ def _be_quiet() -> None:
         ".*mid-epoch",
         ".*resuming from a checkpoint that ended before",
         ".*module.s. in eval mode at the start",
+        ".*callbacks used to create the checkpoint",
     ):
         warnings.filterwarnings("ignore", message)
 

@@ -66,6 +66,7 @@ class TerminalProgress(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """One line that stays per validation."""
         if self.bar is not None and not trainer.sanity_checking:
+            self.bar.update(self.task, text=_numbers(trainer))
             line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
             self.bar.console.print(line, highlight=False, soft_wrap=True)
 

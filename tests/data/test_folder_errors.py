@@ -287,8 +287,8 @@ CASES = {
         ["data.labeled is 9/8", "9 of 8 training images", "expected a count from 1 to 8"],
     ),
     "labeled fraction of nothing": (
-        options(labeled="1/9"),
-        ["data.labeled is 1/9", "0 of 8 training images", "expected a count from 1 to 8"],
+        options(labeled="0/9"),
+        ["data.labeled is 0/9", "0 of 8 training images", "expected a count from 1 to 8"],
     ),
     "labeled count out of range": (
         options(labeled=30),

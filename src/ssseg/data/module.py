@@ -255,6 +255,20 @@ class SegmentationData(LightningDataModule):
         """Validation images, each once for any number of devices; nothing where there are none."""
         return self._evaluation("val") if self.source.records("val") else []
 
+    def examples(self, count: int = 4) -> Labeled | None:
+        """A few validation images to look at, evenly spaced (neighbors in a video are alike).
+
+        Returns:
+            Images and labels of one size, at most `count`; None without validation images.
+        """
+        records = self.source.records("val")
+        if not records:
+            return None
+        count = min(count, len(records))
+        chosen = [records[i * len(records) // count] for i in range(count)]
+        dataset = _EvalImages(self, chosen)
+        return collate_by_size([dataset[i] for i in range(len(chosen))])[0]
+
     def test_dataloader(self) -> Iterable[list[Labeled]]:
         """Test images, each once for any number of devices."""
         return self._evaluation("test")
