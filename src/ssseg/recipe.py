@@ -14,14 +14,29 @@ def recipe_of(thing: Any) -> dict[str, Any]:
 
 def build(recipe: dict[str, Any]) -> Any:
     """The object that a recipe describes, freshly made."""
-    module, _, name = recipe["class_path"].rpartition(".")
+    return import_class(recipe["class_path"], "class")(**recipe["init_args"])
+
+
+def import_class(path: str, what: str) -> type[Any]:
+    """The class at a dotted path.
+
+    Args:
+        path: Module and name.
+        what: What is looked for, for the error.
+
+    Raises:
+        UserError: Where there is none.
+    """
+    module, _, name = path.rpartition(".")
     try:
-        cls = getattr(import_module(module), name)
+        found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise UserError(
-            f"this checkpoint needs {recipe['class_path']}, which cannot be imported ({error})"
+            f"no {what} at {path!r} ({error}); expected the dotted path of a class"
         ) from error
-    return cls(**recipe["init_args"])
+    if not isinstance(found, type):
+        raise UserError(f"{path!r} is no class, but a {type(found).__name__}")
+    return found
 
 
 def plain(value: Any) -> Any:

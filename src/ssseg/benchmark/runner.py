@@ -58,6 +58,7 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
             while waiting or running:
                 while waiting and len(running) < jobs:
                     running.append(_start(waiting.pop(0), threads))
+                    live.console.print(f"{running[-1].planned.name}: started", highlight=False)
                 time.sleep(0.5)
                 live.update(_table(plan, running))
                 for run in [r for r in running if r.process.poll() is not None]:

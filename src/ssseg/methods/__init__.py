@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssseg.errors import UserError, one_of
+from ssseg.recipe import import_class
 
 if TYPE_CHECKING:
     from ssseg.methods.base import Method
@@ -43,22 +44,13 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UserError: For an unknown name, or a path that leads to no method.
     """
-    if name in METHODS:
-        cls: type[Method] = getattr(import_module(f"{__name__}.{name}"), METHODS[name].class_name)
-        return cls
-    module, _, attribute = name.rpartition(".")
-    if not module:
+    if name not in METHODS and "." not in name:
         raise one_of("method", name, list(METHODS))
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"no method at {name!r} ({error}); expected the dotted path of a class, "
-            f"or one of {', '.join(sorted(METHODS))}"
-        ) from error
+    path = f"{__name__}.{name}.{METHODS[name].class_name}" if name in METHODS else name
+    found = import_class(path, "method")
     from ssseg.methods.base import Method
 
-    if not (isinstance(found, type) and issubclass(found, Method)):
+    if not issubclass(found, Method):
         raise UserError(f"{name!r} is not a method; expected a subclass of ssseg.methods.Method")
     return found
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssseg.errors import UserError, one_of
+from ssseg.recipe import import_class
 
 if TYPE_CHECKING:
     from ssseg.data.datasets.base import Source
@@ -31,19 +32,13 @@ DATASETS = {
 
 def source_class(name: str) -> type[Source]:
     """The class of a data set, by its name here or by a dotted path to your own."""
+    if name not in DATASETS and "." not in name:
+        raise one_of("data set", name, list(DATASETS))
+    path = f"{__name__}.{name}.{DATASETS[name].class_name}" if name in DATASETS else name
+    found = import_class(path, "data set")
     from ssseg.data.datasets.base import Source
 
-    if name in DATASETS:
-        cls: type[Source] = getattr(import_module(f"{__name__}.{name}"), DATASETS[name].class_name)
-        return cls
-    module, _, attribute = name.rpartition(".")
-    if not module:
-        raise one_of("data set", name, list(DATASETS))
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"no data set at {name!r} ({error})") from error
-    if not (isinstance(found, type) and issubclass(found, Source)):
+    if not issubclass(found, Source):
         raise UserError(
             f"{name!r} is not a data set; expected a subclass of ssseg.data.datasets.Source"
         )
