@@ -91,7 +91,8 @@ def _report(verb: str, done: object) -> None:
     if verb == "fit" and done.folder is not None:
         run = Run(done.folder.folder)
         print(run)
-        print(f"model    {run.checkpoint('last')} (and best.ckpt)")
+        best = " (and best.ckpt)" if run.checkpoint("best").is_file() else ""
+        print(f"model    {run.checkpoint('last')}{best}")
         if run.samples:
             print(f"picture  {run.samples[-1]}")
         print(f"summary  {run.folder / 'summary.json'}")

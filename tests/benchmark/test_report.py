@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ssseg.benchmark.report import markdown, picture, reference_of, rows, spread
+from ssseg.errors import UserError
 from ssseg.run import Run
 
 
@@ -78,6 +79,13 @@ def test_the_table_says_the_gain_of_the_last_step_over_supervised(study):
     ]
     assert "16 labeled, 496 unlabeled, 100 steps, 2 seeds" in text
     assert "no result" in text
+
+
+def test_a_run_without_scores_is_one_sentence(study):
+    file = study[1].folder / "summary.json"
+    file.write_text(json.dumps({**study[1].summary, "last": {}, "best": {}}))
+    with pytest.raises(UserError, match="c0 has no scores; a benchmark needs validation images"):
+        rows(study)
 
 
 def test_one_seed_has_no_spread_and_no_runs_no_value():

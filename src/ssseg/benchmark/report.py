@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from ssseg.errors import UserError
 from ssseg.run import Run
 
 REFERENCE = "supervised"
@@ -34,6 +35,8 @@ def rows(runs: Sequence[Run]) -> list[Row]:
     """Runs grouped by method, in the order in which methods first appear."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
+        if not run.summary["last"]:
+            raise UserError(f"{run.folder} has no scores; a benchmark needs validation images")
         groups.setdefault(run.summary["method"]["name"], []).append(run)
     return [_row(method, group) for method, group in groups.items()]
 
@@ -43,15 +46,15 @@ def _row(method: str, runs: list[Run]) -> Row:
     return Row(
         method,
         runs,
-        _scores(summaries, "last", "student"),
-        _scores(summaries, "last", "teacher"),
+        _last(summaries, "student"),
+        _last(summaries, "teacher"),
         [100 * s["best"][s["predictor"]]["miou"] for s in summaries],
         mean(s["seconds"] for s in summaries),
     )
 
 
-def _scores(summaries: list[dict[str, Any]], when: str, network: str) -> list[float]:
-    return [100 * s[when][network]["miou"] for s in summaries if network in s[when]]
+def _last(summaries: list[dict[str, Any]], network: str) -> list[float]:
+    return [100 * s["last"][network]["miou"] for s in summaries if network in s["last"]]
 
 
 def cells(row: Row, reference: Row | None) -> list[str]:

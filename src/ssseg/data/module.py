@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
@@ -369,8 +370,6 @@ def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
 
 def read_resized(source: Source, record: Record, size: tuple[int, int] | None) -> Any:
     """The image of a record at the wanted height and width, (H, W, C) uint8."""
-    import cv2
-
     image = source.read_image(record)
     if size is None or image.shape[:2] == tuple(size):
         return image
@@ -382,8 +381,6 @@ def read_resized(source: Source, record: Record, size: tuple[int, int] | None) -
 
 def resize_mask(mask: Any, size: tuple[int, int]) -> Any:
     """A mask at the height and width of its (resized) image, nearest neighbour."""
-    import cv2
-
     if mask.shape == tuple(size):
         return mask
     return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
