@@ -1,17 +1,21 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from ssseg.losses import (
+    class_presence_loss,
     confidence_weight,
     cross_entropy,
     gaussian_rampup,
     pixel_cross_entropy,
+    pixel_sigmoid_focal,
     pixel_squared_error,
     weighted_mean,
 )
@@ -20,6 +24,7 @@ from ssseg.types import IGNORE
 few = settings(max_examples=30, deadline=None)
 DENOMINATORS = ["valid", "all", "trusted"]
 MODES = ["image", "batch", "pixel", "none"]
+seeds = st.integers(0, 2**31)
 
 
 def seeded(seed):
@@ -97,6 +102,77 @@ class TestCrossEntropy:
         assert cross_entropy(logits, torch.tensor([[[1]]])).item() == pytest.approx(2e4)
 
 
+class TestClassPresenceLoss:
+    @few
+    @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), seeds)
+    def test_agrees_with_the_loop(self, batch, num_classes, side, seed):
+        g = seeded(seed)
+        logits = torch.randn(batch, num_classes, generator=g, dtype=torch.float64)
+        # some images without any known pixel
+        label = torch.randint(num_classes + 1, (batch, side, side), generator=g)
+        label[label == num_classes] = IGNORE
+        images = []
+        for answers, image in zip(logits.tolist(), label.flatten(1).tolist(), strict=True):
+            errors = []
+            for c, answer in enumerate(answers):
+                there = 1 / (1 + math.exp(-answer))
+                errors.append(-math.log(there if c in image else 1 - there))
+            if any(pixel != IGNORE for pixel in image):
+                images.append(sum(errors) / num_classes)
+
+        expected = sum(images) / max(1, len(images))
+        assert class_presence_loss(logits, label).item() == pytest.approx(expected, abs=1e-12)
+
+    def test_of_a_small_image(self):
+        logits = torch.tensor([[0.0, math.log(3), -math.log(4)]])  # 1/2, 3/4 and 1/5
+        label = torch.tensor([[[0, 0], [IGNORE, 2]]])
+        expected = -(math.log(1 / 2) + math.log(1 / 4) + math.log(1 / 5)) / 3
+
+        assert class_presence_loss(logits, label).item() == pytest.approx(expected)
+
+    def test_asks_whether_and_not_how_often_or_where(self):
+        logits = torch.randn(1, 4, generator=seeded(0))
+        once = torch.full((1, 3, 3), 2)
+        once[0, 0, 0] = 1
+        often = torch.where(torch.rand(1, 3, 3, generator=seeded(1)) < 0.5, 1, 2)
+
+        assert len(often.unique()) == 2
+        assert torch.equal(class_presence_loss(logits, once), class_presence_loss(logits, often))
+
+    def test_does_not_count_an_image_without_labels(self):
+        logits = torch.randn(3, 4, generator=seeded(0), dtype=torch.float64, requires_grad=True)
+        label = torch.randint(4, (3, 5, 5), generator=seeded(1))
+        label[1] = IGNORE
+        loss = class_presence_loss(logits, label)
+        loss.backward()
+
+        others = [0, 2]
+        torch.testing.assert_close(loss, class_presence_loss(logits[others], label[others]))
+        assert (logits.grad.abs().amax(1) > 0).tolist() == [True, False, True]
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    def test_of_nothing_is_zero_with_a_gradient(self, dtype):
+        logits = torch.randn(2, 3, generator=seeded(0)).to(dtype).requires_grad_()
+        loss = class_presence_loss(logits, torch.full((2, 4, 4), IGNORE))
+        loss.backward()
+
+        assert loss.item() == 0
+        assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+    def test_has_the_right_gradient(self):
+        logits = torch.randn(2, 3, generator=seeded(0), dtype=torch.float64, requires_grad=True)
+        label = labels()
+
+        assert gradcheck(lambda x: class_presence_loss(x, label), logits)
+
+    def test_of_sure_answers_is_finite(self):
+        label = torch.zeros(1, 2, 2, dtype=torch.int64)
+        right, wrong = torch.tensor([[1e4, -1e4]]), torch.tensor([[-1e4, 1e4]])
+
+        assert class_presence_loss(right, label).item() == 0
+        assert class_presence_loss(wrong, label).item() == pytest.approx(1e4)
+
+
 class TestPixelCrossEntropy:
     def test_of_a_small_image(self):
         loss = pixel_cross_entropy(logits_of(PROBS), LABEL)
@@ -149,6 +225,84 @@ class TestPixelSquaredError:
         target = scores(seed=1).detach().softmax(1)
 
         assert gradcheck(lambda x: pixel_squared_error(x, target, classes), scores())
+
+
+class TestPixelSigmoidFocal:
+    @few
+    @given(
+        st.integers(1, 3),
+        st.integers(1, 4),
+        st.sampled_from([0.0, 0.5, 2.0]),
+        st.floats(0, 1),
+        seeds,
+    )
+    def test_agrees_with_the_loop(self, batch, num_classes, gamma, alpha, seed):
+        logits = scores(batch, num_classes, seed=seed).detach() * 3
+        label = torch.randint(num_classes, (batch, 3, 4), generator=seeded(seed))
+        loss = pixel_sigmoid_focal(logits, label, gamma, alpha)
+
+        assert loss.shape == label.shape
+        for b, y, x in np.ndindex(batch, 3, 4):
+            terms = []
+            for c, score in enumerate(logits[b, :, y, x].tolist()):
+                true = c == int(label[b, y, x])
+                p = 1 / (1 + math.exp(-score if true else score))
+                a = alpha if true else 1 - alpha
+                terms.append(-a * (1 - p) ** gamma * math.log(p))
+            assert loss[b, y, x].item() == pytest.approx(sum(terms) / num_classes, abs=1e-12)
+
+    def test_without_focus_is_half_the_binary_cross_entropy(self):
+        logits, label = scores(), labels().clamp_max(2)
+        truth = F.one_hot(label, 3).movedim(-1, 1).double()
+        expected = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1) / 2
+
+        torch.testing.assert_close(pixel_sigmoid_focal(logits, label, 0.0, 0.5), expected)
+
+    def test_is_that_of_the_released_code_by_default(self):
+        logits, label = scores(), labels().clamp_max(2)
+
+        torch.testing.assert_close(
+            pixel_sigmoid_focal(logits, label), pixel_sigmoid_focal(logits, label, 0.5, 0.5)
+        )
+
+    def test_with_more_focus_forgives_easy_pixels_more(self):
+        logits = torch.tensor([[2.0, -1.0], [-2.0, 1.0]]).view(1, 2, 1, 2)  # right, then wrong
+        label = torch.zeros(1, 1, 2, dtype=torch.int64)
+        plain, focal = (pixel_sigmoid_focal(logits, label, gamma)[0, 0] for gamma in (0.0, 2.0))
+
+        kept = focal / plain
+        assert kept[0] < 0.1
+        assert 0.5 < kept[1] < 1
+
+    def test_weighs_the_true_class_by_alpha(self):
+        logits, label = scores(), labels().clamp_max(2)
+        true, others = (pixel_sigmoid_focal(logits, label, alpha=alpha) for alpha in (1.0, 0.0))
+        grad = torch.autograd.grad(true.sum(), logits)[0]
+
+        assert torch.equal(grad != 0, F.one_hot(label, 3).movedim(-1, 1).bool())
+        mixed = pixel_sigmoid_focal(logits, label, alpha=0.3)
+        torch.testing.assert_close(mixed, 0.3 * true + 0.7 * others)
+
+    @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+    def test_has_the_right_gradient(self, gamma):
+        label = labels().clamp_max(2)
+
+        assert gradcheck(lambda x: pixel_sigmoid_focal(x, label, gamma), scores())
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+    @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+    def test_of_sure_answers_has_a_finite_gradient(self, gamma, dtype):
+        sure = torch.tensor([[20.0, -20.0, 90.0], [-20.0, 20.0, -90.0]], dtype=dtype)
+        sure = sure.view(1, 2, 1, 3).requires_grad_()
+        loss = pixel_sigmoid_focal(sure, torch.zeros(1, 1, 3, dtype=torch.int64), gamma)
+        loss.sum().backward()
+
+        assert loss[0, 0].tolist() == pytest.approx([0, 10, 0], abs=1e-3)
+        assert sure.grad.isfinite().all()
+        # the wrong answer still gets its gradient, which is that of log p
+        torch.testing.assert_close(
+            sure.grad[0, :, 0, 1], torch.tensor([-0.25, 0.25], dtype=dtype), atol=1e-2, rtol=0
+        )
 
 
 class TestConfidenceWeight:

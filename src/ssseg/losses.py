@@ -24,6 +24,26 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     return total / (label != IGNORE).sum().clamp_min(1)
 
 
+def class_presence_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """Binary cross-entropy of "is this class in the image", mean over classes and images.
+
+    The image-level loss of GuidedMix-Net (L_cla in Eq. 11). An image whose pixels are all IGNORE
+    does not count.
+
+    Args:
+        logits: (B, C) float.
+        label: (B, H, W) int64 class maps that the answers are taken from.
+    """
+    flat = label.flatten(1)
+    known = flat != IGNORE
+    classes = logits.shape[1]
+    found = torch.zeros(len(logits), classes + 1, dtype=logits.dtype, device=logits.device)
+    found = found.scatter(1, torch.where(known, flat, classes), 1.0)[:, :classes]
+    error = F.binary_cross_entropy_with_logits(logits, found, reduction="none").mean(1)
+    counts = known.any(1)
+    return (error * counts).sum() / counts.sum().clamp_min(1)
+
+
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Cross-entropy of every pixel against hard labels, 0 where IGNORE. (B, H, W)."""
     return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
@@ -41,6 +61,28 @@ def pixel_squared_error(
     """
     error = (logits.softmax(1) - probs).square()
     return error.sum(1) if classes == "sum" else error.mean(1)
+
+
+def pixel_sigmoid_focal(
+    logits: Tensor, label: Tensor, gamma: float = 0.5, alpha: float = 0.5
+) -> Tensor:
+    """Sigmoid focal loss against hard labels, mean over the classes. (B, H, W).
+
+    `-a (1 - p)^gamma log p` per class, with p the probability given to the truth of "is it this
+    class" and a = alpha where it is, 1 - alpha where it is not (Lin et al., ICCV 2017, Eq. 5).
+
+    Args:
+        logits: (B, C, H, W) float.
+        label: (B, H, W) int64 in [0, C).
+        gamma: Focus on hard pixels. The default is GuidedMix-Net's released code.
+        alpha: Weight of the true class against the others. The default is the same code.
+    """
+    truth = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    towards = logits * (2 * truth - 1)
+    balance = alpha * truth + (1 - alpha) * (1 - truth)
+    # torchvision's raises 1 - p to gamma, whose slope is infinite at p = 1 for gamma below 1
+    focus = (gamma * F.logsigmoid(-towards)).exp()
+    return (-balance * focus * F.logsigmoid(towards)).mean(1)
 
 
 def confidence_weight(trusted: Tensor, valid: Tensor, mode: ConfidenceWeight) -> Tensor:

@@ -16,6 +16,7 @@ from ssseg.ops import (
     most_similar,
     paste,
     permutation_pairs,
+    random_candidates,
     roll_pairs,
 )
 from tests.reference import masks as reference
@@ -146,6 +147,26 @@ class TestBlend:
 
         assert blended.flatten(1).tolist() == [[5, 5], [4, 4], [1, 1]]
 
+    @few
+    @given(st.integers(1, 4), seeds)
+    def test_is_one_of_the_two_at_its_ends(self, batch, seed):
+        ours, theirs = torch.randn(2, batch, 3, 4, 5, generator=seeded(seed))
+
+        assert torch.equal(blend(ours, theirs, torch.zeros(batch)), theirs)
+        assert torch.equal(blend(ours, theirs, torch.ones(batch)), ours)
+
+    @few
+    @given(st.integers(1, 4), st.floats(0.05, 0.5), seeds)
+    def test_by_a_folded_share_resembles_the_partner_more(self, batch, cap, seed):
+        # LUPI: the labeled image guides, the unlabeled one is what is seen
+        g = seeded(seed)
+        ours, theirs = torch.randn(2, batch, 3, 4, 5, generator=g)
+        blended = blend(ours, theirs, beta_lambda(batch, cap=cap, generator=g))
+
+        to_ours, to_theirs = ((blended - x).flatten(1).norm(dim=1) for x in (ours, theirs))
+        assert (to_theirs <= to_ours + 1e-4).all()
+        assert (to_theirs <= cap * (ours - theirs).flatten(1).norm(dim=1) + 1e-4).all()
+
     def test_of_probabilities_sums_to_one(self):
         ours, theirs = torch.randn(2, 3, 4, 2, 2, generator=seeded(0)).softmax(2)
         blended = blend(ours, theirs, torch.rand(3, generator=seeded(1)))
@@ -210,6 +231,50 @@ class TestPairs:
         assert stats.chisquare([drawn.count(ring) for ring in rings]).pvalue > 1e-3
 
 
+class TestRandomCandidates:
+    @few
+    @given(st.integers(0, 12), st.integers(1, 6), seeds)
+    def test_takes_none_more_often_than_it_must(self, batch, candidates, seed):
+        drawn = random_candidates(batch, candidates, generator=seeded(seed))
+
+        assert drawn.shape == (batch,)
+        assert drawn.dtype == torch.int64
+        counts = [drawn.tolist().count(c) for c in range(candidates)]
+        assert sum(counts) == batch  # each is in range
+        assert max(counts) <= math.ceil(batch / candidates)
+
+    @few
+    @given(st.integers(1, 4), st.integers(1, 6), seeds)
+    def test_takes_each_equally_often_where_that_can_be(self, rounds, candidates, seed):
+        drawn = random_candidates(rounds * candidates, candidates, generator=seeded(seed))
+
+        assert sorted(drawn.tolist()) == sorted(rounds * list(range(candidates)))
+
+    @few
+    @given(st.integers(1, 6), st.integers(0, 6), seeds)
+    def test_repeats_none_while_there_are_enough(self, batch, more, seed):
+        drawn = random_candidates(batch, batch + more, generator=seeded(seed))
+
+        assert len(set(drawn.tolist())) == batch
+
+    def test_draws_every_permutation_equally_often(self):
+        g = seeded(0)
+        drawn = [tuple(random_candidates(3, 3, generator=g).tolist()) for _ in range(1200)]
+        orders = list(itertools.permutations(range(3)))
+
+        assert set(drawn) == set(orders)
+        assert stats.chisquare([drawn.count(order) for order in orders]).pvalue > 1e-3
+
+    @pytest.mark.parametrize(("batch", "candidates"), [(2, 5), (5, 3), (4, 4)])
+    def test_offers_every_candidate_to_every_image(self, batch, candidates):
+        g = seeded(0)
+        drawn = [random_candidates(batch, candidates, generator=g).tolist() for _ in range(1000)]
+
+        for of_image in zip(*drawn, strict=True):
+            counts = [of_image.count(c) for c in range(candidates)]
+            assert stats.chisquare(counts).pvalue > 1e-3
+
+
 class TestMostSimilar:
     def test_finds_the_same_image(self):
         keys = torch.randn(6, 8, generator=seeded(0))
@@ -256,6 +321,56 @@ class TestMostSimilar:
         assert not found.requires_grad
 
 
+class TestMostSimilarOthers:
+    @few
+    @given(st.integers(2, 9), st.integers(1, 4), seeds)
+    def test_agrees_with_the_loop(self, batch, width, seed):
+        # few values, so that some images are equal and some distances tie
+        pooled = torch.randint(3, (batch, width), generator=seeded(seed)).float()
+        before = pooled.clone()
+        expected = []
+        for i, query in enumerate(pooled.tolist()):
+            nearest, at = math.inf, None
+            for j, key in enumerate(pooled.tolist()):
+                if j != i and math.dist(query, key) < nearest:
+                    nearest, at = math.dist(query, key), j
+            expected.append(at)
+
+        assert most_similar(pooled, pooled, others=True).tolist() == expected
+        assert torch.equal(pooled, before)
+
+    def test_finds_the_twin_and_not_itself(self):
+        pooled = torch.randn(3, 8, generator=seeded(0)).repeat(2, 1)
+
+        assert most_similar(pooled, pooled, others=True).tolist() == [3, 4, 5, 0, 1, 2]
+
+    @pytest.mark.parametrize("batch", [2, 3, 6])
+    def test_of_equal_images_is_the_first_other_one(self, batch):
+        pooled = torch.ones(batch, 4)
+
+        assert most_similar(pooled, pooled, others=True).tolist() == [1] + [0] * (batch - 1)
+
+    def test_lets_a_lone_one_take_itself(self):
+        assert most_similar(torch.ones(1, 4), torch.ones(1, 4), others=True).tolist() == [0]
+
+    def test_follows_the_order_of_the_batch(self):
+        pooled, order = torch.randn(5, 4, generator=seeded(0)), torch.tensor([3, 0, 4, 1, 2])
+        found = most_similar(pooled, pooled, others=True)
+        moved = most_similar(pooled[order], pooled[order], others=True)
+
+        assert torch.equal(order[moved], found[order])
+
+    def test_bars_only_the_key_of_the_same_place(self):
+        query, keys = torch.zeros(2, 1), torch.tensor([[0.0], [1.0], [0.5], [2.0]])
+
+        assert most_similar(query, keys, others=True).tolist() == [2, 0]
+
+    def test_passes_no_gradient(self):
+        pooled = torch.randn(4, 3, generator=seeded(0), requires_grad=True)
+
+        assert not most_similar(pooled, pooled, others=True).requires_grad
+
+
 def folded_cdf(alpha, cap):
     """Distribution of min(lam, 1 - lam) below the cap, for lam from Beta(alpha, alpha)."""
     law = stats.beta(alpha, alpha)
@@ -263,11 +378,13 @@ def folded_cdf(alpha, cap):
 
 
 class TestBetaLambda:
-    def test_of_the_paper_is_uniform_below_one_half(self):
-        lam = beta_lambda(5000, 1.0, 0.5, generator=seeded(0))
+    @pytest.mark.parametrize("cap", [0.5, 0.3])
+    def test_of_the_paper_is_uniform_below_its_cap(self, cap):
+        lam = beta_lambda(5000, 1.0, cap, generator=seeded(0))
 
         assert lam.dtype == torch.float32
-        assert stats.kstest(lam.numpy(), stats.uniform(0, 0.5).cdf).pvalue > 1e-3
+        assert lam.max() <= cap
+        assert stats.kstest(lam.numpy(), stats.uniform(0, cap).cdf).pvalue > 1e-3
 
     @pytest.mark.parametrize(
         ("alpha", "cap"), [(1.0, 0.5), (1.0, 0.2), (2.0, 0.5), (2.0, 0.3), (0.3, 0.4), (0.1, 0.5)]
@@ -330,6 +447,7 @@ class TestBetaLambda:
 
 DRAWS = {
     "permutation": lambda g: permutation_pairs(50, generator=g),
+    "candidates": lambda g: random_candidates(50, 20, generator=g),
     "uniform": lambda g: beta_lambda(50, generator=g),
     "beta": lambda g: beta_lambda(50, 2.0, 0.3, generator=g),
     "mixup": lambda g: beta_lambda(50, 0.5, folded=False, generator=g),

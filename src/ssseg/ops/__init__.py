@@ -1,9 +1,10 @@
-"""Pure tensor operators: where to mix (`masks`), how and with whom (`mix`), photometry.
+"""Pure tensor operators: where to mix (`masks`), how and with whom (`mix`), undoing, photometry.
 
 They need no Lightning and keep no state. Every random choice comes from a `generator` that the
 caller gives; nothing touches a global random state, copies to the host or works in place.
 """
 
+from ssseg.ops.decouple import as_distribution, decouple_prediction, to_scores
 from ssseg.ops.masks import block_class_mask, box_mask, class_mask, cow_mask, half_box_mask
 from ssseg.ops.mix import (
     Mixed,
@@ -13,12 +14,14 @@ from ssseg.ops.mix import (
     most_similar,
     paste,
     permutation_pairs,
+    random_candidates,
     roll_pairs,
 )
 from ssseg.ops.photometric import color_jitter, gaussian_blur
 
 __all__ = [
     "Mixed",
+    "as_distribution",
     "beta_lambda",
     "blend",
     "block_class_mask",
@@ -26,11 +29,14 @@ __all__ = [
     "class_mask",
     "color_jitter",
     "cow_mask",
+    "decouple_prediction",
     "gaussian_blur",
     "half_box_mask",
     "mix",
     "most_similar",
     "paste",
     "permutation_pairs",
+    "random_candidates",
     "roll_pairs",
+    "to_scores",
 ]

@@ -72,18 +72,45 @@ def permutation_pairs(
     return torch.empty_like(order).scatter_(0, order, order.roll(-1))
 
 
+def random_candidates(
+    batch: int,
+    candidates: int,
+    *,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """A random candidate for each of B images, none used more than ceil(B / candidates) times.
+
+    With as many candidates as images this is a random permutation, as in GuidedMix-Net's released
+    code.
+
+    Returns:
+        (B,) int64 indices in [0, candidates).
+    """
+    rounds = -(-batch // max(1, candidates)) * candidates
+    order = torch.randperm(rounds, generator=generator, device=device)
+    return order[:batch] % max(1, candidates)
+
+
 @torch.no_grad()
-def most_similar(query: Tensor, keys: Tensor) -> Tensor:
+def most_similar(query: Tensor, keys: Tensor, *, others: bool = False) -> Tensor:
     """The nearest key of every query by squared Euclidean distance; the first of equals.
+
+    GuidedMix-Net, Eq. 3, on pooled features.
 
     Args:
         query: (B, D) pooled features of the images that look for a partner.
         keys: (N, D) pooled features of the candidates.
+        others: Query i may not take key i (for partners within one batch); a lone one takes itself.
 
     Returns:
         (B,) int64 indices into `keys`; no gradient.
     """
-    return (query[:, None] - keys[None]).square().sum(-1).argmin(1)
+    # half precision would overflow where features are large
+    distance = (query[:, None].float() - keys[None].float()).square().sum(-1)
+    if others:
+        distance.fill_diagonal_(torch.inf)
+    return distance.argmin(1)
 
 
 def beta_lambda(
