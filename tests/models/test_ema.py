@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ssseg.models import EMA
+from ssseg.models.ema import labeling
 
 
 class WithBuffers(nn.Module):
@@ -126,3 +127,125 @@ def test_the_voices_are_restored_after_an_error():
         teacher.label(torch.randn(1, 7, 8, 8), "batch")
     assert not teacher.module.norm.training
     assert teacher.module.norm.track_running_stats
+
+
+class Mixture(nn.Module):
+    """Parts in different modes: a frozen norm, one without running statistics, two plain ones."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, 4, 1)
+        self.frozen = nn.BatchNorm2d(4)
+        self.plain = nn.Sequential(nn.BatchNorm2d(4), nn.Dropout(0.5))
+        self.stateless = nn.BatchNorm2d(4, track_running_stats=False)
+        self.flat = nn.BatchNorm1d(4)
+        self.drop = nn.Dropout2d(0.5)
+        for norm in (self.frozen, self.plain[0], self.flat):
+            nn.init.uniform_(norm.running_mean, -1, 1)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+        self.train()
+        self.frozen.eval()
+
+    def forward(self, x):
+        x = self.stateless(self.plain(self.frozen(self.conv(x))))
+        return self.drop(self.flat(x.flatten(2)).view_as(x))
+
+
+def modes(module):
+    return [(m.training, getattr(m, "track_running_stats", None)) for m in module.modules()]
+
+
+def normalised(x, norm, of_batch):
+    """What a fresh BatchNorm makes of a (B, C, H, W) or (B, C, N) batch."""
+    dims = [d for d in range(x.dim()) if d != 1]
+    mean = x.mean(dims) if of_batch else norm.running_mean
+    var = x.var(dims, correction=0) if of_batch else norm.running_var
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    return (x - mean.view(shape)) / (var.view(shape) + norm.eps).sqrt()
+
+
+NORMS = pytest.mark.parametrize("norm", ["batch", "running"])
+
+
+class TestLabeling:
+    @NORMS
+    @pytest.mark.parametrize("mode", ["mixed", "train", "eval"])
+    def test_gives_every_part_its_mode_back(self, norm, mode):
+        network = Mixture()
+        if mode != "mixed":
+            network.train(mode == "train")
+        before = modes(network)
+        with labeling(network, norm):
+            network(torch.randn(4, 3, 5, 5))
+            assert modes(network) != before or (mode, norm) == ("eval", "running")
+
+        assert modes(network) == before
+
+    @NORMS
+    def test_gives_the_modes_back_after_an_error(self, norm):
+        network = Mixture()
+        before = modes(network)
+        with pytest.raises(RuntimeError), labeling(network, norm):
+            network(torch.randn(4, 7, 5, 5))
+
+        assert modes(network) == before
+        assert torch.is_grad_enabled()
+
+    @NORMS
+    def test_leaves_every_buffer(self, norm):
+        network = Mixture()
+        before = copy.deepcopy(network.state_dict())
+        assert sum(name.endswith("num_batches_tracked") for name in before) == 3
+        with labeling(network, norm):
+            network(torch.randn(4, 3, 5, 5) * 3 + 2)
+
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, before[name]), name
+        # afterwards the buffers move again, but for the frozen ones
+        network(torch.randn(4, 3, 5, 5) * 3 + 2)
+        tracked = [n.num_batches_tracked for n in (network.frozen, network.plain[0], network.flat)]
+        assert [int(count) for count in tracked] == [0, 1, 1]
+
+    @NORMS
+    def test_drops_nothing_and_makes_no_gradient(self, norm):
+        network, image = Mixture(), torch.randn(4, 3, 5, 5, requires_grad=True)
+        with labeling(network, norm):
+            first, second = network(image), network(image)
+        assert torch.equal(first, second)
+        assert not first.requires_grad
+
+        assert not torch.equal(network(image), network(image))
+        assert network(image).requires_grad
+
+    @NORMS
+    def test_normalises_as_it_says(self, norm):
+        network, image = Mixture(), torch.randn(4, 3, 5, 5) * 3 + 2
+        with labeling(network, norm):
+            labels = network(image)
+
+        of_batch = norm == "batch"
+        x = network.conv(image)
+        x = normalised(normalised(x, network.frozen, of_batch), network.plain[0], of_batch)
+        x = normalised(x, network.stateless, True).flatten(2)
+        expected = normalised(x, network.flat, of_batch).view_as(labels)
+        torch.testing.assert_close(labels, expected, atol=1e-4, rtol=1e-4)
+
+    def test_says_something_else_under_the_other_norm(self):
+        network, image = Mixture(), torch.randn(4, 3, 5, 5) * 3 + 2
+        with labeling(network, "batch"):
+            by_batch = network(image)
+        with labeling(network, "running"):
+            by_running = network(image)
+
+        assert not torch.allclose(by_batch, by_running, atol=0.1)
+        torch.testing.assert_close(network.eval()(image), by_running)
+
+    @NORMS
+    def test_of_a_part_leaves_the_rest(self, norm):
+        network = Mixture()
+        with labeling(network.plain, norm):
+            assert network.training
+            assert network.drop.training
+            assert not network.plain[1].training
+        assert network.plain[1].training

@@ -1,4 +1,4 @@
-"""Decoders: segmentation-models-pytorch's by name, and DeepLab-v2's."""
+"""Decoders: segmentation-models-pytorch's by name, DeepLab-v2's and GuidedMix-Net's."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import nn
 
 from ssseg.errors import UserError
 from ssseg.models.deeplabv2 import DeepLabV2Decoder
+from ssseg.models.guidedmix import GuidedMixDecoder
 
 # decoder name -> (usual output stride of its encoder, usual depth of its encoder)
 DECODERS = {
@@ -14,6 +15,7 @@ DECODERS = {
     "deeplabv3": (8, 5),
     "deeplabv3plus": (16, 5),
     "fpn": (32, 5),
+    "guidedmix": (32, 5),
     "linknet": (32, 5),
     "manet": (32, 5),
     "pan": (16, 5),
@@ -25,6 +27,7 @@ DECODERS = {
 }
 _STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp passes their stride to the encoder
 _U_SHAPED = ("manet", "unet", "unetplusplus")  # one width per encoder stage
+_OURS = {"deeplabv2": DeepLabV2Decoder, "guidedmix": GuidedMixDecoder}
 _U_WIDTHS = (256, 128, 64, 32, 16)
 
 
@@ -41,8 +44,9 @@ def create_decoder(
         options: Further arguments of the decoder; smp's start with `decoder_`.
     """
     try:
-        if name == "deeplabv2":
-            return DeepLabV2Decoder(encoder.out_channels, recipe["num_classes"], **options)  # type: ignore[arg-type]
+        if name in _OURS:
+            ours: nn.Module = _OURS[name](encoder.out_channels, recipe["num_classes"], **options)
+            return ours
         options = dict(options)
         if name in _STRIDED:
             options["encoder_output_stride"] = recipe["output_stride"]

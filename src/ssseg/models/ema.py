@@ -44,9 +44,7 @@ class EMA(nn.Module):
     @torch.no_grad()
     def label(self, image: Tensor, norm: Literal["batch", "running"] = "batch") -> Tensor:
         """The logits that pseudo-labels are made of; buffers stay as they are."""
-        if norm == "running":
-            return self.forward(image)
-        with _batch_statistics(self.module):
+        with labeling(self.module, norm):
             return self.forward(image)
 
     @torch.no_grad()
@@ -69,13 +67,24 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _batch_statistics(module: nn.Module) -> Iterator[None]:
-    """BatchNorm layers of an eval-mode network normalise by the batch and leave their buffers."""
-    layers = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for layer in layers:
-        layer.training, layer.track_running_stats = True, False
+def labeling(module: nn.Module, norm: Literal["batch", "running"] = "batch") -> Iterator[None]:
+    """The mode in which pseudo-labels are made: no gradient, dropout off, buffers untouched.
+
+    Args:
+        module: The network; it gets its own modes back afterwards.
+        norm: Whether BatchNorm normalises with the statistics of the batch or the running ones.
+    """
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    layers = [m for m in modes if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if norm == "batch":
+        for layer in layers:
+            layer.training, layer.track_running_stats = True, False
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
         for layer in layers:
-            layer.training, layer.track_running_stats = False, True
+            layer.track_running_stats = True
+        for part, training in modes.items():
+            part.training = training
