@@ -107,6 +107,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
             f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
             f"each seen {often:.1f} times in {trainer.max_steps} steps"
         )
+    lines += module.method.remarks()
     if not data.source.records("val"):
         lines.append("no validation images: there will be no scores, and no best checkpoint")
     return lines

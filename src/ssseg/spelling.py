@@ -32,6 +32,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     **{name: {"decoder": name} for name in DECODERS},
 }
+AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
 
 
@@ -72,6 +73,7 @@ def spell_out(args: Sequence[str]) -> list[str]:
         raise UserError(f"option --config: there is no file {named['--config']}")
     configured = "--config" in named or "-c" in args
     asked = {"-h", "--help"} & set(args)
+    method: type[Method] | None = None
     if "--method" in named:
         method = method_class(named["--method"])
     elif not configured and not asked:
@@ -88,6 +90,7 @@ def spell_out(args: Sequence[str]) -> list[str]:
     for flag, values in given:
         head, _, option = flag.removeprefix("--").partition(".")
         if flag == "--method":
+            assert method is not None
             classes += ["--model.method", _fresh(method) if configured else _path(method)]
         elif flag == "--data":
             assert source is not None
@@ -95,9 +98,9 @@ def spell_out(args: Sequence[str]) -> list[str]:
         elif flag == "--config":
             continue
         elif flag == "--network":
-            classes += _network(named["--network"])
+            classes += _network(named["--network"], source)
         elif head == "method":
-            if "--method" in named:
+            if method is not None:
                 known = [field.name for field in fields(method)]
                 _known(f"option of method {named['--method']}", option, known)
             out += [f"--model.method.{option}", *values]
@@ -122,7 +125,9 @@ def spell_out(args: Sequence[str]) -> list[str]:
         else:
             out += [flag, *values]
     if not configured and "--network" not in named and source is not None:
-        classes = _network(source.network) + classes
+        classes = _network(AUTO, source) + classes
+        if method is not None and method.decoder is not None:
+            classes += ["--model.network.decoder", method.decoder]
     return [*classes, *out]
 
 
@@ -144,9 +149,11 @@ def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
             raise UserError(f"data set {name} needs option --data.{option}; give it a value")
 
 
-def _network(name: str) -> list[str]:
+def _network(name: str, source: type[Source] | None) -> list[str]:
+    if name == AUTO and source is not None:
+        name = source.network
     if name not in NETWORKS:
-        raise one_of("network", name, list(NETWORKS))
+        raise one_of("network", name, [AUTO, *NETWORKS])
     out: list[str] = []
     for option, value in NETWORKS[name].items():
         out += [f"--model.network.{option}", str(value)]

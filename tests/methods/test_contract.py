@@ -13,6 +13,11 @@ VARIANTS = [
     ("cutmix", {"law": "classmix", "num_boxes": 3, "teacher_norm": "running"}),
     ("classmix", {"conf_weight": "batch", "denominator": "all", "extra_augmentation": True}),
     ("classmix", {"loss": "squared_error", "rounding": "ceil"}),
+    ("guidedmix", {"variant": "released"}),
+    ("guidedmix", {"teacher": True}),
+    ("guidedmix", {"teacher": True, "target": "decoupled", "space": "relu_logits"}),
+    ("guidedmix", {"target": "none", "decouple": "hard", "pair": "similar_unlabeled"}),
+    ("guidedmix", {"mix_space": "feature", "lambda_per": "batch", "class_reduction": "sum"}),
     ("complexmix", {"gate": "pixel_before", "class_pool": "all", "grid": "per_side"}),
 ]
 

@@ -35,6 +35,9 @@ METHODS = {
     "complexmix": Entry(
         "ComplexMix", "Chen et al. 2021", "paste half of the classes, block by block"
     ),
+    "guidedmix": Entry(
+        "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then separate"
+    ),
 }
 
 

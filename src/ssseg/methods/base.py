@@ -23,6 +23,9 @@ class Method(nn.Module, ABC):
 
     num_views: ClassVar[int] = 1
     """Views per unlabeled image: 0 none, 1 weak, 2 weak + strong, 3 weak + two strong."""
+    decoder: ClassVar[str | None] = None
+    """The decoder that the method was published with, if that is a part of it; the command line
+    takes it where no network is named."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -54,6 +57,10 @@ class Method(nn.Module, ABC):
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """Columns of a sample picture, asked for only when one is due; no gradients."""
+        return []
+
+    def remarks(self) -> list[str]:
+        """What a person should know before training starts, a line each; asked after `setup`."""
         return []
 
     @property
