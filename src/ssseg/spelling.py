@@ -150,7 +150,9 @@ def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
 
 
 def _network(name: str, source: type[Source] | None) -> list[str]:
-    if name == AUTO and source is not None:
+    if name == AUTO:
+        if source is None:
+            raise UserError("option --network is auto, the data set's own; give --data as well")
         name = source.network
     if name not in NETWORKS:
         raise one_of("network", name, [AUTO, *NETWORKS])

@@ -1,35 +1,404 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ssseg.benchmark.grid import plan
+from ssseg.benchmark import runner
+from ssseg.benchmark.grid import Grid, plan, typed
+from ssseg.benchmark.grid_file import grid_of, read_grid
 from ssseg.errors import UserError
+from ssseg.spelling import spell_out
+
+
+def planned(methods, seeds, options, out=Path("out")):
+    return plan(grid_of(methods, seeds, options), out)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a grid file, from text or from what is to be in it."""
+
+    def written(content):
+        text = content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False)
+        (tmp_path / "study.yaml").write_text(text)
+        return tmp_path / "study.yaml"
+
+    return written
+
+
+def flags(run):
+    """The options of a run, in the order in which the last of each name counts."""
+    words = [word for word in run.args if word.startswith("--") and "=" in word]
+    return dict(word[2:].split("=", 1) for word in words)
 
 
 def test_every_method_with_every_seed_and_all_else_equal():
-    runs = plan(["supervised", "classmix"], [0, 1], Path("out"), ["--trainer.max_steps", "5"])
+    runs = planned(["supervised", "classmix"], [0, 1], ["--trainer.max_steps", "5"])
     assert [run.name for run in runs] == [
         "supervised seed 0",
         "classmix seed 0",
         "supervised seed 1",
         "classmix seed 1",
     ]
-    assert len({run.folder for run in runs}) == 4
+    assert [run.folder for run in runs] == [
+        Path("out") / f"{method}-seed{seed}"
+        for seed in (0, 1)
+        for method in ("supervised", "classmix")
+    ]
     for run in runs:
-        assert run.args[:3] == ["fit", "--method", run.method]
+        assert run.args[:3] == ["fit", "--method", run.row]
         assert run.args[run.args.index("--seed_everything") + 1] == str(run.seed)
+        assert run.args[run.args.index("--out") + 1] == str(run.folder)
         assert run.args[-2:] == ["--trainer.max_steps", "5"]
 
 
 def test_options_of_one_method_go_to_that_method_alone():
     options = ["--complexmix.blocks", "[4]", "--data", "street", "--cutmix.area=0.3"]
-    runs = {run.method: run.args for run in plan(["complexmix", "cutmix"], [0], Path(), options)}
+    runs = {run.row: run.args for run in planned(["complexmix", "cutmix"], [0], options)}
     assert runs["complexmix"][-4:] == ["--method.blocks", "[4]", "--data", "street"]
     assert runs["cutmix"][-3:] == ["--data", "street", "--method.area=0.3"]
+    assert "[4]" not in runs["cutmix"]
 
 
 def test_an_unknown_method_is_refused_before_anything_trains():
     with pytest.raises(UserError, match="did you mean 'classmix'"):
-        plan(["supervised", "clasmix"], [0], Path(), [])
+        grid_of(["supervised", "clasmix"], [0], [])
     with pytest.raises(UserError, match="at least one"):
-        plan(["supervised"], [], Path(), [])
+        grid_of(["supervised"], [], [])
+    with pytest.raises(UserError, match="at least one"):
+        grid_of([], [0], [])
+
+
+def test_methods_share_the_network_of_the_data_set_unless_one_is_named():
+    for options in ([], ["--data", "street"], ["--network.encoder", "resnet34"]):
+        args = planned(["guidedmix"], [0], options)[0].args
+        assert args[args.index("--network") + 1] == "auto"
+    for options in (["--network", "fpn"], ["--network=fpn"], ["--config", "x.yaml"]):
+        assert "auto" not in planned(["guidedmix"], [0], options)[0].args
+
+
+def test_a_method_with_a_decoder_of_its_own_gets_the_network_of_the_others():
+    built = {}
+    for run in planned(["supervised", "guidedmix"], [0], []):
+        spelled = spell_out(run.args[1:])
+        built[run.row] = [pair for pair in pairwise(spelled) if ".network" in pair[0]]
+    assert built["guidedmix"] == built["supervised"]
+    assert ("--model.network.decoder", "unet") in built["guidedmix"]
+
+
+def test_a_grid_is_rows_by_columns_by_seeds(write):
+    grid = read_grid(
+        write(
+            "rows:\n"
+            "  supervised: {method: supervised}\n"
+            "  '< 0.1': {method: guidedmix, method.lambda_max: 0.1}\n"
+            "columns:\n"
+            "  1/8 labels: {data.labeled: 1/8}\n"
+            "  40: {data.labeled: 40}\n"
+            "seeds: [3, 5]\n"
+            "options: {network: unet}\n"
+        )
+    )
+    runs = plan(grid, Path("out"))
+    assert [(run.seed, run.column, run.row) for run in runs] == [
+        (seed, column, row)
+        for seed in (3, 5)
+        for column in ("1/8 labels", "40")
+        for row in ("supervised", "< 0.1")
+    ]
+    assert [run.folder.name for run in runs[:4]] == [
+        "supervised-1-8-labels-seed3",
+        "0.1-1-8-labels-seed3",
+        "supervised-40-seed3",
+        "0.1-40-seed3",
+    ]
+    assert len({run.folder for run in runs}) == 8
+    assert all(run.folder.parent == Path("out") for run in runs)
+    assert runs[1].name == "< 0.1 1/8 labels seed 3"
+    assert runs[1].args == [
+        *("fit", "--method", "guidedmix", "--seed_everything", "3"),
+        *("--out", "out/0.1-1-8-labels-seed3", "--network=unet"),
+        *("--data.labeled=1/8", "--method.lambda_max=0.1"),
+    ]
+    assert plan(grid, Path("out")) == runs
+
+
+def test_folders_do_not_depend_on_what_else_is_in_the_grid(write):
+    """What is finished stays finished when a study grows."""
+    rows = {"a": {"method": "supervised"}, "b": {"method": "cutmix"}}
+    columns = {"few": {"data.labeled": 8}, "many": {"data.labeled": 64}}
+    small = plan(read_grid(write({"rows": {"b": rows["b"]}, "columns": columns})), Path("out"))
+    large = plan(read_grid(write({"rows": rows, "columns": columns, "seeds": 3})), Path("out"))
+    assert [run for run in large if run.row == "b" and run.seed == 0] == small
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(None, [0]), (3, [0, 1, 2]), ([7], [7])])
+def test_seeds_are_a_count_or_a_list(write, seeds, expected):
+    given = {} if seeds is None else {"seeds": seeds}
+    grid = read_grid(write({"rows": {"a": {"method": "supervised"}}, **given}))
+    runs = plan(grid, Path())
+    assert [run.seed for run in runs] == expected
+    assert [run.folder.name for run in runs] == [f"a-seed{seed}" for seed in expected]
+
+
+def test_a_row_overrides_its_column_and_both_what_is_shared(write):
+    file = write(
+        {
+            "rows": {"a": {"method": "cutmix"}, "b": {"method": "cutmix", "data.labeled": 9}},
+            "columns": {"c": {"data.labeled": 8, "optim.lr": 0.2}},
+            "options": {"data.labeled": 7, "optim.lr": 0.1, "trainer.max_steps": 6},
+        }
+    )
+    a, b = plan(read_grid(file, ["--trainer.max_steps=5", "--optim.lr=0.3"]), Path())
+    shared = ["--data.labeled=7", "--optim.lr=0.1", "--trainer.max_steps=6"]
+    assert a.args[-7:-2] == b.args[-7:-2] == [*shared, "--trainer.max_steps=5", "--optim.lr=0.3"]
+    assert a.args[-2:] == ["--data.labeled=8", "--optim.lr=0.2"]
+    assert b.args[-2:] == ["--data.labeled=9", "--optim.lr=0.2"]
+    assert flags(b) == {"data.labeled": "9", "optim.lr": "0.2", "trainer.max_steps": "5"}
+
+
+def test_shared_options_of_one_method_go_to_its_rows_alone(write):
+    file = write(
+        {
+            "rows": {
+                "a": {"method": "cutmix"},
+                "b": {"method": "classmix"},
+                "c": {"method": "cutmix", "method.area": 0.1},
+            },
+            "options": {"cutmix.area": 0.3},
+        }
+    )
+    a, b, c = plan(read_grid(file, ["--classmix.threshold", "0.5"]), Path())
+    assert a.args[-1] == "--method.area=0.3"
+    assert b.args[-2:] == ["--method.threshold", "0.5"]
+    assert not any("area" in word for word in b.args)
+    assert c.args[-2:] == ["--method.area=0.3", "--method.area=0.1"]
+
+
+def test_the_recipe_lies_beside_the_grid(write, tmp_path, monkeypatch):
+    (tmp_path / "recipe.yaml").write_text("{}")
+    file = write({"recipe": "recipe.yaml", "rows": {"a": {"method": "cutmix"}}})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (run,) = plan(read_grid(Path("..") / file.name), Path())
+    assert run.args[-1] == f"--config={Path('..') / 'recipe.yaml'}"
+    assert spell_out(run.args[1:])[0] == f"--config={Path('..') / 'recipe.yaml'}"
+
+
+def test_a_row_may_skip_columns(write):
+    content = {
+        "rows": {"a": {"method": "supervised"}, "b": {"method": "cutmix"}},
+        "columns": {"some": {"data.labeled": 8}, "all": {"data.labeled": "all"}},
+        "skip": {"b": ["all"]},
+    }
+    runs = plan(read_grid(write(content)), Path())
+    assert [(run.column, run.row) for run in runs] == [("some", "a"), ("some", "b"), ("all", "a")]
+
+
+def test_published_numbers_are_found_by_label(write):
+    text = (
+        "rows: {500: {method: supervised}}\n"
+        "columns: {0.1: {}, b: {}}\n"
+        "published: {500: {0.1: 65.4, b: 70}}\n"
+    )
+    assert read_grid(write(text)).published == {"500": {"0.1": 65.4, "b": 70}}
+
+
+def test_values_become_what_is_typed():
+    options = {
+        "text": "1/8",
+        "spaced": "a b",
+        "whole": 500,
+        "number": 0.0001,
+        "flag": True,
+        "nothing": None,
+        "list": [321, 321],
+        "mapping": {"mitrans": False, "names": ["a", None]},
+    }
+    words = typed(options)
+    assert words == [
+        "--text=1/8",
+        "--spaced=a b",
+        "--whole=500",
+        "--number=0.0001",
+        "--flag=true",
+        "--nothing=null",
+        "--list=[321, 321]",
+        '--mapping={"mitrans": false, "names": ["a", null]}',
+    ]
+    back = {word[2:].split("=", 1)[0]: yaml.safe_load(word.split("=", 1)[1]) for word in words}
+    assert back == options
+
+
+def test_the_grids_of_the_repository_can_be_planned():
+    grids = sorted(Path(__file__).parents[2].glob("experiments/*/table*.yaml"))
+    assert grids
+    for file in grids:
+        grid = read_grid(file, ["--data.root", "DIR"])
+        runs = plan(grid, Path("out"))
+        skipped = sum(len(columns) for columns in grid.skip.values())
+        assert len(runs) == len(grid.rows) * len(grid.columns) * len(grid.seeds) - skipped
+        for run in runs:
+            spell_out(run.args[1:])
+
+
+SUPERVISED = "rows: {a: {method: supervised}}\n"
+BAD = [
+    ("", "a YAML mapping with the key `rows`"),
+    ("[supervised, cutmix]", "a YAML mapping with the key `rows`"),
+    ("columns: {a: {}}", "a YAML mapping with the key `rows`"),
+    ("rows: {a: [}", "is not YAML"),
+    ("rows: {}", "at least one method"),
+    (SUPERVISED + "columns: {}", "at least one method"),
+    (SUPERVISED + "seeds: 0", "one seed"),
+    (SUPERVISED + "seeds: []", "one seed"),
+    (SUPERVISED + "option: {data.labeled: 8}", "'option'; did you mean 'options'?"),
+    (SUPERVISED + "colums: {a: {}}", "did you mean 'columns'?"),
+    ("rows: {a: {data.labeled: 8}}", "row 'a' names no method"),
+    ("rows: {a: {}}", "row 'a' names no method"),
+    ("rows: {a: supervised}", "rows: 'a' is 'supervised'; expected options"),
+    ("rows: {a: }", "rows: 'a' is None; expected options"),
+    (SUPERVISED + "columns: {few: 8}", "columns: 'few' is 8; expected options"),
+    (SUPERVISED + "columns: {few: [8]}", "columns: 'few' is [8]; expected options"),
+    (SUPERVISED + "published: {b: {'': 70}}", "published: there is no row 'b'"),
+    (SUPERVISED + "columns: {c: {}}\npublished: {a: {d: 70}}", "with a column 'd'"),
+    (SUPERVISED + "columns: {c: {}}\nskip: {a: [d]}", "skip: there is no row 'a' with a column"),
+    (SUPERVISED + "columns: {c: {}}\nskip: {b: [c]}", "skip: there is no row 'b'"),
+]
+
+
+@pytest.mark.parametrize(("text", "complaint"), BAD, ids=lambda value: value[:40])
+def test_a_bad_grid_is_one_sentence_that_names_the_file(write, text, complaint):
+    file = write(text)
+    with pytest.raises(UserError) as error:
+        plan(read_grid(file), Path("out"))
+    assert complaint in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_grid_must_be_a_file(tmp_path):
+    for path in (tmp_path / "no.yaml", tmp_path):
+        with pytest.raises(UserError, match="there is no grid") as error:
+            read_grid(path)
+        assert str(path) in str(error.value)
+
+
+def test_an_unknown_method_in_a_grid_gets_a_suggestion(write):
+    with pytest.raises(UserError, match="'clasmix'; did you mean 'classmix'"):
+        read_grid(write("rows: {a: {method: supervised}, b: {method: clasmix}}"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (["a b", "a-b"], [""]),
+        (["a"], ["< 0.1", "> 0.1"]),
+        (["a", "a b"], ["b c", "c"]),
+    ],
+)
+def test_two_runs_never_share_a_folder(rows, columns):
+    grid = Grid(
+        {row: {"method": "supervised"} for row in rows}, {column: {} for column in columns}, [0]
+    )
+    with pytest.raises(UserError, match="label them differently"):
+        plan(grid, Path("out"))
+
+
+def test_a_seed_given_twice_is_refused():
+    with pytest.raises(UserError, match="two runs would share the folder"):
+        planned(["cutmix"], [1, 1], [])
+
+
+MORE_SLIPS = [
+    ("rows:", "rows"),
+    ("rows: [supervised]", "rows"),
+    ("rows: {a: {method: 5}}", "method"),
+    ("rows: {a: {method: [cutmix]}}", "method"),
+    ("rows: {a: {method: supervised, data.x: 2020-01-01}}", "data.x"),
+    (SUPERVISED + "columns:", "columns"),
+    (SUPERVISED + "columns: [few]", "columns"),
+    (SUPERVISED + "options:", "options"),
+    (SUPERVISED + "options: [--data.labeled=8]", "options"),
+    (SUPERVISED + "seeds: 1.5", "seeds"),
+    (SUPERVISED + "recipe:", "recipe"),
+    (SUPERVISED + "recipe: [x.yaml]", "recipe"),
+    (SUPERVISED + "published:", "published"),
+    (SUPERVISED + "published: {a: 70}", "published"),
+    (SUPERVISED + "skip:", "skip"),
+    (SUPERVISED + "skip: {a: }", "skip"),
+    (SUPERVISED + "seeds: true", "seeds"),
+    (SUPERVISED + "seeds: [a, b]", "seeds"),
+    (SUPERVISED + "seeds: 3,4", "seeds"),
+    (SUPERVISED + "recipe: nowhere.yaml", "nowhere.yaml"),
+    (SUPERVISED + "columns: {c: {}}\npublished: {a: {c: high}}", "'high'"),
+    (SUPERVISED + "columns: {c: {}}\npublished: {b: {}}", "'b'"),
+    (SUPERVISED + "columns: {c: {}}\nskip: {a: [c]}", "'c'"),
+    (SUPERVISED + "columns: {c: {method: cutmix}}", "method"),
+    (SUPERVISED + "options: {method: cutmix}", "method"),
+    (SUPERVISED + "options: {out: x}", "out"),
+    (SUPERVISED + "columns: {c: {seed_everything: 3}}", "seed_everything"),
+    ("rows: {a: {method: clasmix}}", "did you mean 'classmix'"),
+    ("rows: {a b: {method: cutmix}, a-b: {method: cutmix}}", "label them differently"),
+    (SUPERVISED + "seeds: [1, 1]", "seed"),
+    ("\udcff", "YAML"),
+]
+
+
+@pytest.mark.parametrize(("text", "complaint"), MORE_SLIPS, ids=lambda value: ascii(value)[:60])
+def test_more_bad_grids(tmp_path, text, complaint):
+    file = tmp_path / "study.yaml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError) as error:
+        plan(read_grid(file), Path("out"))
+    assert complaint in str(error.value)
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("option", ["network", "data"])
+def test_a_network_or_data_set_can_be_overridden(write, option):
+    first, second, third = {
+        "network": ("unet", "fpn", "pan"),
+        "data": ("street", "objects", "street"),
+    }[option]
+    file = write(
+        {
+            "rows": {"a": {"method": "supervised"}},
+            "columns": {"c": {}, "d": {option: third}},
+            "options": {option: first},
+        }
+    )
+    c, d = plan(read_grid(file, [f"--{option}", second]), Path())
+    plain = ["--method", "supervised"]
+    for run, name in ((c, second), (d, third)):
+        spelled = spell_out(run.args[1:])
+        for word in spell_out([*plain, f"--{option}", name]):
+            assert word in spelled
+
+
+def test_rows_of_a_grid_file_share_the_network_unless_one_is_named(write):
+    rows = {method: {"method": method} for method in ("cutmix", "guidedmix")}
+    runs = plan(read_grid(write({"rows": rows})), Path())
+    networks = [[w for w in spell_out(run.args[1:]) if w in ("unet", "guidedmix")] for run in runs]
+    assert networks[0] == networks[1]
+
+
+def test_a_column_may_have_options_of_one_method(write):
+    file = write(
+        {
+            "rows": {"a": {"method": "supervised"}, "b": {"method": "cutmix"}},
+            "columns": {"c": {"cutmix.area": 0.3}},
+        }
+    )
+    a, b = plan(read_grid(file), Path())
+    assert not any("area" in word for word in a.args)
+    assert b.args[-1] == "--method.area=0.3"
+
+
+def test_runs_never_share_a_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner.subprocess, "Popen", lambda *args, **options: None)
+    grid = Grid({row: {"method": "supervised"} for row in ("< 0.1", "< 0.2")}, {"": {}}, [0])
+    logs = {runner._start(planned, 1).log for planned in plan(grid, tmp_path)}
+    assert len(logs) == 2

@@ -1,6 +1,15 @@
+import io
+import shlex
+import subprocess
+from contextlib import redirect_stderr, redirect_stdout
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
+import yaml
 from PIL import Image
 
+from ssseg.benchmark import runner
 from ssseg.cli import main
 from ssseg.run import Run
 
@@ -9,6 +18,25 @@ SMALL = [
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
     *("--trainer.max_steps", "2"),
 ]
+
+
+class InThisProcess:
+    """Stands for a subprocess where starting many of them would take the time of the suite."""
+
+    def __init__(self, command, stdout, **options):
+        said = io.StringIO()
+        with redirect_stdout(said), redirect_stderr(said):
+            self.returncode = main(command[3:])
+        stdout.write(said.getvalue().encode())
+
+    def poll(self):
+        return self.returncode
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def test_two_methods_side_by_side(tmp_path, capsys):
@@ -21,6 +49,7 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     assert "classmix seed 0: finished" in printed
     table = (out / "comparison.md").read_text(encoding="utf-8")
     assert table.count("| classmix |") == 1
+    assert "paper" not in table
     assert np.asarray(Image.open(out / "comparison.png")).shape[0] > 500
     runs = [Run(out / f"{method}-seed0") for method in ("supervised", "classmix")]
     assert len({run.summary["data"]["split_hash"] for run in runs}) == 1
@@ -29,6 +58,153 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     assert main([*args, *SMALL]) == 0
     assert "finished before" in capsys.readouterr().out
     assert (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns == before
+
+
+RECIPE = {
+    "model": {
+        "method": {"class_path": "ssseg.methods.GuidedMix", "init_args": {"lambda_max": 0.3}},
+        "network": {
+            "class_path": "ssseg.models.Segmenter",
+            "init_args": {
+                "decoder": "guidedmix",
+                "encoder": "test_resnet",
+                "depth": 3,
+                "decoder_options": {"channels": [16, 16, 8]},
+            },
+        },
+    },
+    "data": {"batch_size": 4, "source": {"class_path": "ssseg.data.datasets.Street"}},
+}
+GRID = """
+recipe: recipe.yaml
+options:
+  data.train_images: 24
+  data.val_images: 4
+  data.size: 32
+  data.scale: [0.5, 1.5]
+  data.num_workers: null
+  network.freeze_bn: true
+  optim.lr: 1.0e-3
+  trainer.max_steps: 9
+  trainer.accelerator: cpu
+  guidedmix.warmup_steps: 0
+rows:
+  supervised: {method: supervised}
+  without MITrans:
+    method: guidedmix
+    network.decoder_options: {channels: [16, 16, 8], mitrans: false}
+  guided: {method: guidedmix, method.pair: random}
+columns:
+  1/3 labels: {data.labeled: 1/3}
+  12 labels: {data.labeled: 12}
+skip: {without MITrans: [12 labels], guided: [12 labels]}
+published:
+  guided: {1/3 labels: 73.74}
+"""
+
+
+def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys, monkeypatch):
+    here_instead = SimpleNamespace(**{**vars(subprocess), "Popen": InThisProcess})
+    monkeypatch.setattr(runner, "subprocess", here_instead)
+    (here / "grids").mkdir()
+    (here / "grids" / "tiny.yaml").write_text(GRID)
+    (here / "grids" / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    assert main(["benchmark", "grids/tiny.yaml", "--trainer.max_steps", "2"]) == 0
+    printed = capsys.readouterr().out
+    out = here / "runs" / "tiny"
+    names = ["guided-1-3-labels-seed0", "supervised-1-3-labels-seed0"]
+    names += ["supervised-12-labels-seed0", "without-MITrans-1-3-labels-seed0"]
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == names
+
+    # what the file says has arrived, what is typed went before it
+    configs = {n: yaml.safe_load((out / n / "config.yaml").read_text()) for n in names}
+    guided = configs["guided-1-3-labels-seed0"]
+    assert guided["data"]["scale"] == [0.5, 1.5]
+    assert guided["data"]["num_workers"] is None
+    assert guided["model"]["network"]["init_args"]["freeze_bn"] is True
+    assert guided["model"]["optim"]["lr"] == 0.001
+    assert guided["trainer"]["max_steps"] == 2
+    method = guided["model"]["method"]["init_args"]
+    assert (method["pair"], method["warmup_steps"]) == ("random", 0)
+    assert method["lambda_max"] == 0.5, "an option of the recipe's method stayed"
+    assert {c["model"]["network"]["init_args"]["encoder"] for c in configs.values()} == {
+        "test_resnet"
+    }
+    supervised = configs["supervised-12-labels-seed0"]["model"]["method"]
+    assert supervised["class_path"].endswith("Supervised")
+    labeled = {n: Run(out / n).summary["data"]["labeled"] for n in names}
+    assert labeled == dict(zip(names, (8, 8, 12, 8), strict=True))
+
+    first, second = (out / "comparison.md").read_text(encoding="utf-8").split("\n12 labels: ")
+    assert first.startswith("1/3 labels: mIoU in % on street")
+    lines = {line.split(" |")[0]: line for line in first.splitlines()}
+    assert lines["| guided"].endswith("| 73.7 |")
+    assert lines["| supervised"].endswith("| - |")
+    assert "8 labeled, 16 unlabeled, 2 steps, 1 seed" in first
+    assert "`paper`: the paper's number" in first
+    assert "12 labeled, 12 unlabeled, 2 steps" in second
+    assert "| supervised |" in second
+    assert "paper" not in second
+    assert "guided" not in second
+    for column in ("1-3-labels", "12-labels"):
+        assert np.asarray(Image.open(out / f"comparison-{column}.png")).shape[0] > 500
+        assert f"comparison-{column}.png" in printed
+    assert not (out / "comparison.png").exists()
+
+    # a remark of the method is said before it trains, and only where it is true
+    logs = {path.name: path.read_text() for path in out.glob("*.log")}
+    assert "has no MITrans" in logs["without-MITrans-1-3-labels-seed0.log"]
+    assert "has no MITrans" not in logs["guided-1-3-labels-seed0.log"]
+    assert "has no MITrans" not in logs["supervised-12-labels-seed0.log"]
+
+
+def test_a_dry_run_lists_the_command_lines_and_trains_nothing(here, capsys):
+    (here / "grid.yaml").write_text(
+        "rows:\n"
+        "  supervised: {method: supervised}\n"
+        "  guided: {method: guidedmix, network.decoder_options: {mitrans: false}}\n"
+        "columns: {few: {data.labeled: 8}, many: {data.crop_size: [32, 32]}}\n"
+        "seeds: 2\n"
+        "options: {network: unet}\n"
+    )
+    args = ["benchmark", "grid.yaml", "--dry-run", "--data.root", "my photos", "--out", "study"]
+    assert main(args) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert shlex.split(lines[3]) == [
+        *("ssseg", "fit", "--method", "guidedmix", "--seed_everything", "0"),
+        *("--out", "study/guided-many-seed0", "--network=unet", "--data.root", "my photos"),
+        *("--data.crop_size=[32, 32]", '--network.decoder_options={"mitrans": false}'),
+    ]
+    assert [path.name for path in here.iterdir()] == ["grid.yaml"]
+
+
+def test_a_dry_run_of_methods(here, capsys):
+    args = ["benchmark", "--dry-run", "--methods", "supervised,guidedmix", "--seeds", "3,4"]
+    assert main([*args, *SMALL]) == 0
+    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line[3] for line in lines] == ["supervised", "guidedmix"] * 2
+    assert [line[5] for line in lines] == ["3", "3", "4", "4"]
+    assert lines[0][7] == "runs/benchmark/supervised-seed3"
+    assert all(line[8:] == ["--network", "auto", *SMALL] for line in lines)
+    assert not list(here.iterdir())
+
+
+def test_seeds_and_folder_of_a_grid_may_be_typed(here, capsys):
+    (here / "grid.yaml").write_text("rows: {a: {method: supervised}}\nseeds: 3\n")
+    for typed, folders in (
+        ([], [f"runs/grid/a-seed{seed}" for seed in (0, 1, 2)]),
+        (["--seeds", "2"], ["runs/grid/a-seed0", "runs/grid/a-seed1"]),
+        (["--seeds", "7,", "--out", "x"], None),
+        (["--seeds", "7,9", "--out", "x"], ["x/a-seed7", "x/a-seed9"]),
+    ):
+        code = main(["benchmark", "grid.yaml", "--dry-run", *typed])
+        captured = capsys.readouterr()
+        if folders is None:
+            assert code == 2
+            assert "option seeds is '7,'" in captured.err
+        else:
+            assert [shlex.split(line)[7] for line in captured.out.splitlines()] == folders
 
 
 def test_a_run_that_fails_is_reported_with_its_reason(tmp_path, capsys):
@@ -45,9 +221,36 @@ def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for args, complaint in (
         ([], "--methods"),
+        (["--seeds", "3"], "either a grid file or --methods"),
+        (["grid.yaml", "--methods", "classmix"], "either a grid file or --methods"),
+        (["grid.yaml"], "there is no grid grid.yaml"),
+        (["supervised,classmix"], "expected a YAML file, or --methods"),
         (["--methods", "clasmix"], "did you mean 'classmix'"),
         (["--methods", "classmix", "--seeds", "few"], "option seeds is 'few'"),
+        (["--methods", "classmix", "--jobs", "many"], "--jobs"),
     ):
         assert main(["benchmark", *args]) == 2
-        assert complaint in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert complaint in err
+        assert err.count("ssseg: error") == len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("seeds", ["0", "-1"])
+def test_no_seed_at_all_is_refused(here, capsys, seeds):
+    (here / "grid.yaml").write_text("rows: {a: {method: supervised}}")
+    assert main(["benchmark", "grid.yaml", "--seeds", seeds]) == 2
+    assert "seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["[true, false]", "/photos/[/old]", "/photos/:smile:", "[red]"])
+def test_a_dry_run_prints_what_is_typed(here, capsys, value):
+    assert main(["benchmark", "--methods", "supervised", "--dry-run", "--data.root", value]) == 0
+    assert shlex.split(capsys.readouterr().out)[-1] == value
+
+
+def test_a_grid_after_methods_is_refused(here, capsys):
+    (here / "grid.yaml").write_text("rows: {a: {method: supervised}}")
+    for args in (["--methods", "cutmix", "--dry-run", "grid.yaml"], ["--dry-run", "grid.yaml"]):
+        assert main(["benchmark", *args]) == 2
+        assert "grid.yaml" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from ssseg.benchmark.grid import Planned
 from ssseg.errors import UserError
+from ssseg.run import Run
 
 
 class Running(NamedTuple):
@@ -28,8 +30,20 @@ class Running(NamedTuple):
 
 
 def finished(planned: Planned) -> bool:
-    """Whether a run has left its summary."""
-    return (planned.folder / "summary.json").is_file()
+    """Whether a run has left its summary.
+
+    Raises:
+        UserError: If it is the summary of another command line.
+    """
+    if not (planned.folder / "summary.json").is_file():
+        return False
+    command = Run(planned.folder).summary["command"]
+    if command != "ssseg " + shlex.join(planned.args):
+        raise UserError(
+            f"{planned.folder} holds a finished run of other options ({command}); "
+            "give another --out, or delete it"
+        )
+    return True
 
 
 def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Planned]:
@@ -79,7 +93,7 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
 def _start(planned: Planned, threads: int) -> Running:
     """Train one run in a process of its own, from a clean folder."""
     shutil.rmtree(planned.folder, ignore_errors=True)
-    log = planned.folder.with_suffix(".log")
+    log = planned.folder.with_name(f"{planned.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
     with log.open("wb") as file:
