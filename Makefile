@@ -28,8 +28,8 @@ $(VENV)/.installed-docs: pyproject.toml | $(BIN)/uv
 install: $(VENV)/.installed ## install ssseg
 
 demo: $(VENV)/.installed ## methods side by side on built-in scenes: a table and a picture
-	$(BIN)/ssseg benchmark --methods supervised,cutmix,classmix,complexmix --jobs 2 \
-	  --out runs/demo --data street --trainer.max_steps 600
+	$(BIN)/ssseg benchmark --methods supervised,cutmix,classmix,complexmix,guidedmix --jobs 2 \
+	  --out runs/demo --data street --trainer.max_steps 600 --guidedmix.teacher true
 
 test: $(VENV)/.installed-dev ## run the tests
 	$(BIN)/python -m pytest -n 2
@@ -46,8 +46,9 @@ lint: $(VENV)/.installed-dev ## style, types, architecture
 docs: $(VENV)/.installed-docs ## build the site in docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench: $(VENV)/.installed ## speed of the operators against plain loops
+bench: $(VENV)/.installed ## operators against plain loops, guidedmix against CCT's shape of work
 	$(BIN)/python benchmarks/operators.py
+	$(BIN)/python benchmarks/memory.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) runs docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

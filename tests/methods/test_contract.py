@@ -14,7 +14,7 @@ VARIANTS = [
     ("classmix", {"conf_weight": "batch", "denominator": "all", "extra_augmentation": True}),
     ("classmix", {"loss": "squared_error", "rounding": "ceil"}),
     ("guidedmix", {"variant": "released"}),
-    ("guidedmix", {"teacher": True}),
+    ("guidedmix", {"teacher": True, "hard_labels": True, "conf_weight": "image"}),
     ("guidedmix", {"teacher": True, "target": "decoupled", "space": "relu_logits"}),
     ("guidedmix", {"target": "none", "decouple": "hard", "pair": "similar_unlabeled"}),
     ("guidedmix", {"mix_space": "feature", "lambda_per": "batch", "class_reduction": "sum"}),

@@ -311,7 +311,7 @@ class TestVariants:
 
     def test_with_a_teacher_its_labels_are_the_target(self):
         method = made(teacher=True, dec_weight=0.0)
-        assert (method.target, method.weight) == ("decoupled", 30)
+        assert (method.target, method.weight) == ("direct", 30)
         assert isinstance(method.networks["teacher"], EMA)
         assert method.hparams["teacher"] is True
         before = losses(method, tiny_batch(1)).losses["unsup"]
@@ -325,7 +325,37 @@ class TestVariants:
         method = GuidedMix(variant="released", teacher=True)
         assert GuidedMix(**method.hparams).hparams == method.hparams
 
+    def test_hard_labels_are_the_argmax_of_the_target(self):
+        """Checked where the prediction is known: a target without a doubt costs nothing more."""
+        soft, hard = (
+            made(linear(), dec_weight=0, cla_weight=0, hard_labels=h, target="direct", weight=1.0)
+            for h in (False, True)
+        )
+        for method in (soft, hard):
+            method.student.decoder.conv.weight.data *= 200  # sure of everything
+        hard.load_state_dict(soft.state_dict())
+        batch = photographs()
+        ours, theirs = (losses(method, batch).losses["unsup"] for method in (soft, hard))
+        assert torch.isclose(ours, theirs, rtol=0.05)
+        for method in (soft, hard):
+            method.student.decoder.conv.weight.data /= 1000  # sure of nothing
+        ours, theirs = (losses(method, batch).losses["unsup"] for method in (soft, hard))
+        assert theirs > 10 * ours
+
+    def test_only_trusted_targets_count(self):
+        batch = tiny_batch(1)
+        all_, none, share = (
+            losses(made(teacher=True, threshold=t, conf_weight="image"), batch)
+            for t in (0.0, 1.1, 0.5)
+        )
+        assert all_.logs["trusted"] == 1
+        assert none.logs["trusted"] == 0
+        assert none.losses["unsup"] == 0
+        assert share.losses["unsup"] <= all_.losses["unsup"]
+
     def test_contradictions_are_refused(self):
+        with pytest.raises(UserError, match="expected space 'probs'"):
+            GuidedMix(hard_labels=True, space="logits")
         with pytest.raises(UserError, match="did you mean 'paper'"):
             GuidedMix(variant="papper")
         with pytest.raises(UserError, match="needs logits"):

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from ssseg.errors import UserError, one_of
 from ssseg.losses import (
+    ConfidenceWeight,
     class_presence_loss,
+    confidence_weight,
     cross_entropy,
     gaussian_rampup,
     pixel_sigmoid_focal,
@@ -56,7 +58,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "rampup_steps": 0.0,
     },
 }
-WITH_TEACHER: dict[str, dict[str, Any]] = {"paper": {"weight": 30.0}, "released": {}}
+WITH_TEACHER: dict[str, dict[str, Any]] = {
+    "paper": {"target": "direct", "weight": 30.0},
+    "released": {},
+}
 """What a variant has instead where a teacher labels."""
 BY_VARIANT: Any = None
 """Stands for the variant's own value until the method is made."""
@@ -95,8 +100,9 @@ class GuidedMix(Method):
         variant: `paper`, or `released`: what the authors' code does, another algorithm (mixing of
             features, a second decoder, random pairs, focal loss on hard labels). It decides the
             options whose default is None.
-        teacher: Labels of both images of a pair come from an averaged copy of the network, and
-            `target` is then `direct` unless given: the student separates what the teacher saw.
+        teacher: Labels of both images of a pair come from an averaged copy of the network. In the
+            paper's variant `target` is then `direct` and `weight` 30: the student separates on the
+            blend what the teacher saw in the images, as in the library's other methods.
         alpha: Of the Beta(alpha, alpha) that shares are drawn from; the paper does not say, the
             released code has 1.
         lambda_max: Upper bound of the labeled image's share (paper: VOC 0.5, Cityscapes 0.3,
@@ -113,12 +119,16 @@ class GuidedMix(Method):
         rescale: Divide what is left by the unlabeled image's share. Always so for `probs`, which
             else would not sum to 1; False for logits is the formula as printed, whose fixed point
             is an ever larger prediction.
-        target: Which side of the comparison is the target: the `decoupled` mask (paper), or the
-            `direct` prediction (released code). The other one gets the gradient.
+        target: Which side of the comparison is a constant target: the `decoupled` mask (paper),
+            the `direct` prediction (released code) or `none`. The gradient goes to the other one.
         detach_labeled: No gradient through the labeled prediction that is subtracted.
         loss: `squared_error`, or `focal` against the target's most likely class.
         class_reduction: `mean` or `sum` of the squared error over the classes.
-        weight: Of `unsup` after its ramp.
+        hard_labels: Compare with the most likely class of the target instead of its scores (only in
+            `probs`; `focal` always does).
+        threshold: Confidence from which a target is trusted.
+        conf_weight: How trust weighs the loss, see `ssseg.losses.confidence_weight`.
+        weight: Of `unsup` after its ramp. The paper does not say; CCT, its base, has 30.
         dec_weight: Of `sup_dec`; 0 leaves it out.
         cla_weight: Of `sup_cla`; 0 leaves the classifier out (as on Cityscapes).
         warmup_steps: Supervised steps before `unsup` starts; below 1 a share of the run.
@@ -149,6 +159,9 @@ class GuidedMix(Method):
     detach_labeled: bool = BY_VARIANT
     loss: Literal["squared_error", "focal"] = BY_VARIANT
     class_reduction: Literal["mean", "sum"] = "mean"
+    hard_labels: bool = False
+    threshold: float = 0.0
+    conf_weight: ConfidenceWeight = "none"
     weight: float = BY_VARIANT
     dec_weight: float = BY_VARIANT
     cla_weight: float = BY_VARIANT
@@ -168,6 +181,11 @@ class GuidedMix(Method):
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
+        if self.hard_labels and self.space != "probs":
+            raise UserError(
+                f"options of guidedmix: hard_labels are 0 and 1, but space is {self.space!r}; "
+                "expected space 'probs'"
+            )
         if self.loss == "focal" and self.space == "probs" and self.target == "direct":
             raise UserError(
                 "options of guidedmix: loss is 'focal', which needs logits as prediction, but the "
@@ -227,18 +245,28 @@ class GuidedMix(Method):
         direct = (said if self.target == "direct" else seen).logits[pairs.second]
         direct = direct.detach() if self.target == "direct" else direct
         error = self._error(decoupled, direct)
+        trusted = (self._confidence(decoupled, direct) >= self.threshold).float()
+        weight = confidence_weight(trusted, valid, self.conf_weight)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
-        terms["unsup"] = self.weight * ramp * _mean(error, valid)
+        terms["unsup"] = self.weight * ramp * weighted_mean(error, weight, valid)
         same = (decoupled.argmax(1) == direct.argmax(1)).float()
-        return StepOutput(terms, {"agree": _mean(same, valid)})
+        return StepOutput(terms, {"agree": _mean(same, valid), "trusted": _mean(trusted, valid)})
 
     def _error(self, decoupled: Tensor, direct: Tensor) -> Tensor:
         """Between decoupled scores and direct logits, (P, H, W)."""
-        if self.loss == "squared_error":
-            return self._squared_error(decoupled, to_scores(direct, self.space))
-        if self.target == "decoupled":
-            return pixel_sigmoid_focal(direct, decoupled.argmax(1))
-        return pixel_sigmoid_focal(decoupled, direct.argmax(1))
+        prediction, target = to_scores(direct, self.space), decoupled
+        logits = direct
+        if self.target == "direct":
+            prediction, target, logits = decoupled, prediction, decoupled
+        if self.loss == "focal":
+            return pixel_sigmoid_focal(logits, target.argmax(1))
+        return self._squared_error(prediction, _one_hot(target) if self.hard_labels else target)
+
+    def _confidence(self, decoupled: Tensor, direct: Tensor) -> Tensor:
+        """Of the target, (P, H, W)."""
+        if self.target == "direct":
+            return direct.softmax(1).amax(1)
+        return (decoupled if self.space == "probs" else decoupled.softmax(1)).amax(1)
 
     def _squared_error(self, scores: Tensor, target: Tensor) -> Tensor:
         error = (scores - target).square()
@@ -368,6 +396,11 @@ def _blend(values: Tensor, pairs: Pairs) -> Tensor:
 
 def _count(rows: Tensor) -> Tensor:
     return torch.arange(len(rows), device=rows.device)
+
+
+def _one_hot(scores: Tensor) -> Tensor:
+    """1 for the largest of the classes, (P, C, H, W)."""
+    return torch.zeros_like(scores).scatter(1, scores.argmax(1, keepdim=True), 1.0)
 
 
 def _mean(error: Tensor, valid: Tensor) -> Tensor:
