@@ -209,10 +209,16 @@ class GuidedMix(Method):
         return {"student": self.student} | ({"teacher": self.ema} if self.teacher else {})
 
     def remarks(self) -> list[str]:
-        """Say so where the network has no MITrans."""
-        if getattr(self.student.decoder, "mitrans", False):
-            return []
-        return ["guidedmix: this network has no MITrans; --network.decoder guidedmix has"]
+        """Say so where the network has no MITrans, and where nobody but the student labels."""
+        lines = []
+        if not getattr(self.student.decoder, "mitrans", False):
+            lines.append("guidedmix: this network has no MITrans; --network.decoder guidedmix has")
+        if not self.teacher:
+            lines.append(
+                "guidedmix: the network is its own teacher, as in the paper; "
+                "--method.teacher true is the safer choice"
+            )
+        return lines
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The terms of Eq. 9 and 11, under the names that the class describes."""
