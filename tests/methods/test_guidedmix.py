@@ -354,6 +354,12 @@ class TestVariants:
         assert share.losses["unsup"] <= all_.losses["unsup"]
 
     def test_contradictions_are_refused(self):
+        with pytest.raises(UserError, match="nothing trains the second decoder"):
+            GuidedMix(mix_space="feature", dec_weight=0.0)
+        with pytest.raises(UserError, match="lambda_max in"):
+            GuidedMix(lambda_max=0.7)
+        with pytest.raises(UserError, match="did you mean 'similar'"):
+            GuidedMix(pair="similiar")
         with pytest.raises(UserError, match="expected space 'probs'"):
             GuidedMix(hard_labels=True, space="logits")
         with pytest.raises(UserError, match="did you mean 'paper'"):

@@ -3,10 +3,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from torch import nn
 
+from ssseg.errors import one_of
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter
 from ssseg.types import Batch, Picture, Step, StepOutput
@@ -29,6 +30,11 @@ class Method(nn.Module, ABC):
 
     def __post_init__(self) -> None:
         super().__init__()
+        for field in fields(self):
+            value, known = getattr(self, field.name), get_args(field.type)
+            if get_origin(field.type) is Literal and value not in known and value != field.default:
+                names = [str(name) for name in known]
+                raise one_of(f"{field.name} of {type(self).__name__}", str(value), names)
 
     def setup(self, model: Segmenter) -> None:
         """Take the network to train; subclasses add teachers, peers, decoders, heads."""

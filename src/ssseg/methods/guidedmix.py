@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from ssseg.errors import UserError, one_of
+from ssseg.errors import UserError
 from ssseg.losses import (
     ConfidenceWeight,
     class_presence_loss,
@@ -173,14 +173,22 @@ class GuidedMix(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.variant not in VARIANTS:
-            raise one_of("option variant of guidedmix", self.variant, list(VARIANTS))
         defaults = VARIANTS[self.variant]
         if self.teacher:
             defaults = defaults | WITH_TEACHER[self.variant]
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
+        if self.alpha <= 0 or not 0 < self.lambda_max <= 0.5:
+            raise UserError(
+                f"options of guidedmix: alpha is {self.alpha} and lambda_max {self.lambda_max}; "
+                "expected alpha above 0, and lambda_max in (0, 0.5]"
+            )
+        if self.mix_space == "feature" and self.target == "decoupled" and not self.dec_weight:
+            raise UserError(
+                "options of guidedmix: with mix_space 'feature', target 'decoupled' and dec_weight "
+                "0 nothing trains the second decoder; expected a dec_weight above 0"
+            )
         if self.hard_labels and self.space != "probs":
             raise UserError(
                 f"options of guidedmix: hard_labels are 0 and 1, but space is {self.space!r}; "
