@@ -1,8 +1,10 @@
+import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from ssseg.benchmark import runner
 from ssseg.benchmark.grid import Grid, plan, typed
@@ -402,3 +404,13 @@ def test_runs_never_share_a_log(tmp_path, monkeypatch):
     grid = Grid({row: {"method": "supervised"} for row in ("< 0.1", "< 0.2")}, {"": {}}, [0])
     logs = {runner._start(planned, 1).log for planned in plan(grid, tmp_path)}
     assert len(logs) == 2
+
+
+def test_a_finished_run_of_other_options_is_refused_before_anything_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_start", lambda *_: pytest.fail("something trains"))
+    runs = plan(grid_of(["supervised"], [0, 1], ["--trainer.max_steps", "9"]), tmp_path)
+    runs[0].folder.mkdir()
+    summary = {"command": "ssseg fit --method supervised --trainer.max_steps 2"}
+    (runs[0].folder / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"other options .*max_steps 2.*another --out"):
+        runner.carry_out(runs, 1, Console())

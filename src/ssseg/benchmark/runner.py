@@ -30,20 +30,18 @@ class Running(NamedTuple):
 
 
 def finished(planned: Planned) -> bool:
-    """Whether a run has left its summary.
+    """Whether a run has left its summary."""
+    return (planned.folder / "summary.json").is_file()
 
-    Raises:
-        UserError: If it is the summary of another command line.
-    """
-    if not (planned.folder / "summary.json").is_file():
-        return False
+
+def _refuse_another(planned: Planned) -> None:
+    """A finished run must be one of the same command line."""
     command = Run(planned.folder).summary["command"]
     if command != "ssseg " + shlex.join(planned.args):
         raise UserError(
             f"{planned.folder} holds a finished run of other options ({command}); "
             "give another --out, or delete it"
         )
-    return True
 
 
 def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Planned]:
@@ -58,11 +56,13 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
         The finished runs, in the order of the plan.
 
     Raises:
-        UserError: If a run failed; the others are trained first.
+        UserError: If a run failed; the others are trained first. Also, before anything trains, if
+            a folder holds a finished run of other options.
     """
     waiting = [planned for planned in plan if not finished(planned)]
     for planned in plan:
         if planned not in waiting:
+            _refuse_another(planned)
             console.print(f"{planned.name}: finished before, not trained again", highlight=False)
     threads = max(1, (os.cpu_count() or 1) // max(1, jobs))
     running: list[Running] = []
