@@ -7,7 +7,8 @@ from PIL import Image
 
 from ssseg.data.datasets import DATASETS, source_class
 from ssseg.data.datasets.base import Source
-from ssseg.data.datasets.folder import Folder, default_color
+from ssseg.data.datasets.class_list import default_color
+from ssseg.data.datasets.folder import Folder
 from ssseg.data.datasets.objects import Objects
 from ssseg.data.datasets.street import Street
 from ssseg.errors import UserError

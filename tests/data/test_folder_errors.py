@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssseg.data.datasets.folder import Folder, read_classes
+from ssseg.data.datasets.class_list import read_classes
+from ssseg.data.datasets.folder import Folder
 from ssseg.errors import UserError
 from tests.data.trees import batches, data_of, draw_mask, draw_pair, draw_tree, paint, save, take
 from tests.data.trees import write_classes as classes
@@ -204,11 +205,19 @@ CASES = {
     ),
     "RGB mask": (
         lambda root: save(paint(draw_mask(np.random.default_rng(0))), root / MASK),
-        ["mask {root}/train/masks/a2.png has colour mode RGB", "one channel", "0 to 2"],
+        [
+            "mask {root}/train/masks/a2.png is in colour",
+            "classes.json gives no colours",
+            "one channel",
+        ],
     ),
     "RGBA mask": (
         lambda root: save(np.zeros((24, 32, 4), np.uint8), root / MASK),
-        ["mask {root}/train/masks/a2.png has colour mode RGBA", "one channel", "0 to 2"],
+        [
+            "mask {root}/train/masks/a2.png is in colour",
+            "classes.json gives no colours",
+            "one channel",
+        ],
     ),
     "sizes that differ": (
         lambda root: save(np.zeros((24, 30), np.uint8), root / MASK),
@@ -240,7 +249,7 @@ CASES = {
     ),
     "image of 16 bits": (
         sixteen_bit(IMAGE),
-        ["{root}/train/images/a2.png has values of more than 8 bits", "expected 8 bits"],
+        ["{root}/train/images/a2.png holds 16-bit values", "expected are 8-bit values", "convert"],
     ),
     "mask of random bytes": (
         write(MASK, bytes(range(200))),
@@ -260,7 +269,7 @@ CASES = {
     ),
     "unlabeled image of 16 bits": (
         sixteen_bit("unlabeled/u1.png"),
-        ["{root}/unlabeled/u1.png has values of more than 8 bits", "expected 8 bits"],
+        ["{root}/unlabeled/u1.png holds 16-bit values", "expected are 8-bit values"],
     ),
     "unlabeled image too large to be true": (
         bomb,
@@ -268,7 +277,7 @@ CASES = {
     ),
     "unlabeled folder missing": (
         lambda root: {"unlabeled": str(root / "more")},
-        ["data.unlabeled names {root}/more", "no such folder"],
+        ["data.unlabeled is {root}/more", "no such folder"],
     ),
     "unlabeled folder empty": (
         empty("unlabeled"),

@@ -1,7 +1,7 @@
 """What a data set must be able to say: its classes, its records, its pixels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
+Pixels = Literal["uint8", "uint16", "float"]
 Array = NDArray[Any]
 
 
@@ -34,12 +35,18 @@ class Source(ABC):
     """Short name, for run folders and tables."""
     classes: Sequence[ClassInfo]
     in_channels: int = 3
+    pixels: Pixels = "uint8"
+    """How images are stored. `uint16` is read as float32 in [0, 1], `float` as float32 as it is."""
+    endings: Sequence[str] = ()
+    """What file names may have after the id of an image, e.g. `_leftImg8bit`; lists keep it."""
     labeled: str | None = None
     """How many training images are labeled unless the user says otherwise; None for all."""
     crop_size: tuple[int, int] = (256, 256)
     """Height and width of training crops unless the user says otherwise."""
     scale: tuple[float, float] = (0.75, 1.5)
     """Range of the random scale unless the user says otherwise."""
+    rotation: float = 0.0
+    """Largest angle of the random rotation, in degrees, unless the user says otherwise."""
     batch_size: int = 4
     """Labeled images per step unless the user says otherwise."""
     network: str = "unet"
@@ -55,9 +62,13 @@ class Source(ABC):
         """Images that come without masks, besides the training images left unlabeled."""
         return []
 
+    def protocols(self) -> Mapping[str, list[str]]:
+        """Ids of the labeled images of published protocols that the data set's own lists name."""
+        return {}
+
     @abstractmethod
     def read_image(self, record: Record) -> Array:
-        """The image, (H, W, C) uint8."""
+        """The image, (H, W, C): uint8, or float32 where `pixels` is another kind."""
 
     @abstractmethod
     def read_mask(self, record: Record) -> Array:

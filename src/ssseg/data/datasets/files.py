@@ -1,0 +1,117 @@
+"""What sources of files have in common: reading, checking, finding."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.images import IMAGE_ENDINGS, expect_kind, probe, read_ids, read_image
+from ssseg.errors import UserError
+from ssseg.types import IGNORE
+
+
+class Files(Source):
+    """A source whose images, and the masks that go with them, are files."""
+
+    def read_image(self, record: Record) -> Array:
+        """The photograph as it is displayed (EXIF orientation applied), (H, W, C)."""
+        return read_image(Path(str(record.image)), self.in_channels, self.pixels)
+
+    def read_mask(self, record: Record) -> Array:
+        """The class ids, (H, W) uint8; 255 = ignore.
+
+        Raises:
+            UserError: For a mask that cannot be read, or holds something that is no class.
+        """
+        path = Path(str(record.mask))
+        ids = self.decode(self.read_values(record), path)
+        strange = np.unique(ids[(ids != IGNORE) & ((ids < 0) | (ids >= self.num_classes))])
+        if strange.size:
+            raise UserError(
+                f"mask {path} holds the value {int(strange[0])}, but {self.class_list} names "
+                f"{self.num_classes} classes (ids 0 to {self.num_classes - 1}, {IGNORE} = ignore)"
+            )
+        return ids.astype(np.uint8)
+
+    def read_values(self, record: Record) -> Array:
+        """What the file of a mask holds, before `decode`: (H, W) integers or (H, W, 3) colours."""
+        return read_ids(Path(str(record.mask)))
+
+    @property
+    def class_list(self) -> str:
+        """Where the classes are named, for messages."""
+        return f"data set {self.name}"
+
+    def decode(self, values: Array, path: Path) -> Array:
+        """Class ids (H, W) from what a mask file holds; raises UserError for what is no mask.
+
+        Args:
+            values: (H, W) integers, or (H, W, 3) uint8 colours.
+            path: Where they come from, for messages.
+        """
+        if values.ndim == 3:
+            raise UserError(
+                f"mask {path} is in colour; expected one channel of class ids "
+                f"0 to {self.num_classes - 1} (and {IGNORE} for ignore)"
+            )
+        return values
+
+    def check(self, records: list[Record]) -> None:
+        """Open every image; read every mask, and compare its size with the image's."""
+        for record in records:
+            info = probe(Path(str(record.image)))
+            expect_kind(Path(str(record.image)), info.pixels, self.pixels)
+            if record.mask is None:
+                continue
+            mask = self.read_mask(record)
+            if mask.shape != (info.height, info.width):
+                raise UserError(
+                    f"{record.image} is {info.width} x {info.height} pixels, but its mask "
+                    f"{record.mask} is {mask.shape[1]} x {mask.shape[0]}; they must be the same "
+                    "size"
+                )
+
+
+def find_images(folder: Path, *, deep: bool = False) -> list[Path]:
+    """The image files in a folder (and its subfolders), sorted by path; hidden ones left out."""
+    return find_files(folder, IMAGE_ENDINGS, deep=deep)
+
+
+def find_files(folder: Path, endings: tuple[str, ...], *, deep: bool = False) -> list[Path]:
+    """Files with one of these endings, sorted by path.
+
+    Hidden ones are no photographs: file managers and notebooks leave them (`._1.jpg`,
+    `.ipynb_checkpoints/1-checkpoint.jpg`).
+    """
+    paths = folder.rglob("*") if deep else folder.glob("*")
+    return sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in endings
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def by_name(
+    paths: Iterable[Path], name: Callable[[Path], str] = lambda p: p.stem
+) -> dict[str, Path]:
+    """Files by their names without ending, which is how images and masks find each other."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if name(path) in found:
+            raise UserError(
+                f"{found[name(path)]} and {path.name} differ only in their ending, but expected is "
+                "one file per name, so that each image has one mask; rename or remove one"
+            )
+        found[name(path)] = path
+    return found
+
+
+def existing_folder(option: str, path: str | Path, expected: str) -> Path:
+    """The folder that an option names; raises UserError where there is none."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"option {option} is {path}, but there is no such folder; {expected}")
+    return folder
