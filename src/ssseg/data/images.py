@@ -46,8 +46,8 @@ def probe(path: Path) -> ImageInfo:
         if _is_deep_png(path):
             height, width, channels = _deep_png(path).shape
             return ImageInfo(height, width, channels, "uint16")
-        if (page := _deep_tiff(path, decode=False)) is not None:
-            return page
+        if (info := _deep_tiff(path, decode=False)) is not None:
+            return cast(ImageInfo, info)
         with Image.open(path) as image:
             height, width = _displayed_size(image)
             return ImageInfo(height, width, CHANNELS.get(image.mode, 3), "uint8")
@@ -172,7 +172,9 @@ def _deep_tiff(path: Path, *, decode: bool) -> Any:
         if not decode:
             return ImageInfo(height, width, channels, _kind(dtype))
         found = page.asarray()
-    return np.moveaxis(found, 0, -1) if planes else found.reshape(height, width, channels)
+    if planes:
+        found = np.moveaxis(found, 0, -1)
+    return found.reshape(height, width, channels)
 
 
 def _read(path: Path, channels: int) -> Array:

@@ -46,7 +46,7 @@ def read_classes(path: Path) -> ClassList:
         raise UserError(f"{path} names no classes; expected a list such as {EXAMPLE}")
     if len(entries) > IGNORE:
         raise UserError(f"{path} names {len(entries)} classes; expected at most {IGNORE}")
-    classes, colors = [], dict[Color, int]()
+    classes, colors = list[ClassInfo](), dict[Color, int]()
     for place, entry in enumerate(entries):
         name, color = _class(path, place, entry)
         if name in [info.name for info in classes]:
