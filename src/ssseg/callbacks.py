@@ -146,6 +146,7 @@ class RunFolder(Callback):
             "best": self.best,
             "history": self.history,
             "seconds": round(self.seconds, 1),
+            "data_wait": round(data.waiting.seconds / max(self.seconds, 1e-9), 3),
             "peak_memory_mb": peak_memory(),
             "device": _device(module.device),
             "versions": versions(),

@@ -1,5 +1,6 @@
 """LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
 
+import json
 import logging
 import re
 import shlex
@@ -208,8 +209,16 @@ def _with_configuration(rest: list[str]) -> list[str]:
         return rest
     if not given.get("--ckpt_path"):
         raise UserError("option --ckpt_path is missing; give a file from a run's checkpoints/")
-    config = Path(given["--ckpt_path"][0]).parent.parent / "config.yaml"
-    return ["--config", str(config), *rest] if config.is_file() else rest
+    checkpoint = given["--ckpt_path"][0]
+    config = Path(checkpoint).parent.parent / "config.yaml"
+    # images are normalised as in training, whatever other images would suggest
+    info = read_checkpoint(checkpoint)["ssseg"]["data"]
+    usual = [
+        f"--data.{name}={json.dumps(list(info[name]))}"
+        for name in ("mean", "std")
+        if f"--data.{name}" not in given
+    ]
+    return [*(["--config", str(config)] if config.is_file() else []), *rest, *usual]
 
 
 def _short_name(table: dict[str, Any], thing: object) -> str:

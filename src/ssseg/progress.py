@@ -31,6 +31,7 @@ class TerminalProgress(Callback):
         self.bar: Progress | None = None
         self.seen = 0
         self.since = 0.0
+        self.waited = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Say what is about to happen, and show the bar."""
@@ -50,6 +51,7 @@ class TerminalProgress(Callback):
         self.bar.update(self.task, completed=trainer.global_step)
         self.bar.start()
         self.seen, self.since = 0, time.monotonic()
+        self.waited = data_of(trainer).waiting.seconds
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -60,8 +62,11 @@ class TerminalProgress(Callback):
             return
         self.bar.update(self.task, completed=trainer.global_step)
         if trainer.global_step % self.every == 0:
-            rate = self.seen * trainer.world_size / (time.monotonic() - self.since)
-            self.bar.update(self.task, text=f"{_numbers(trainer)} | {rate:.0f} images/s")
+            seconds = time.monotonic() - self.since
+            rate = self.seen * trainer.world_size / seconds
+            waited = (data_of(trainer).waiting.seconds - self.waited) / seconds
+            text = f"{_numbers(trainer)} | {rate:.0f} images/s, {waited:.0%} waiting for data"
+            self.bar.update(self.task, text=text)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """One line that stays per validation."""

@@ -1,13 +1,16 @@
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from ssseg.data.datasets.base import ClassInfo, Record, Source
 from ssseg.data.datasets.street import Street
-from ssseg.data.module import SegmentationData, collate_by_size, read_resized, resize_mask
+from ssseg.data.module import SegmentationData
+from ssseg.data.samples import collate_by_size, read_resized, resize_mask
 from ssseg.data.splits import content_hash
 from ssseg.errors import UserError
 from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
@@ -281,7 +284,11 @@ def test_gray_images_have_one_channel_all_the_way(tmp_path):
         mask = path.parents[1] / "masks" / path.name
         save(GRAY[np.array(Image.open(mask))], path)
     data = data_of(root, image_size=(20, 20))
-    assert (data.mean, data.std) == ((0.5,), (0.25,))
+    (mean,), (std,) = data.mean, data.std
+    grey = np.stack([data.source.read_image(r) for r in data.source.records("train")]) / 255
+    more = np.stack([data.source.read_image(r) for r in data.source.unlabeled()]) / 255
+    seen = np.concatenate((grey, more))
+    assert (mean, std) == (pytest.approx(seen.mean()), pytest.approx(seen.std()))
     batch = batches(data, 1)[0]
     assert batch.labeled.image.shape == (2, 1, 16, 16)
     assert [view.shape for view in batch.unlabeled.views] == [(2, 1, 16, 16)] * 2
@@ -427,7 +434,9 @@ def test_own_sources_of_any_number_of_channels():
     batch = batches(data, 1)[0]
     assert batch.labeled.image.shape == (2, 5, 16, 16)
     assert [view.shape for view in batch.unlabeled.views] == [(2, 5, 16, 16)] * 2
-    assert data.mean == (0.5,) * 5
+    images = np.stack([data.source.read_image(r) for r in data.source.records("train")]) / 255
+    np.testing.assert_allclose(data.mean, images.mean((0, 1, 2)))
+    np.testing.assert_allclose(data.std, images.std((0, 1, 2)))
     assert read_resized(data.source, Record("a", 0, 0), (15, 10)).shape == (15, 10, 5)
 
 
@@ -463,3 +472,92 @@ def test_examples_are_spread_over_the_validation_images():
     assert image.shape == (3, 3, 32, 32)
     nothing = SegmentationData(Street(train_images=4, val_images=0), labeled=4, batch_size=2)
     assert nothing.examples() is None
+
+
+def deep_tree(root, dtype, scale):
+    """The drawn photographs as TIFF of 16 bits or of floats, two bands."""
+    draw_tree(root)
+    for path in [*root.glob("*/images/*.png"), *root.glob("unlabeled/*.png")]:
+        grey = np.array(Image.open(path))[..., 0].astype(np.float64)
+        bands = np.stack((scale * grey, scale * (300 - grey)), -1).astype(dtype)
+        how = {"photometric": "minisblack", "planarconfig": "contig"}
+        tifffile.imwrite(path.with_suffix(".tif"), bands, **how)
+        path.unlink()
+    return root
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.uint16, 200), (np.float32, -3.5)])
+def test_deep_images_of_two_bands_all_the_way(tmp_path, dtype, scale):
+    data = data_of(deep_tree(tmp_path, dtype, scale), num_views=3, image_size=(24, 32))
+    assert data.in_channels == 2
+    sources = [*data.source.records("train"), *data.source.unlabeled()]
+    raw = np.stack([tifffile.imread(r.image) for r in sources]).astype(np.float64)
+    raw /= 65535 if dtype == np.uint16 else 1
+    np.testing.assert_allclose(data.mean, raw.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(data.std, raw.std((0, 1, 2)), rtol=1e-4)
+    data.setup("fit")
+    for batch in batches(data, 4):
+        for tensor in (batch.labeled.image, *batch.unlabeled.views):
+            assert tensor.shape == (2, 2, 16, 16)
+            assert tensor.isfinite().all()
+            assert tensor.abs().max() < 20
+    (group,) = next(iter(data.val_dataloader()))
+    expected = tifffile.imread(data.source.records("val")[0].image) / (
+        65535 if dtype == np.uint16 else 1
+    )
+    expected = (expected - np.array(data.mean)) / np.array(data.std)
+    np.testing.assert_allclose(group.image[0].numpy(), np.moveaxis(expected, -1, 0), atol=1e-4)
+
+
+def test_statistics_on_demand(tree):
+    imagenet = data_of(tree)
+    own = data_of(tree, statistics="data")
+    assert imagenet.mean == (0.485, 0.456, 0.406)
+    assert own.mean != imagenet.mean
+    assert data_of(tree, statistics="data", mean=(0.1, 0.2, 0.3)).mean == (0.1, 0.2, 0.3)
+
+
+def test_imagenet_statistics_are_for_eight_bit_colour(tmp_path):
+    root = deep_tree(tmp_path, np.uint16, 200)
+    with pytest.raises(
+        UserError, match=r"data\.statistics is imagenet, but .* 2 channels of uint16"
+    ):
+        data_of(root, statistics="imagenet")
+
+
+def test_each_image_is_decoded_once_per_step(tree, monkeypatch):
+    data = data_of(tree, num_views=3)
+    reads = []
+    read = type(data.source).read_image
+    monkeypatch.setattr(
+        type(data.source), "read_image", lambda self, r: reads.append(r.id) or read(self, r)
+    )
+    batches(data, 5)
+    assert len(reads) == 5 * (data.batch_size + data.unlabeled_batch_size)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_watch_counts_waiting_and_nothing_else(tree, num_workers):
+    data = data_of(tree, num_workers=num_workers)
+    read = data.source.read_image
+    data.source.read_image = lambda record: time.sleep(0.02) or read(record)
+    iterator = iter(data.train_dataloader())
+    try:
+        next(iterator)
+        assert data.waiting.seconds > 4 * 0.02  # four images are read one after the other
+        before = data.waiting.seconds
+        time.sleep(0.3)  # a step of training
+        assert data.waiting.seconds == before
+    finally:
+        if num_workers:
+            iterator._shutdown_workers()
+
+
+def test_options_of_the_augmentation_arrive(tree):
+    transform = data_of(tree, rotation=10, jitter=0.3).transform
+    names = [type(step).__name__ for step in transform.geometry.transforms]
+    assert "Rotate" in names
+    assert len(transform.weak.transforms) == 1
+    for wrong in ({"rotation": -1}, {"rotation": 200}, {"jitter": -0.5}):
+        with pytest.raises(UserError, match=r"data\.jitter .* data\.rotation"):
+            data_of(tree, **wrong)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -255,3 +256,93 @@ def test_normalize_makes_mean_0_and_deviation_1():
     tensor = Normalize(mean.tolist(), std.tolist())(image)
     torch.testing.assert_close(tensor.mean((1, 2)), torch.zeros(4), atol=1e-4, rtol=0)
     torch.testing.assert_close(tensor.std((1, 2)), torch.ones(4), atol=1e-3, rtol=0)
+
+
+def turned(height=60, width=80, rotation=30.0, seeds=SEEDS):
+    """Views of a picture of blocks under rotation alone, uncropped."""
+    image, mask = picture((height, width))
+    transform = TrainTransform((height, width), (1, 1), False, 3, rotation=rotation)
+    return [transform(image, mask, 1, seed) for seed in seeds], image, mask
+
+
+def test_rotation_moves_image_and_mask_together():
+    views, *_ = turned()
+    for (view,), mask in views:
+        inside = mask != IGNORE
+        flat = np.abs(view[..., 0].astype(int) - GRAY[mask.clip(max=2)].astype(int))
+        # only where blocks meet are colours between those of the classes
+        assert (flat[inside] < 8).mean() > 0.75
+        assert flat[inside].mean() < 15
+
+
+def test_rotation_leaves_the_outside_unknown():
+    views, *_ = turned()
+    shares = [float((mask == IGNORE).mean()) for _, mask in views]
+    assert max(shares) > 0.1
+    assert max(shares) < 0.5
+    for (view,), mask in views:
+        # the image's own border is blended with the outside
+        outside = cv2.erode((mask == IGNORE).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        outside[[0, -1]] = outside[:, [0, -1]] = False
+        assert not view[outside].any()
+
+
+def test_rotation_is_bounded_and_goes_both_ways():
+    image, mask = coordinates(61, 61), np.zeros((61, 61), np.uint8)
+    transform = TrainTransform((61, 61), (1, 1), False, 3, rotation=20.0)
+    angles = []
+    for seed in range(100):
+        (view,), _ = transform(image, mask, 1, seed)
+        # along the middle row the row that a pixel came from falls or rises with the angle
+        slope = np.polyfit(np.arange(20, 41), view[30, 20:41, 0].astype(float), 1)[0]
+        angles.append(np.degrees(np.arcsin(np.clip(slope, -1, 1))))
+    assert max(np.abs(angles)) < 21.5
+    assert max(angles) > 15
+    assert min(angles) < -15
+
+
+def test_jitter_changes_the_weak_view_and_not_the_geometry():
+    image, mask = picture()
+    plain = TrainTransform((32, 32), (0.8, 1.2), True, 3)
+    jittered = TrainTransform((32, 32), (0.8, 1.2), True, 3, jitter=0.4)
+    changed = 0
+    for seed in SEEDS:
+        (clean,), moved = plain(image, mask, 1, seed)
+        (view,), same_mask = jittered(image, mask, 1, seed)
+        np.testing.assert_array_equal(moved, same_mask)
+        changed += not np.array_equal(clean, view)
+    assert changed > 30
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 8])
+@pytest.mark.parametrize("pixels", ["uint8", "uint16", "float"])
+def test_every_kind_of_image_is_augmented(channels, pixels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 50, channels), np.uint8)
+    if pixels != "uint8":
+        image = image.astype(np.float32) / 255
+    if pixels == "float":
+        image = image * 900 - 450  # metres, say
+    mask = draw_mask(rng, (40, 50))
+    transform = TrainTransform(
+        (48, 44), (0.5, 2), True, channels, rotation=10, jitter=0.2, pixels=pixels
+    )
+    for seed in range(8):
+        views, moved = transform(image, mask, 3, seed)
+        for view in views:
+            assert view.shape == (48, 44, channels)
+            assert view.dtype == image.dtype
+            assert np.isfinite(view).all()
+        if pixels == "float":  # nothing was clipped to the range of pictures
+            inside = moved != IGNORE
+            assert views[0][inside].std() > 80
+
+
+def test_colours_of_floats_are_left_alone():
+    """What has no known range has no brightness: strong views are blurred at most."""
+    flat = np.full((20, 20, 3), 321.5, np.float32)
+    mask = np.zeros((20, 20), np.uint8)
+    transform = TrainTransform((20, 20), (1, 1), True, 3, jitter=0.5, pixels="float")
+    for seed in SEEDS:
+        for view in transform(flat, mask, 3, seed)[0]:
+            np.testing.assert_allclose(view, flat, rtol=1e-6)

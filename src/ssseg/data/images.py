@@ -74,6 +74,11 @@ def read_image(path: Path, channels: int, pixels: Pixels) -> Array:
     found = _with_channels(found, channels, path)
     if pixels == "uint8":
         return found
+    if pixels == "float" and not np.isfinite(found).all():
+        raise UserError(
+            f"{path} holds values that are no numbers (NaN or infinite); replace them by a number, "
+            "such as the mean"
+        )
     return found.astype(np.float32) / 65535 if pixels == "uint16" else found.astype(np.float32)
 
 
@@ -166,15 +171,19 @@ def _deep_tiff(path: Path, *, decode: bool) -> Any:
         # bands may come as planes, before rows and columns, of which there are more
         planes = len(shape) == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
         channels = 1 if len(shape) == 2 else shape[0 if planes else -1]
-        if dtype.itemsize == 1 and channels <= 4 and not planes:
+        # bands beside one another without a meaning as colour are nothing that Pillow knows
+        plain = channels == 1 or page.photometric > tifffile.PHOTOMETRIC.MINISBLACK
+        alpha = channels == 2 and bool(page.extrasamples and max(page.extrasamples))
+        if dtype.itemsize == 1 and channels <= 4 and not planes and (plain or alpha):
             return None
         height, width = shape[1:3] if planes else shape[:2]
         if not decode:
             return ImageInfo(height, width, channels, _kind(dtype))
-        found = page.asarray()
+        found: Array = np.asarray(page.asarray())
     if planes:
         found = np.moveaxis(found, 0, -1)
-    return found.reshape(height, width, channels)
+    out: Array = found.reshape(height, width, channels)
+    return out
 
 
 def _read(path: Path, channels: int) -> Array:
@@ -199,7 +208,7 @@ def _with_channels(found: Array, channels: int, path: Path) -> Array:
     if held == 4 and channels == 3:
         return found[..., :3]
     if held in (3, 4) and channels == 1:
-        grey = found[..., :3] @ np.array([0.299, 0.587, 0.114])
+        grey: Array = found[..., :3] @ np.array([0.299, 0.587, 0.114])
         return grey[..., None].astype(found.dtype)
     raise UserError(
         f"{path} has {held} channels, but expected are {channels}, as in the first training "

@@ -2,23 +2,23 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-import cv2
-import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from ssseg.data.datasets.base import ClassInfo, Record, Source, Split
-from ssseg.data.sampling import Draw, StepSampler, Stream
+from ssseg.data.samples import EvalImages, TrainImages, collate_by_size
+from ssseg.data.sampling import StepSampler, Stream
 from ssseg.data.splits import LabeledSplit, content_hash, split_labeled
+from ssseg.data.statistics import IMAGENET, statistics_of
 from ssseg.data.transforms import Normalize, TrainTransform
+from ssseg.data.waiting import Waiting, WatchedLoader
 from ssseg.errors import UserError
-from ssseg.randomness import run_seed, seed_of
-from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+from ssseg.randomness import run_seed
+from ssseg.types import Batch, Labeled
 
 
 class DataInfo(NamedTuple):
@@ -50,11 +50,19 @@ class SegmentationData(LightningDataModule):
             validation; scores are still computed at the masks' own resolution. None: as they are.
         scale: Smallest and largest factor of the random scale. None: the source's own default.
         flip: Mirror half of the training images.
+        rotation: Largest angle of the random rotation, in degrees. None: the source's own default.
+        jitter: Strength of changes of brightness, contrast, saturation and hue in labeled images
+            and weak views; the strong views have their own.
         reuse_labeled: Let the labeled images also come as unlabeled ones (as in French et al.).
         split_seed: Of the choice of labeled images.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
-        mean: Normalisation per channel, of images in [0, 1]. None: ImageNet's, or 0.5.
-        std: Normalisation per channel. None: ImageNet's, or 0.25.
+        mean: Normalisation per channel: of 8-bit and 16-bit images in [0, 1], of images in float in
+            their own unit. None: by `statistics`.
+        std: The same.
+        statistics: Where mean and std come from: `imagenet`, or the training images themselves
+            (`data`). `auto`: ImageNet's for 8-bit colour, else the images'.
+        cache: Folder for decoded images and masks, which later steps and runs map into memory
+            instead of decoding again; about three bytes per pixel of colour images.
         seed: Of order and augmentation. None: the run's.
         num_views: Views per unlabeled image. None: what the module being trained asks for.
     """
@@ -70,11 +78,15 @@ class SegmentationData(LightningDataModule):
         image_size: tuple[int, int] | None = None,
         scale: tuple[float, float] | None = None,
         flip: bool = True,
+        rotation: float | None = None,
+        jitter: float = 0.0,
         reuse_labeled: bool = False,
         split_seed: int = 0,
         num_workers: int | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
+        statistics: Literal["auto", "imagenet", "data"] = "auto",
+        cache: str | None = None,
         seed: int | None = None,
         num_views: int | None = None,
     ) -> None:
@@ -90,7 +102,14 @@ class SegmentationData(LightningDataModule):
                 f"option data.scale is {list(scale)}; expected the smallest and the largest "
                 "factor, both above 0"
             )
+        if jitter < 0 or (rotation is not None and not 0 <= rotation <= 180):
+            raise UserError(
+                f"option data.jitter is {jitter} and data.rotation {rotation}; expected a strength "
+                "of at least 0 and an angle from 0 to 180 degrees"
+            )
         self.source = source
+        if cache is not None:
+            source.use_cache(Path(cache))
         self.wanted = source.labeled if labeled is None else str(labeled)
         self.batch_size = batch_size or source.batch_size
         self.unlabeled_batch_size = unlabeled_batch_size or self.batch_size
@@ -98,14 +117,13 @@ class SegmentationData(LightningDataModule):
         self.crop_size = crop_size or source.crop_size
         self.image_size = image_size
         self.scale = scale or source.scale
-        self.flip = flip
+        self.flip, self.jitter = flip, jitter
+        self.rotation = source.rotation if rotation is None else rotation
         self.reuse_labeled, self.split_seed = reuse_labeled, split_seed
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
-        rgb = source.in_channels == 3
-        self.mean = mean or (IMAGENET[0] if rgb else (0.5,) * source.in_channels)
-        self.std = std or (IMAGENET[1] if rgb else (0.25,) * source.in_channels)
+        self.mean, self.std = self._statistics(statistics, mean, std)
         for name, given in (("mean", self.mean), ("std", self.std)):
             if len(given) != source.in_channels:
                 raise UserError(
@@ -120,6 +138,28 @@ class SegmentationData(LightningDataModule):
         self._split: LabeledSplit | None = None
         self._unlabeled: list[Record] | None = None
         self._checked: set[str] = set()
+        self.waiting = Waiting()
+
+    def _statistics(
+        self,
+        kind: str,
+        mean: tuple[float, ...] | None,
+        std: tuple[float, ...] | None,
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        source = self.source
+        if mean is not None and std is not None:
+            return mean, std
+        usual = source.in_channels == 3 and source.pixels == "uint8"
+        if kind == "imagenet" and not usual:
+            raise UserError(
+                f"option data.statistics is imagenet, but the images have {source.in_channels} "
+                f"channels of {source.pixels}; expected 3 of uint8, or data"
+            )
+        if kind == "data" or not usual:
+            found = statistics_of(source, [*source.records("train"), *source.unlabeled()])
+        else:
+            found = IMAGENET
+        return mean or found[0], std or found[1]
 
     @property
     def info(self) -> DataInfo:
@@ -249,8 +289,35 @@ class SegmentationData(LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=world_size,
         )
-        dataset = _TrainImages(self, num_views)
-        return self._loader(dataset, dataset.collate, batch_sampler=sampler)
+        dataset = TrainImages(
+            self.source,
+            self.split.labeled,
+            self.unlabeled,
+            num_views=num_views,
+            transform=self.transform,
+            normalize=self.normalize,
+            image_size=self.image_size,
+            seed=self.run_seed,
+        )
+        return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
+
+    @property
+    def transform(self) -> TrainTransform:
+        """The augmentation of training images."""
+        return TrainTransform(
+            self.crop_size,
+            self.scale,
+            self.flip,
+            self.in_channels,
+            rotation=self.rotation,
+            jitter=self.jitter,
+            pixels=self.source.pixels,
+        )
+
+    @property
+    def normalize(self) -> Normalize:
+        """The last step of reading an image."""
+        return Normalize(self.mean, self.std)
 
     def val_dataloader(self) -> Iterable[list[Labeled]]:
         """Validation images, each once for any number of devices; nothing where there are none."""
@@ -267,7 +334,7 @@ class SegmentationData(LightningDataModule):
             return None
         count = min(count, len(records))
         chosen = [records[i * len(records) // count] for i in range(count)]
-        dataset = _EvalImages(self, chosen)
+        dataset = EvalImages(self.source, chosen, self.normalize, self.image_size)
         return collate_by_size([dataset[i] for i in range(len(chosen))])[0]
 
     def test_dataloader(self) -> Iterable[list[Labeled]]:
@@ -283,11 +350,14 @@ class SegmentationData(LightningDataModule):
         records = self.source.records(split)
         if self.trainer is not None:
             records = records[self.trainer.global_rank :: self.trainer.world_size]
-        dataset = _EvalImages(self, records)
+        dataset = EvalImages(self.source, records, self.normalize, self.image_size)
         return self._loader(dataset, collate_by_size, batch_size=self.val_batch_size)
 
-    def _loader(self, dataset: Dataset[Any], collate: Any, **options: Any) -> DataLoader[Any]:
-        return DataLoader(
+    def _loader(
+        self, dataset: Dataset[Any], collate: Any, watch: Waiting | None = None, **options: Any
+    ) -> DataLoader[Any]:
+        return WatchedLoader(
+            watch or Waiting(),
             dataset,
             collate_fn=collate,
             num_workers=self.num_workers,
@@ -304,83 +374,3 @@ def _at_least(least: int, option: str, given: int | tuple[int, int] | None) -> N
         return
     if min((given,) if isinstance(given, int) else given) < least:
         raise UserError(f"option data.{option} is {given}; expected at least {least}")
-
-
-class _TrainImages(Dataset[Any]):
-    """Both streams behind one index."""
-
-    def __init__(self, data: SegmentationData, num_views: int) -> None:
-        self.source, self.num_views = data.source, num_views
-        self.seed, self.image_size = data.run_seed, data.image_size
-        self.labeled, self.unlabeled = data.split.labeled, data.unlabeled
-        self.transform = TrainTransform(
-            data.crop_size, data.scale, data.flip, data.source.in_channels
-        )
-        self.normalize = Normalize(data.mean, data.std)
-
-    def __getitem__(self, draw: Draw) -> Labeled | Unlabeled:
-        labeled = draw.stream == "labeled"
-        record = (self.labeled if labeled else self.unlabeled)[draw.record]
-        image = read_resized(self.source, record, self.image_size)
-        if labeled:
-            mask = resize_mask(self.source.read_mask(record), image.shape[:2])
-        else:
-            mask = np.zeros(image.shape[:2], np.uint8)
-        seed = seed_of(self.seed, draw.stream, draw.step, draw.slot)
-        views, mask = self.transform(image, mask, 1 if labeled else self.num_views, seed)
-        tensors = [self.normalize(view) for view in views]
-        if labeled:
-            return Labeled(tensors[0], torch.from_numpy(mask.astype(np.int64)))
-        return Unlabeled(tensors, torch.from_numpy(mask != IGNORE))
-
-    def collate(self, samples: list[Labeled | Unlabeled]) -> Batch:
-        """One batch of both streams."""
-        labeled = default_collate([s for s in samples if isinstance(s, Labeled)])
-        unlabeled = [s for s in samples if isinstance(s, Unlabeled)]
-        if unlabeled:
-            return Batch(labeled, default_collate(unlabeled))
-        nothing = torch.zeros((0, *labeled.label.shape[1:]), dtype=torch.bool)
-        return Batch(labeled, Unlabeled([], nothing))
-
-
-class _EvalImages(Dataset[Labeled]):
-    """Images as they are (or resized), masks always at their own resolution."""
-
-    def __init__(self, data: SegmentationData, records: list[Record]) -> None:
-        self.source, self.records, self.image_size = data.source, records, data.image_size
-        self.normalize = Normalize(data.mean, data.std)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Labeled:
-        record = self.records[index]
-        image = self.normalize(read_resized(self.source, record, self.image_size))
-        mask = self.source.read_mask(record).astype(np.int64)
-        return Labeled(image, torch.from_numpy(mask))
-
-
-def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
-    """Stack what has the same size; images of other sizes form further, smaller batches."""
-    groups: dict[tuple[torch.Size, torch.Size], list[Labeled]] = {}
-    for sample in samples:
-        groups.setdefault((sample.image.shape, sample.label.shape), []).append(sample)
-    return [default_collate(group) for group in groups.values()]
-
-
-def read_resized(source: Source, record: Record, size: tuple[int, int] | None) -> Any:
-    """The image of a record at the wanted height and width, (H, W, C) uint8."""
-    image = source.read_image(record)
-    if size is None or image.shape[:2] == tuple(size):
-        return image
-    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (size[1], size[0]), interpolation=how)
-    return resized.reshape(*resized.shape[:2], -1)
-
-
-def resize_mask(mask: Any, size: tuple[int, int]) -> Any:
-    """A mask at the height and width of its (resized) image, nearest neighbour."""
-    if mask.shape == tuple(size):
-        return mask
-    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

@@ -77,6 +77,9 @@ class Source(ABC):
     def check(self, records: list[Record]) -> None:  # noqa: B027 (nothing to check is fine)
         """Look at masks before training time is spent; raises UserError for what cannot work."""
 
+    def use_cache(self, folder: Path) -> None:  # noqa: B027 (data in memory need none)
+        """Keep decoded images and masks in a folder, where that saves time."""
+
     @property
     def num_classes(self) -> int:
         """Number of classes, ignore not counted."""

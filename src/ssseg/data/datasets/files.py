@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssseg.data.cache import DecodedCache
 from ssseg.data.datasets.base import Array, Record, Source
 from ssseg.data.images import IMAGE_ENDINGS, expect_kind, probe, read_ids, read_image
 from ssseg.errors import UserError
@@ -14,9 +15,20 @@ from ssseg.types import IGNORE
 class Files(Source):
     """A source whose images, and the masks that go with them, are files."""
 
+    cache: DecodedCache | None = None
+
+    def use_cache(self, folder: Path) -> None:
+        """Keep decoded images and masks in a folder."""
+        self.cache = DecodedCache(folder)
+
     def read_image(self, record: Record) -> Array:
         """The photograph as it is displayed (EXIF orientation applied), (H, W, C)."""
-        return read_image(Path(str(record.image)), self.in_channels, self.pixels)
+        path = Path(str(record.image))
+        kind = f"image {self.in_channels} {self.pixels}"
+        return self._decoded(path, kind, lambda: read_image(path, self.in_channels, self.pixels))
+
+    def _decoded(self, path: Path, kind: str, decode: Callable[[], Array]) -> Array:
+        return decode() if self.cache is None else self.cache.get(path, kind, decode)
 
     def read_mask(self, record: Record) -> Array:
         """The class ids, (H, W) uint8; 255 = ignore.
@@ -25,7 +37,9 @@ class Files(Source):
             UserError: For a mask that cannot be read, or holds something that is no class.
         """
         path = Path(str(record.mask))
-        ids = self.decode(self.read_values(record), path)
+        # values and not ids are kept: what they mean is the class list's to say, which may change
+        kind = f"values {record.id} of {type(self).__qualname__}"
+        ids = self.decode(self._decoded(path, kind, lambda: self.read_values(record)), path)
         strange = np.unique(ids[(ids != IGNORE) & ((ids < 0) | (ids >= self.num_classes))])
         if strange.size:
             raise UserError(

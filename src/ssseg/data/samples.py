@@ -1,0 +1,121 @@
+"""From a record to what a loader yields: read, resized, augmented, normalised, stacked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from ssseg.data.datasets.base import Record, Source
+from ssseg.data.sampling import Draw
+from ssseg.data.transforms import Normalize, TrainTransform
+from ssseg.randomness import seed_of
+from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
+
+Size = tuple[int, int]
+
+
+class TrainImages(Dataset[Any]):
+    """Both streams behind one index: a `Draw`.
+
+    Args:
+        source: Reads the files; each image once per draw, whatever the number of views.
+        labeled: Records of the labeled stream.
+        unlabeled: Records of the unlabeled stream; their masks are not opened.
+        num_views: Views per unlabeled image.
+        transform: The augmentation.
+        normalize: The end of it.
+        image_size: What images are resized to when read; None: as they are.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        labeled: Sequence[Record],
+        unlabeled: Sequence[Record],
+        *,
+        num_views: int,
+        transform: TrainTransform,
+        normalize: Normalize,
+        image_size: Size | None,
+        seed: int,
+    ) -> None:
+        self.source, self.labeled, self.unlabeled = source, labeled, unlabeled
+        self.num_views, self.transform, self.normalize = num_views, transform, normalize
+        self.image_size, self.seed = image_size, seed
+
+    def __getitem__(self, draw: Draw) -> Labeled | Unlabeled:
+        labeled = draw.stream == "labeled"
+        record = (self.labeled if labeled else self.unlabeled)[draw.record]
+        image = read_resized(self.source, record, self.image_size)
+        if labeled:
+            mask = resize_mask(self.source.read_mask(record), image.shape[:2])
+        else:
+            mask = np.zeros(image.shape[:2], np.uint8)
+        seed = seed_of(self.seed, draw.stream, draw.step, draw.slot)
+        views, mask = self.transform(image, mask, 1 if labeled else self.num_views, seed)
+        tensors = [self.normalize(view) for view in views]
+        if labeled:
+            return Labeled(tensors[0], torch.from_numpy(mask.astype(np.int64)))
+        return Unlabeled(tensors, torch.from_numpy(mask != IGNORE))
+
+    def collate(self, samples: list[Labeled | Unlabeled]) -> Batch:
+        """One batch of both streams."""
+        labeled = default_collate([s for s in samples if isinstance(s, Labeled)])
+        unlabeled = [s for s in samples if isinstance(s, Unlabeled)]
+        if unlabeled:
+            return Batch(labeled, default_collate(unlabeled))
+        nothing = torch.zeros((0, *labeled.label.shape[1:]), dtype=torch.bool)
+        return Batch(labeled, Unlabeled([], nothing))
+
+
+class EvalImages(Dataset[Labeled]):
+    """Images as they are (or resized), masks always at their own resolution."""
+
+    def __init__(
+        self,
+        source: Source,
+        records: Sequence[Record],
+        normalize: Normalize,
+        image_size: Size | None,
+    ) -> None:
+        self.source, self.records = source, records
+        self.normalize, self.image_size = normalize, image_size
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Labeled:
+        record = self.records[index]
+        image = self.normalize(read_resized(self.source, record, self.image_size))
+        mask = self.source.read_mask(record).astype(np.int64)
+        return Labeled(image, torch.from_numpy(mask))
+
+
+def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
+    """Stack what has the same size; images of other sizes form further, smaller batches."""
+    groups: dict[tuple[torch.Size, torch.Size], list[Labeled]] = {}
+    for sample in samples:
+        groups.setdefault((sample.image.shape, sample.label.shape), []).append(sample)
+    return [default_collate(group) for group in groups.values()]
+
+
+def read_resized(source: Source, record: Record, size: Size | None) -> Any:
+    """The image of a record at the wanted height and width, (H, W, C)."""
+    image = source.read_image(record)
+    if size is None or image.shape[:2] == tuple(size):
+        return image
+    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    resized = cv2.resize(image, (size[1], size[0]), interpolation=how)
+    return resized.reshape(*resized.shape[:2], -1)
+
+
+def resize_mask(mask: Any, size: tuple[int, int]) -> Any:
+    """A mask at the height and width of its (resized) image, nearest neighbour."""
+    if mask.shape == tuple(size):
+        return mask
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

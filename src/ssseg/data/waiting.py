@@ -1,0 +1,50 @@
+"""How long training waits for data."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+
+class Waiting:
+    """Adds up the time that somebody waits for the next batch."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+
+class WatchedLoader(DataLoader[Any]):
+    """A DataLoader with a watch held beside it.
+
+    Args:
+        watch: Counts the time spent in `next`.
+        dataset: Of the DataLoader.
+        **options: Of the DataLoader.
+    """
+
+    def __init__(self, watch: Waiting, dataset: Any, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self._watch = watch
+
+    def __iter__(self) -> Any:
+        return _Watched(super().__iter__(), self._watch)
+
+
+class _Watched:
+    def __init__(self, batches: Iterator[Any], watch: Waiting) -> None:
+        self._batches, self._watch = batches, watch
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        started = time.perf_counter()
+        try:
+            return next(self._batches)
+        finally:
+            self._watch.seconds += time.perf_counter() - started
+
+    def __getattr__(self, name: str) -> Any:
+        """Whoever knows what the iterator of a DataLoader can do finds it."""
+        return getattr(self._batches, name)
