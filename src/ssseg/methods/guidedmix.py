@@ -59,7 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 WITH_TEACHER: dict[str, dict[str, Any]] = {
-    "paper": {"target": "direct", "weight": 30.0},
+    "paper": {"pair": "random", "target": "direct", "weight": 30.0},
     "released": {},
 }
 """What a variant has instead where a teacher labels."""
@@ -101,8 +101,9 @@ class GuidedMix(Method):
             features, a second decoder, random pairs, focal loss on hard labels). It decides the
             options whose default is None.
         teacher: Labels of both images of a pair come from an averaged copy of the network. In the
-            paper's variant `target` is then `direct` and `weight` 30: the student separates on the
-            blend what the teacher saw in the images, as in the library's other methods.
+            paper's variant `target` is then `direct`, `weight` 30 and `pair` random: the student
+            separates on the blend what the teacher saw in the images, as in the library's other
+            methods. (Nearest images are hubs: a few labeled ones are everybody's neighbour.)
         alpha: Of the Beta(alpha, alpha) that shares are drawn from; the paper does not say, the
             released code has 1.
         lambda_max: Upper bound of the labeled image's share (paper: VOC 0.5, Cityscapes 0.3,
