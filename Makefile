@@ -46,8 +46,9 @@ lint: $(VENV)/.installed-dev ## style, types, architecture
 docs: $(VENV)/.installed-docs ## build the site in docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench: $(VENV)/.installed ## operators against plain loops, guidedmix against CCT's shape of work
+bench: $(VENV)/.installed ## operators and loader against plain loops, guidedmix's memory against CCT's
 	$(BIN)/python benchmarks/operators.py
+	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/memory.py
 
 clean: ## remove what the targets made
