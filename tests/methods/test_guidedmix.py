@@ -311,7 +311,7 @@ class TestVariants:
 
     def test_with_a_teacher_its_labels_are_the_target(self):
         method = made(teacher=True, dec_weight=0.0)
-        assert (method.target, method.weight) == ("direct", 30)
+        assert (method.target, method.weight, method.pair) == ("direct", 30, "random")
         assert isinstance(method.networks["teacher"], EMA)
         assert method.hparams["teacher"] is True
         before = losses(method, tiny_batch(1)).losses["unsup"]
