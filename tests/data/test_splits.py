@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssseg.data.datasets.base import Record
+from ssseg.data.datasets.base import ClassInfo, Record, Source
 from ssseg.data.datasets.folder import Folder
+from ssseg.data.datasets.street import Street
 from ssseg.data.splits import content_hash, split_labeled
 from ssseg.errors import UserError
 from tests.data.trees import draw_pair, ids, save, write_classes
@@ -97,72 +98,208 @@ def test_neither_a_number_nor_a_file(wanted, tmp_path, monkeypatch):
     assert "option data.labeled" in str(caught.value)
 
 
-LISTS = {
-    "plain ids": "img_0003\nimg_0001\n",
-    "no final newline": "img_0003\nimg_0001",
-    "Windows line ends": "img_0003\r\nimg_0001\r\n",
-    "byte order mark": "\ufeffimg_0003\nimg_0001\n",
-    "blank lines": "\nimg_0003\n\n  \nimg_0001\n\n",
-    "spaces around": "  img_0003 \n\timg_0001\t\n",
-    "endings": "img_0003.jpg\nimg_0001.png\n",
-    "paths": "leftImg8bit/train/aachen/img_0003.png\n/JPEGImages/img_0001.jpg\n",
-    "pairs with a space": "/JPEGImages/img_0003.jpg /Masks/img_0003.png\na/img_0001.jpg b/x.png",
-    "pairs with a tab": "/images/img_0003.png\t/seg/img_0003_gtFine.png\nimg_0001\timg_0001_gt",
-    "twice": "img_0003\nimg_0001\nimg_0003\n",
-}
+class Painted(Source):
+    """Images whose masks show the classes that a table says; nothing is read from anywhere."""
+
+    name = "painted"
+    in_memory = True
+
+    def __init__(self, presence, protocols=None):
+        self.presence = np.asarray(presence, bool)
+        self.classes = [ClassInfo(f"c{i}", (0, 0, 0)) for i in range(self.presence.shape[1])]
+        self.named = protocols or {}
+        self.reads = 0
+
+    def records(self, split):
+        return some(len(self.presence)) if split == "train" else []
+
+    def protocols(self):
+        return self.named
+
+    def read_image(self, record):
+        raise AssertionError("no choice looks at images")
+
+    def read_mask(self, record):
+        self.reads += 1
+        classes = np.flatnonzero(self.presence[int(record.id.removeprefix("img_"))])
+        return np.array([[255, *classes]], np.uint8)
+
+    def split(self, wanted, seed=0, select="random"):
+        return split_labeled(self.records("train"), wanted, seed, select, self)
+
+    def shown(self, split):
+        """In how many labeled images each class occurs."""
+        places = [int(record.id.removeprefix("img_")) for record in split.labeled]
+        return self.presence[places].sum(0)
 
 
-@pytest.mark.parametrize("content", LISTS.values(), ids=LISTS.keys())
-def test_list_files(tmp_path, content):
-    path = tmp_path / "labeled.txt"
-    path.write_bytes(content.encode())
-    split = split_labeled(some(6), str(path), 0)
+def voc_like(images=400, seed=0):
+    """A background everywhere, common and rare classes, one in a single image, one in none."""
+    rng = np.random.default_rng(seed)
+    presence = rng.random((images, 12)) < [1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.01, 0, 0]
+    presence[rng.integers(images), 10] = True
+    return presence
+
+
+def one_class_each(counts=(180, 150, 60, 5, 3, 1, 1), seed=0):
+    """Every image shows a single class: no image can stand for two."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    return labels[:, None] == np.arange(len(counts))
+
+
+def test_random_choices_are_those_of_earlier_versions():
+    assert chosen(367, "5") == ["img_0058", "img_0105", "img_0264", "img_0325", "img_0344"]
+    street = Street(train_images=16, size=32)
+    split = split_labeled(street.records("train"), "4", 0, source=street)
+    assert ids(split.labeled) == [f"train/000{i}" for i in ("05", "12", "13", "14")]
+    assert content_hash(street, split.labeled) == "028a72a9c471"
+
+
+@pytest.mark.parametrize("presence", [voc_like(), one_class_each()], ids=["many", "single"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stratified_choice_shows_every_class_that_there_is(presence, seed):
+    source = Painted(presence)
+    least = presence.shape[1]
+    for wanted in (str(least), "20", "1/8", "1/2", "0.9"):
+        split = source.split(wanted, seed, "stratified")
+        assert len(split.labeled) == len(source.split(wanted, seed).labeled)  # to the image
+        assert sorted(split.labeled + split.rest) == source.records("train")
+        assert ((source.shown(split) > 0) == presence.any(0)).all()
+        assert split.name == f"{wanted} stratified seed {seed}"
+
+
+@pytest.mark.parametrize("presence", [voc_like(), one_class_each()], ids=["many", "single"])
+def test_a_stratified_choice_keeps_the_shares_of_the_classes(presence):
+    source, random, stratified = Painted(presence), [], []
+    wish = presence.mean(0)
+    for seed in range(10):
+        for select, errors in (("random", random), ("stratified", stratified)):
+            split = source.split("1/4", seed, select)
+            errors.append(np.abs(source.shown(split) / len(split.labeled) - wish))
+    assert np.mean(stratified) < 0.6 * np.mean(random)
+    # no class is off by more than a few images of 100
+    assert np.max(stratified) < 0.05
+
+
+def test_a_count_that_is_too_small_for_all_classes_shows_as_many_as_it_can():
+    source = Painted(one_class_each())
+    for count in range(1, 8):
+        split = source.split(str(count), 0, "stratified")
+        assert (source.shown(split) > 0).sum() == len(split.labeled) == count
+
+
+def test_a_stratified_choice_depends_on_the_seed_alone():
+    source = Painted(voc_like())
+    assert source.split("30", 3, "stratified") == source.split("30", 3, "stratified")
+    assert len({tuple(source.split("30", seed, "stratified").labeled) for seed in range(20)}) == 20
+
+
+def test_images_without_any_class_can_be_chosen_too():
+    presence = np.zeros((10, 2), bool)
+    presence[0, 0] = True
+    source = Painted(presence)
+    for count in range(1, 11):
+        split = source.split(str(count), 0, "stratified")
+        assert len(split.labeled) == count
+        assert split.labeled[0].id == "img_0000"
+
+
+@pytest.mark.parametrize("least", [1, 3, 10])
+@pytest.mark.parametrize("presence", [voc_like(), one_class_each()], ids=["many", "single"])
+def test_a_coverage_shows_each_class_often_enough_and_no_image_can_be_spared(presence, least):
+    source = Painted(presence)
+    needed = np.minimum(least, presence.sum(0))
+    split = source.split(f"{least}/class", 2)
+    assert split.name == f"{least}/class seed 2"
+    assert (source.shown(split) >= needed).all()
+    for left_out in split.labeled:
+        fewer = split._replace(labeled=[r for r in split.labeled if r != left_out])
+        assert (source.shown(fewer) < needed).any()
+    assert split == source.split(f"{least}/class", 2)
+
+
+def test_a_coverage_is_near_the_smallest_there_is():
+    milp = pytest.importorskip("scipy.optimize").milp
+    from scipy.optimize import Bounds, LinearConstraint
+
+    presence = voc_like()
+    for least in (1, 3, 10):
+        enough = LinearConstraint(presence.T.astype(float), lb=np.minimum(least, presence.sum(0)))
+        images = np.ones(len(presence))
+        smallest = milp(images, constraints=enough, bounds=Bounds(0, 1), integrality=images)
+        found = len(Painted(presence).split(f"{least}/class").labeled)
+        assert smallest.fun <= found <= 1.3 * smallest.fun
+
+
+def test_classes_too_rare_for_a_coverage_are_named():
+    split = Painted(one_class_each()).split("3/class")
+    assert len(split.remarks) == 2
+    assert "class 'c5' occurs in 1 training image only, fewer than 3/class" in split.remarks[0]
+    assert Painted(one_class_each()).split("1/class").remarks == ()
+
+
+def test_random_choices_and_lists_open_no_other_masks(tmp_path):
+    source = Painted(voc_like())
+    source.split("1/8")
+    (tmp_path / "list.txt").write_text("img_0001")
+    source.split(str(tmp_path / "list.txt"))
+    assert source.reads == 0
+    source.split("1/8", 0, "stratified")
+    assert source.reads == 400
+
+
+def test_a_protocol_of_the_data_set_comes_before_a_number():
+    source = Painted(voc_like(20), {"10": ["img_0003", "img_0001"], "clean": ["img_0007"]})
+    split = source.split("10")
+    assert split.name == "10"
     assert ids(split.labeled) == ["img_0001", "img_0003"]
-    assert ids(split.rest) == ["img_0000", "img_0002", "img_0004", "img_0005"]
+    assert len(split.rest) == 18
+    assert ids(source.split("clean").labeled) == ["img_0007"]
+    # the same number as a fraction is a count again
+    assert len(source.split("10/20").labeled) == 10
+    with pytest.raises(UserError, match="file with one id per line, or one of 10, clean"):
+        source.split("cleen")
 
 
-NAMES = ["a", "my photo (1)", "v1.2 final", "straße 7", "train/00003", "東京"]
+def test_a_protocol_with_images_that_are_not_there():
+    source = Painted(voc_like(20), {"1464": ["img_0003", "2007_000032"]})
+    with pytest.raises(UserError, match=r"protocol 1464 names 1 images .* '2007_000032'"):
+        source.split("1464")
 
 
-@pytest.mark.parametrize("ending", ["", ".jpg"])
-def test_names_with_spaces_dots_folders_and_letters_of_all_kinds(tmp_path, ending):
-    records = [Record(name, i, i) for i, name in enumerate([*NAMES, "my", "v1", "00003x"])]
-    path = tmp_path / "labeled.txt"
-    names = [name for name in NAMES if not (ending and "/" in name)]
-    path.write_text("\n".join(name + ending for name in names), encoding="utf-8")
-    assert ids(split_labeled(records, str(path), 0).labeled) == names
+def test_all_are_labeled_however_they_are_selected():
+    for select in ("random", "stratified"):
+        for wanted in (None, "all"):
+            split = Painted(voc_like(20)).split(wanted, 0, select)
+            assert (split.name, len(split.labeled), split.rest) == ("all", 20, [])
 
 
-def test_an_unknown_image_is_named_with_its_line(tmp_path):
-    path = tmp_path / "labeled.txt"
-    path.write_text("img_0001\n\n\n/images/img_9999.jpg /masks/img_9999.png\nimg_8888\n")
-    with pytest.raises(UserError, match="no such training image") as caught:
-        split_labeled(some(6), str(path), 0)
-    assert f"line 4 of {path}" in str(caught.value)
-    assert "img_9999" in str(caught.value)
-    assert "img_8888" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("wanted", "select", "said"),
+    [
+        ("1/8", "stratifed", "unknown value of option data.select 'stratifed'; did you mean"),
+        ("3/class", "stratified", "data.labeled is 3/class, which leaves no choice to it"),
+        ("clean", "stratified", "data.labeled is clean, which leaves no choice to it"),
+        ("list.txt", "stratified", "data.labeled is list.txt, which leaves no choice to it"),
+        ("0/class", "random", "data.labeled is 0/class; expected at least 1/class"),
+        ("21", "stratified", "21 of 20 training images with masks; expected a count from 1 to 20"),
+    ],
+)
+def test_options_that_do_not_go_together(wanted, select, said):
+    source = Painted(voc_like(20), {"clean": ["img_0001"]})
+    with pytest.raises(UserError) as caught:
+        source.split(wanted, 0, select)
+    assert said in str(caught.value)
+    assert source.reads == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n  \n"])
-def test_an_empty_list(tmp_path, content):
-    path = tmp_path / "labeled.txt"
-    path.write_bytes(content)
-    with pytest.raises(UserError, match="names no image; expected one id per line") as caught:
-        split_labeled(some(6), str(path), 0)
-    assert str(path) in str(caught.value)
-
-
-def test_a_list_that_is_no_text(tmp_path):
-    path = tmp_path / "split_0.pkl"
-    path.write_bytes(b"\x80\x03cnumpy\xff\xfe")
-    with pytest.raises(UserError, match="neither a number nor a readable list file") as caught:
-        split_labeled(some(6), str(path), 0)
-    assert str(path) in str(caught.value)
-
-
-def test_a_folder_is_no_list(tmp_path):
-    with pytest.raises(UserError, match="neither a number nor a readable list file"):
-        split_labeled(some(6), str(tmp_path), 0)
+def test_a_seed_below_0_and_masks_without_a_class():
+    with pytest.raises(UserError, match=r"data\.split_seed is -1; expected a number of at least 0"):
+        chosen(12, "3", -1)
+    with pytest.raises(UserError, match="no class of painted occurs in any training mask"):
+        Painted(np.zeros((5, 3))).split("2/class")
+    with pytest.raises(ValueError, match="pass the source"):
+        split_labeled(some(12), "2/class", 0)
 
 
 def hash_of(root, names=("a0", "a2")):
