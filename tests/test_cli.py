@@ -263,16 +263,22 @@ def _street():
     return Street()
 
 
+def assert_same_weights(first, second):
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (first, second)
+    ]
+    assert states[0].keys() == states[1].keys()
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
 def test_the_saved_configuration_repeats_the_run(here):
     assert fit("--method", "cutmix", "--method.threshold", "0", "--out", "first") == 0
     config = yaml.safe_load((here / "first" / "config.yaml").read_text())
     assert config["model"]["method"]["init_args"]["threshold"] == 0
     assert main(["fit", "--config", "first/config.yaml", "--out", "second"]) == 0
-    first, second = (
-        ssseg.load(here / n / "checkpoints" / "last.ckpt") for n in ("first", "second")
-    )
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[name]), name
+    assert_same_weights(here / "first", here / "second")
 
 
 def test_an_interrupted_run_goes_on_from_its_last_validation(here, monkeypatch):
@@ -294,11 +300,7 @@ def test_an_interrupted_run_goes_on_from_its_last_validation(here, monkeypatch):
     again = ["fit", "--config", "whole/config.yaml", "--ckpt_path", "three.ckpt", "--out", "rest"]
     assert torch.load(here / "three.ckpt", weights_only=True)["global_step"] == 3
     assert main(again) == 0
-    whole, rest = (
-        ssseg.load(here / name / "checkpoints" / "last.ckpt") for name in ("whole", "rest")
-    )
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, rest.state_dict()[name]), name
+    assert_same_weights(here / "whole", here / "rest")
     summaries = [ssseg.Run(here / name).summary for name in ("whole", "rest")]
     assert summaries[0]["history"] == summaries[1]["history"]
     assert summaries[0]["best"] == summaries[1]["best"]
@@ -330,10 +332,7 @@ def test_python_and_command_line_are_one_path(here):
     options = {"train_images": 24, "val_images": 4, "size": 32, "labeled": 8, "batch_size": 4}
     run = ssseg.fit("classmix", out="py", max_steps=3, trainer={"accelerator": "cpu"}, **options)
     assert fit("--method", "classmix", "--out", "cli") == 0
-    first = ssseg.load(run.checkpoint())
-    second = ssseg.load(here / "cli" / "checkpoints" / "last.ckpt")
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[name]), name
+    assert_same_weights(run.folder, here / "cli")
     scores = ssseg.validate(run.checkpoint())
     assert scores["val/miou_teacher"] == pytest.approx(run.summary["last"]["teacher"]["miou"])
     assert "classmix on street: mIoU student" in str(run)

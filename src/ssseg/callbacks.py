@@ -142,6 +142,13 @@ class RunFolder(Callback):
             "steps": trainer.global_step,
             "exposures": data.exposures(batches, module.num_views),
             "predictor": module.method.predictor,
+            "evaluation": {
+                "mode": str(module.inference.within(data.crop_size)),
+                **plain(vars(module.inference)),
+                "absent": module.absent,
+                "eval_masks": data.eval_masks,
+                "eval_crop": data.eval_crop,
+            },
             "last": last,
             "best": self.best,
             "history": self.history,

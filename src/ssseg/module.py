@@ -1,20 +1,25 @@
 """The LightningModule: one for all methods, with a branch for none."""
 
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from ssseg.errors import UserError
-from ssseg.evaluation.metrics import Confusion, Scores
+from ssseg.evaluation.inference import Inference
+from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.optim import Optim, create_optimizer
 from ssseg.randomness import run_seed, seed_of
 from ssseg.recipe import plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
+
+FORMAT = 2
+"""Of what a checkpoint says of itself; 2 tells split, scores and kind of images."""
 
 
 class SegmentationModule(LightningModule):
@@ -24,6 +29,9 @@ class SegmentationModule(LightningModule):
         method: The strategy; it receives the network and adds its own parts.
         network: The network to train.
         optim: Optimiser and schedule.
+        inference: How networks are applied to the images that they are scored on.
+        absent: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
+        boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
     """
 
@@ -32,6 +40,9 @@ class SegmentationModule(LightningModule):
         method: Method,
         network: Segmenter,
         optim: Optim = Optim(),  # noqa: B008 (frozen)
+        inference: Inference = Inference(),  # noqa: B008 (frozen)
+        absent: Absent = "skip",
+        boundary: bool = False,
         seed: int | None = None,
     ) -> None:
         super().__init__()
@@ -41,9 +52,11 @@ class SegmentationModule(LightningModule):
         self.seed = seed
         self.batches_seen = 0
         self.scores: dict[str, Scores] = {}
-        self.confusion = nn.ModuleDict(
-            {name: Confusion(network.num_classes) for name in method.networks}
-        )
+        self.inference, self.absent = inference, absent
+        classes = network.num_classes
+        self.confusion = nn.ModuleDict({n: Confusion(classes, absent) for n in method.networks})
+        edges = method.networks if boundary else ()
+        self.boundary = nn.ModuleDict({name: Boundary(classes) for name in edges})
         self._step: Step | None = None
 
     @property
@@ -106,11 +119,16 @@ class SegmentationModule(LightningModule):
 
     def validation_step(self, batch: list[Labeled], batch_idx: int) -> None:
         """Count every network's predictions at the labels' resolution."""
+        infer = self.inference.within(getattr(self._data, "crop_size", None))
         for image, label in batch:
             for name, network in self.method.networks.items():
-                confusion = self.confusion[name]
-                assert isinstance(confusion, Confusion)
-                confusion.add(network(image), label)
+                predicted = cast(Confusion, self.confusion[name]).add(infer(network, image), label)
+                if name in self.boundary:
+                    cast(Boundary, self.boundary[name]).update(predicted, label)
+
+    @property
+    def _data(self) -> Any:
+        return getattr(self.trainer, "datamodule", None)
 
     def on_validation_epoch_end(self) -> None:
         """Score the whole set, once, for every network."""
@@ -124,20 +142,29 @@ class SegmentationModule(LightningModule):
 
     def _score(self, stage: str) -> None:
         for name, confusion in self.confusion.items():
-            assert isinstance(confusion, Confusion)
-            self.scores[name] = confusion.scores()
-            confusion.reset()
-            self.log(f"{stage}/miou_{name}", self.scores[name].miou)
+            scores = cast(Confusion, confusion).scores()
+            cast(Confusion, confusion).reset()
+            if name in self.boundary:
+                edge = cast(Boundary, self.boundary[name])
+                scores = scores._replace(boundary_iou=edge.per_class())
+                edge.reset()
+            self.scores[name] = scores
+            self.log(f"{stage}/miou_{name}", scores.miou)
         self.log(f"{stage}/miou", self.scores[self.method.predictor].miou)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is needed to continue, and to predict without this run's configuration."""
-        info = getattr(getattr(self.trainer, "datamodule", None), "info", None)
+        info = getattr(self._data, "info", None)
+        names = [c.name for c in info.classes] if info else []
         checkpoint["ssseg"] = {
+            "format": FORMAT,
+            "version": version("ssseg"),
             "method": recipe_of(self.method),
             "network": recipe_of(self.method.student),
+            "networks": list(self.method.networks),
             "predictor": self.method.predictor,
             "data": None if info is None else plain(info),
+            "scores": {name: score.as_dict(names) for name, score in self.scores.items() if names},
             "batches_seen": self.batches_seen,
         }
 

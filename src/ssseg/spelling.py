@@ -17,6 +17,7 @@ from ssseg.data.datasets import DATASETS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
+from ssseg.evaluation.inference import Inference
 from ssseg.methods import METHODS, method_class
 from ssseg.methods.base import Method
 from ssseg.models import DECODERS, Segmenter
@@ -111,6 +112,11 @@ def spell_out(args: Sequence[str]) -> list[str]:
         elif head == "optim":
             _known("option of the optimiser", option, [f.name for f in fields(Optim)])
             out += [f"--model.optim.{option}", *values]
+        elif head == "eval":
+            known = [f.name for f in fields(Inference)]
+            _known("option of the evaluation", option, [*known, "absent", "boundary"])
+            group = "model.inference" if option.split(".")[0] in known else "model"
+            out += [f"--{group}.{option}", *values]
         elif head == "data" and option.split(".")[0] not in (
             "source",
             *_parameters(SegmentationData),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssseg.evaluation import Confusion
+from ssseg.evaluation import Boundary, Confusion
 from ssseg.evaluation.metrics import scores
 from ssseg.types import IGNORE
 
@@ -101,3 +101,76 @@ def test_summaries_name_the_absent_classes():
     out = scores(matrix).as_dict(["road", "car", "train"])
     assert out["absent"] == ["train"]
     assert out["iou"] == pytest.approx({"road": 0.75, "car": 0.8})
+
+
+def plain_boundary(label, num_classes, distance):
+    """Pixels of each class within a square distance of another value, or of the image's border."""
+    height, width = label.shape
+    near = np.zeros((num_classes, height, width), bool)
+    for y in range(height):
+        for x in range(width):
+            c = label[y, x]
+            if c == IGNORE:
+                continue
+            for dy in range(-distance, distance + 1):
+                for dx in range(-distance, distance + 1):
+                    v, u = y + dy, x + dx
+                    outside = not (0 <= v < height and 0 <= u < width)
+                    if outside or label[v, u] != c:
+                        near[c, y, x] = True
+    return near
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_boundary_iou_against_plain_loops(seed):
+    rng = np.random.default_rng(seed)
+    num_classes = 4
+    boundary = Boundary(num_classes, width=0.1)
+    hit, union = np.zeros(num_classes), np.zeros(num_classes)
+    for size in ((20, 26), (31, 17)):
+        blocks = rng.integers(0, 3, (size[0] // 6 + 1, size[1] // 6 + 1))
+        label = blocks.repeat(6, 0).repeat(6, 1)[: size[0], : size[1]]
+        prediction = np.roll(label, 2, 1)
+        label[:5, :7] = IGNORE
+        distance = round(0.1 * np.hypot(*size))
+        seen = np.where(label == IGNORE, IGNORE, prediction)
+        for c, (a, b) in enumerate(
+            zip(
+                plain_boundary(label, num_classes, distance),
+                plain_boundary(seen, num_classes, distance),
+                strict=True,
+            )
+        ):
+            hit[c] += (a & b).sum()
+            union[c] += (a | b).sum()
+        boundary.update(torch.from_numpy(prediction)[None], torch.from_numpy(label)[None])
+    expected = [h / u if u else None for h, u in zip(hit, union, strict=True)]
+    assert boundary.per_class() == [e if e is None else pytest.approx(e) for e in expected]
+    assert boundary.per_class()[3] is None
+
+
+def test_boundaries_are_harder_than_areas():
+    """A large square, one pixel off: its area hardly notices, its boundary does."""
+    label = torch.zeros(1, 100, 100, dtype=torch.long)
+    label[:, 20:80, 20:80] = 1
+    moved = label.roll(2, -1)
+    confusion, boundary = Confusion(2), Boundary(2)
+    confusion.add(one_hot_logits(moved, 2), label)
+    boundary.update(moved, label)
+    assert confusion.scores().iou[1] > 0.93
+    assert boundary.per_class()[1] < 0.75
+    boundary.reset()
+    boundary.update(label, label)
+    assert boundary.per_class() == [1, 1]
+
+
+def test_weighted_iou_and_absent_classes_as_zero():
+    label = torch.tensor([[[0, 0, 0, 1]]])
+    prediction = torch.tensor([[[0, 0, 1, 1]]])
+    skip, zero = Confusion(3), Confusion(3, absent="zero")
+    for confusion in (skip, zero):
+        confusion.add(one_hot_logits(prediction, 3), label)
+    assert skip.scores().weighted_iou == pytest.approx(0.75 * 2 / 3 + 0.25 / 2)
+    assert skip.scores().miou == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert zero.scores().miou == pytest.approx((2 / 3 + 1 / 2) / 3)
+    assert zero.scores().as_dict(["a", "b", "c"])["absent"] == ["c"]

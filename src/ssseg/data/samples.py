@@ -73,7 +73,16 @@ class TrainImages(Dataset[Any]):
 
 
 class EvalImages(Dataset[Labeled]):
-    """Images as they are (or resized), masks always at their own resolution."""
+    """Images whole (or resized), masks at their own resolution.
+
+    Args:
+        source: Reads the files.
+        records: What to read.
+        normalize: The last step.
+        image_size: What images are resized to; None: as they are.
+        resize_masks: Resize masks as well, as older protocols do.
+        crop: Height and width of the centre to keep of both, as older protocols do.
+    """
 
     def __init__(
         self,
@@ -81,18 +90,45 @@ class EvalImages(Dataset[Labeled]):
         records: Sequence[Record],
         normalize: Normalize,
         image_size: Size | None,
+        *,
+        resize_masks: bool = False,
+        crop: Size | None = None,
     ) -> None:
         self.source, self.records = source, records
         self.normalize, self.image_size = normalize, image_size
+        self.resize_masks, self.crop = resize_masks, crop
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Labeled:
         record = self.records[index]
-        image = self.normalize(read_resized(self.source, record, self.image_size))
-        mask = self.source.read_mask(record).astype(np.int64)
-        return Labeled(image, torch.from_numpy(mask))
+        image = read_resized(self.source, record, self.image_size)
+        mask = self.source.read_mask(record)
+        if self.resize_masks or self.crop:
+            mask = resize_mask(mask, image.shape[:2])
+        if self.crop:
+            image, mask = centre(image, self.crop), centre(mask, self.crop)
+        return Labeled(self.normalize(image), torch.from_numpy(mask.astype(np.int64)))
+
+
+def centre(pixels: Any, size: Size) -> Any:
+    """The middle (H, W) of an image or mask; all of a side that is shorter."""
+    height, width = (min(a, b) for a, b in zip(pixels.shape[:2], size, strict=True))
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
+def batches_of_like_size(source: Source, records: Sequence[Record], size: int) -> list[list[int]]:
+    """Places of records in batches of at most `size`, each of images of one size where known."""
+    groups: dict[Size | None, list[int]] = {}
+    for place, record in enumerate(records):
+        groups.setdefault(source.size_of(record), []).append(place)
+    return [
+        group[start : start + size]
+        for group in groups.values()
+        for start in range(0, len(group), size)
+    ]
 
 
 def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
@@ -106,7 +142,12 @@ def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
 def read_resized(source: Source, record: Record, size: Size | None) -> Any:
     """The image of a record at the wanted height and width, (H, W, C)."""
     image = source.read_image(record)
-    if size is None or image.shape[:2] == tuple(size):
+    return image if size is None else resize_image(image, size)
+
+
+def resize_image(image: Any, size: Size) -> Any:
+    """An image (H, W, C) at another height and width; averaged where it shrinks."""
+    if image.shape[:2] == tuple(size):
         return image
     smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

@@ -1,12 +1,16 @@
-"""mIoU from one confusion matrix over the whole set."""
+"""Scores from counts over the whole set: one confusion matrix, and boundaries beside it."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssseg.types import IGNORE
+
+Absent = Literal["skip", "zero"]
 
 
 class Scores(NamedTuple):
@@ -19,17 +23,26 @@ class Scores(NamedTuple):
     pixel_accuracy: float
     mean_accuracy: float
     """Mean recall over the classes that occur in the truth."""
+    weighted_iou: float
+    """Mean IoU weighted by the classes' shares of the true pixels (frequency-weighted IoU)."""
+    boundary_iou: list[float | None] | None = None
+    """Per class, of the pixels near boundaries alone; None where it was not counted."""
 
     def as_dict(self, names: list[str]) -> dict[str, Any]:
         """Plain values with class names, for summaries."""
-        per_class = dict(zip(names, self.iou, strict=True))
-        return {
+        found: dict[str, Any] = {
             "miou": self.miou,
             "pixel_accuracy": self.pixel_accuracy,
             "mean_accuracy": self.mean_accuracy,
-            "iou": {name: value for name, value in per_class.items() if value is not None},
-            "absent": [name for name, value in per_class.items() if value is None],
+            "weighted_iou": self.weighted_iou,
+            "iou": _named(names, self.iou),
+            "absent": [n for n, v in zip(names, self.iou, strict=True) if v is None],
         }
+        if self.boundary_iou is not None:
+            known = [value for value in self.boundary_iou if value is not None]
+            found["boundary_miou"] = sum(known) / len(known) if known else 0.0
+            found["boundary_iou"] = _named(names, self.boundary_iou)
+        return found
 
 
 class Confusion(MulticlassConfusionMatrix):
@@ -37,32 +50,106 @@ class Confusion(MulticlassConfusionMatrix):
 
     Args:
         num_classes: Number of classes; label 255 is left out.
+        absent: What a class that occurs neither in truth nor in prediction counts: nothing (`skip`)
+            or 0 (`zero`, as in some older code).
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, absent: Absent = "skip") -> None:
         super().__init__(num_classes, ignore_index=IGNORE, validate_args=False)
+        self.absent = absent
 
-    def add(self, logits: Tensor, label: Tensor) -> None:
-        """Count a batch, logits resized to the resolution of the labels.
+    def add(self, scores: Tensor, label: Tensor) -> Tensor:
+        """Count a batch, scores resized to the resolution of the labels.
 
         Args:
-            logits: (B, C, h, w) float.
+            scores: (B, C, h, w) float, larger for likelier classes.
             label: (B, H, W) int64.
+
+        Returns:
+            (B, H, W) int64, the predicted classes.
         """
-        if logits.shape[-2:] != label.shape[-2:]:
-            logits = F.interpolate(logits, label.shape[-2:], mode="bilinear", align_corners=False)
-        self.update(logits.argmax(1), label)
+        if scores.shape[-2:] != label.shape[-2:]:
+            scores = F.interpolate(scores, label.shape[-2:], mode="bilinear", align_corners=False)
+        predicted = scores.argmax(1)
+        self.update(predicted, label)
+        return predicted
 
     def scores(self) -> Scores:
         """Scores of everything counted so far, over all devices."""
-        return scores(self.compute())
+        return scores(self.compute(), self.absent)
 
 
-def scores(matrix: Tensor) -> Scores:
+class Boundary(Metric):
+    """Boundary IoU (Cheng et al., CVPR 2021) per class over a set, summed over devices.
+
+    Of every class only the pixels count that lie within a distance of its boundary, in truth and
+    prediction each; the border of the image is a boundary. Ignored pixels belong to neither.
+
+    Args:
+        num_classes: Number of classes.
+        width: The distance as a share of the image's diagonal (the paper's is 0.02).
+    """
+
+    full_state_update = False
+    hit: Tensor
+    truth: Tensor
+    predicted: Tensor
+
+    def __init__(self, num_classes: int, width: float = 0.02) -> None:
+        super().__init__()
+        self.num_classes, self.width = num_classes, width
+        for name in ("hit", "truth", "predicted"):
+            zeros = torch.zeros(num_classes, dtype=torch.int64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, predicted: Tensor, label: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            predicted: (B, H, W) int64 classes.
+            label: (B, H, W) int64; IGNORE where unknown.
+        """
+        diagonal = (label.shape[-1] ** 2 + label.shape[-2] ** 2) ** 0.5
+        distance = max(1, round(self.width * diagonal))
+        known = label != IGNORE
+        predicted = torch.where(known, predicted, IGNORE)
+        true_edge = known & _near_boundary(label, distance)
+        edge = known & _near_boundary(predicted, distance)
+        self.truth += self._count(label[true_edge])
+        self.predicted += self._count(predicted[edge])
+        self.hit += self._count(label[true_edge & edge & (label == predicted)])
+
+    def compute(self) -> Tensor:
+        """(C,) IoU; NaN for a class without boundary in truth and prediction."""
+        return self.hit.double() / (self.truth + self.predicted - self.hit)
+
+    def per_class(self) -> list[float | None]:
+        """IoU per class; None for a class without boundary."""
+        return _or_none(self.compute())
+
+    def _count(self, classes: Tensor) -> Tensor:
+        return torch.bincount(classes, minlength=self.num_classes)
+
+
+def _near_boundary(label: Tensor, distance: int) -> Tensor:
+    """Pixels whose square neighbourhood of this radius holds another value, (B, H, W) bool.
+
+    That is what erosion class by class leaves out, for all classes at once.
+    """
+    outside = -1.0
+    values = F.pad(label[:, None].float(), (distance,) * 4, value=outside)
+    reach = 2 * distance + 1
+    largest = F.max_pool2d(F.max_pool2d(values, (reach, 1), 1), (1, reach), 1)
+    smallest = -F.max_pool2d(F.max_pool2d(-values, (reach, 1), 1), (1, reach), 1)
+    return (largest != smallest)[:, 0]
+
+
+def scores(matrix: Tensor, absent: Absent = "skip") -> Scores:
     """Scores of a confusion matrix.
 
     Args:
         matrix: (C, C) counts, truth in rows, prediction in columns.
+        absent: What a class counts in `miou` that never occurs.
 
     Returns:
         `Scores`; all 0 for an empty matrix.
@@ -71,13 +158,24 @@ def scores(matrix: Tensor) -> Scores:
     hit, truth, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
     union = truth + predicted - hit
     iou, recall = hit / union, hit / truth
+    counted = iou[union > 0] if absent == "skip" else iou.nan_to_num(0)
     return Scores(
-        miou=_mean(iou[union > 0]),
-        iou=[None if u == 0 else v for v, u in zip(iou.tolist(), union.tolist(), strict=True)],
+        miou=_mean(counted),
+        iou=_or_none(iou),
         pixel_accuracy=float(hit.sum() / matrix.sum().clamp_min(1)),
         mean_accuracy=_mean(recall[truth > 0]),
+        weighted_iou=float((iou.nan_to_num(0) * truth).sum() / truth.sum().clamp_min(1)),
     )
 
 
 def _mean(values: Tensor) -> float:
     return float(values.mean()) if len(values) else 0.0
+
+
+def _or_none(values: Tensor) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]  # NaN
+
+
+def _named(names: list[str], values: list[float | None]) -> dict[str, float]:
+    pairs = zip(names, values, strict=True)
+    return {name: value for name, value in pairs if value is not None}

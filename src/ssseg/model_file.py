@@ -1,0 +1,134 @@
+"""Trained networks from files: checkpoints, and plain weight files without the training state."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ssseg.data.datasets.base import ClassInfo
+from ssseg.errors import UserError, one_of
+from ssseg.models.segmenter import Segmenter
+from ssseg.module import SegmentationModule, read_checkpoint
+from ssseg.predictor import Card, Predictor
+from ssseg.recipe import build
+
+WEIGHTS = ".safetensors"
+LEFT_OUT = ("batches_seen", "format")
+"""What a checkpoint says that only training needs."""
+
+
+def load(path: str | Path, network: str | None = None) -> Predictor:
+    """A trained network, ready to use; never runs code that a file may hold.
+
+    Args:
+        path: A checkpoint that `ssseg fit` left in `checkpoints/`, or a `.safetensors` file that
+            `ssseg export` wrote.
+        network: `student` or `teacher`; None: the method's own choice (the teacher where there is
+            one).
+
+    Returns:
+        The network with classes, normalisation and all else that is needed to predict.
+
+    Raises:
+        UserError: For a file that is no such model, or a network that it does not hold.
+    """
+    if Path(path).suffix == WEIGHTS:
+        return _load_weights(Path(path), network)
+    saved = read_checkpoint(path)
+    ours = saved["ssseg"]
+    name = _chosen(path, network, ours.get("networks", [ours["predictor"]]), ours["predictor"])
+    module = SegmentationModule(build(ours["method"]), build(ours["network"]))
+    try:
+        module.load_state_dict(saved["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        raise UserError(
+            f"{path} does not fit this version of ssseg: {str(error).splitlines()[0]} (written by "
+            f"{ours.get('version', 'an older one')})"
+        ) from error
+    found = module.method.networks[name]
+    found = getattr(found, "module", found)  # an averaged copy keeps the network inside
+    assert isinstance(found, Segmenter)
+    return Predictor(found, _card(path, ours), name)
+
+
+def save_weights(model: Predictor, path: Path) -> None:
+    """Write the network alone as safetensors, with its card in the header.
+
+    Args:
+        model: What to write.
+        path: Ends in `.safetensors`.
+    """
+    about = {**model.card.about, "network": network_recipe(model), "saved": model.name}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.network.state_dict().items()}
+    save_file(tensors, path, metadata={"ssseg": json.dumps(about)})
+
+
+def network_recipe(model: Predictor) -> dict[str, Any]:
+    """How to build the network of a model."""
+    recipe: dict[str, Any] = model.card.about["network"]
+    return recipe
+
+
+def _load_weights(path: Path, network: str | None) -> Predictor:
+    if not path.is_file():
+        raise UserError(f"there is no model {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get("ssseg")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a safetensors file ({error})") from error
+    if header is None:
+        raise UserError(
+            f"{path} holds weights, but not of a model of ssseg; expected what `ssseg export` wrote"
+        )
+    about = json.loads(header)
+    name = _chosen(path, network, [about["saved"]], about["saved"])
+    segmenter = build(about["network"])
+    try:
+        segmenter.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not hold what it says: {error}") from error
+    return Predictor(segmenter, _card(path, about), name)
+
+
+def _chosen(path: str | Path, asked: str | None, held: list[str], usual: str) -> str:
+    if asked is not None and asked not in held:
+        raise one_of(f"network in {path}", asked, held)
+    return asked or usual
+
+
+def _card(path: str | Path, saved: Mapping[str, Any]) -> Card:
+    data = saved.get("data")
+    if data is None:
+        raise UserError(
+            f"{path} was trained without ssseg's data module and does not say which classes it "
+            "knows; train it with SegmentationData"
+        )
+    recipe = saved["network"]["init_args"]
+    size, crop = data.get("image_size"), data.get("crop_size")
+    return Card(
+        classes=[ClassInfo(c["name"], tuple(c["color"])) for c in data["classes"]],
+        in_channels=recipe["in_channels"],
+        pixels=data.get("pixels", "uint8"),
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        image_size=None if size is None else (size[0], size[1]),
+        crop_size=None if crop is None else (crop[0], crop[1]),
+        about={key: value for key, value in saved.items() if key not in LEFT_OUT},
+    )
+
+
+def to(model: Predictor, device: str | None) -> Predictor:
+    """The model on a device; None: the GPU where there is one."""
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return model.to(device or usual)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"option --device is {device!r}, but that is not there ({error})"
+        ) from error
