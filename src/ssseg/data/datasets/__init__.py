@@ -27,6 +27,12 @@ DATASETS = {
     "folder": Entry(
         "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
     ),
+    "voc": Entry("Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"),
+    "cityscapes": Entry("Cityscapes", "Cityscapes: leftImg8bit/ and gtFine/ with labelIds"),
+    "context": Entry("Context", "PASCAL-Context, 59 or 60 classes: VOCdevkit/VOC2010 and its maps"),
+    "camvid": Entry(
+        "CamVid", "CamVid, 11 or 32 labels: 701_StillsRaw_full/, LabeledApproved_full/"
+    ),
 }
 
 
