@@ -10,6 +10,7 @@ from ssseg.benchmark.grid import plan
 from ssseg.benchmark.grid_file import read_grid
 from ssseg.cli import main
 from ssseg.methods import GuidedMix
+from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc
 from tests.data.trees import draw_tree
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -22,10 +23,24 @@ TINY = [
 ]
 
 
+def draw(source, root):
+    """A small tree in the layout that a recipe's data set is published in."""
+    names = [f"2008_{i:06d}" for i in range(9)]
+    match source["class_path"].rpartition(".")[2]:
+        case "Voc":
+            draw_voc(root, train=range(1, 5), val=(9, 10), augmented=range(11, 15))
+        case "Cityscapes":
+            draw_cityscapes(root, train=8)
+        case "Context":
+            draw_context(root, train=names[:7], val=names[7:])
+        case _:
+            draw_tree(root)
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipes_train(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    draw_tree(tmp_path / "data")
+    draw(yaml.safe_load(recipe.read_text())["data"]["source"], tmp_path / "data")
     args = ["--config", str(recipe), "--data.root", "data", "--out", "run", *TINY]
     assert main(["fit", *args]) == 0
 
@@ -53,7 +68,7 @@ def test_grids_say_how_they_are_run_and_name_known_options(grid):
 def test_a_run_of_a_table_trains(tmp_path, monkeypatch):
     """The row that overrides most: another network than the recipe's, another crop and split."""
     monkeypatch.chdir(tmp_path)
-    draw_tree(tmp_path / "data")
+    draw({"class_path": "Voc"}, tmp_path / "data")
     runs = plan(read_grid(FOLDER / "guidedmix" / "table2.yaml"), Path("out"))
     run = next(run for run in runs if run.row == "without MITrans")
     assert main([*run.args, "--data.root", "data", *TINY]) == 0
