@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ssseg.api import fit as fit
     from ssseg.api import load as load
+    from ssseg.api import split as split
     from ssseg.api import test as test
     from ssseg.api import validate as validate
     from ssseg.data.module import SegmentationData as SegmentationData
@@ -31,6 +32,7 @@ _HOMES = {
     "UserError": "ssseg.errors",
     "fit": "ssseg.api",
     "load": "ssseg.api",
+    "split": "ssseg.api",
     "test": "ssseg.api",
     "validate": "ssseg.api",
 }

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ssseg.run import Run
+
+if TYPE_CHECKING:
+    from ssseg.data.splits import LabeledSplit
 
 
 def fit(
@@ -82,6 +85,47 @@ def _evaluate(verb: str, checkpoint: str | Path, options: Mapping[str, Any]) -> 
     return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
 
 
+def split(
+    data: str = "street",
+    labeled: str | float | None = None,
+    *,
+    select: Literal["random", "stratified"] = "random",
+    seed: int = 0,
+    out: str | Path | None = None,
+    **data_options: Any,
+) -> "LabeledSplit":
+    """Choose the labeled images, as `ssseg split` does.
+
+    For example `ssseg.split("folder", "1/8", root="photos")`.
+
+    Args:
+        data: A name from `ssseg datasets`, or the dotted path of your own.
+        labeled: A count, a fraction, a coverage (`3/class`), a protocol of the data set, a list
+            file, or `all`. None: the data set's own default.
+        select: How counts and fractions choose; `stratified` reads the masks of all training
+            images.
+        seed: Of the choice; `split_seed` of a run.
+        out: File for the list, which `labeled` of a run takes. None: it is not written.
+        **data_options: Of the data set, e.g. `root`.
+
+    Returns:
+        Its name, the labeled records and the rest.
+
+    Raises:
+        UserError: For anything that cannot work, in one sentence.
+    """
+    from ssseg.data.splits import content_hash
+    from ssseg.source_options import open_source
+    from ssseg.split_verb import ask, choose, text_of, write
+
+    source = open_source(data, {name: _text(value) for name, value in data_options.items()})
+    asked = ask(source, labeled, select, seed)
+    made = choose(asked)
+    if out is not None:
+        write(Path(out), text_of(asked, made, content_hash(source, made.labeled)))
+    return made
+
+
 def load(checkpoint: str | Path) -> Any:
     """A trained `SegmentationModule` in eval mode, ready to be called on normalised images.
 
@@ -119,4 +163,4 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-__all__: Sequence[str] = ("fit", "load", "test", "validate")
+__all__: Sequence[str] = ("fit", "load", "split", "test", "validate")

@@ -37,7 +37,7 @@ class TerminalProgress(Callback):
         """Say what is about to happen, and show the bar."""
         if trainer.is_global_zero and isinstance(module, SegmentationModule):
             for line in announcement(trainer, module):
-                self.console.print(line, highlight=False, soft_wrap=True)
+                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
         self.bar = Progress(
             TextColumn("step"),
             MofNCompleteColumn(),
@@ -112,6 +112,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
             f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
             f"each seen {often:.1f} times in {trainer.max_steps} steps"
         )
+    lines += data.remarks()
     lines += module.method.remarks()
     if not data.source.records("val"):
         lines.append("no validation images: there will be no scores, and no best checkpoint")

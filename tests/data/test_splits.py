@@ -53,6 +53,18 @@ def test_counts_and_fractions(total, wanted, expected):
     assert split.rest == sorted(split.rest)
 
 
+@pytest.mark.parametrize(
+    ("total", "published"),
+    [
+        (10582, {100: 106, 50: 212, 16: 662, 8: 1323, 4: 2646, 2: 5291}),
+        (2975, {30: 100, 16: 186, 8: 372, 4: 744, 2: 1488}),
+    ],
+)
+def test_fractions_are_counted_as_they_are_published(total, published):
+    for share, count in published.items():
+        assert len(split_labeled(some(total), f"1/{share}", 0).labeled) == count
+
+
 def test_smaller_counts_of_a_seed_lie_within_larger_ones():
     for seed in range(3):
         sets = [set(chosen(20, str(count), seed)) for count in range(1, 21)]

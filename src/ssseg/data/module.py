@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,9 +11,10 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from ssseg.data.datasets.base import ClassInfo, Record, Source, Split
+from ssseg.data.overlap import overlaps, remarks_on
 from ssseg.data.samples import EvalImages, TrainImages, collate_by_size
 from ssseg.data.sampling import StepSampler, Stream
-from ssseg.data.splits import LabeledSplit, content_hash, split_labeled
+from ssseg.data.splits import LabeledSplit, Select, content_hash, split_labeled
 from ssseg.data.statistics import IMAGENET, statistics_of
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.data.waiting import Waiting, WatchedLoader
@@ -39,9 +41,10 @@ class SegmentationData(LightningDataModule):
 
     Args:
         source: Where images and masks come from.
-        labeled: How many training images are labeled: a count (`30`), a fraction (`1/8`), a file
-            with one id per line, or `all`. None: the source's own default. The masks of the other
-            training images are not opened; they join the unlabeled images.
+        labeled: Which training images are labeled: a count (`30`), a fraction (`1/8`), a coverage
+            (`3/class`), a published protocol of the source, a list file, or `all`; see
+            `split_labeled`. None: the source's own default. The other training images join the
+            unlabeled images; their masks are not opened in training.
         batch_size: Labeled images per step. None: the source's own default.
         unlabeled_batch_size: Unlabeled images per step. None: as many as labeled ones.
         val_batch_size: Images per validation step.
@@ -55,6 +58,9 @@ class SegmentationData(LightningDataModule):
             and weak views; the strong views have their own.
         reuse_labeled: Let the labeled images also come as unlabeled ones (as in French et al.).
         split_seed: Of the choice of labeled images.
+        select: How counts and fractions choose: `random`, or `stratified` by the classes in the
+            images, for which the masks of all training images are read.
+        allow_overlap: Train although labeled images are also among those that are scored on.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
         mean: Normalisation per channel: of 8-bit and 16-bit images in [0, 1], of images in float in
             their own unit. None: by `statistics`.
@@ -82,6 +88,8 @@ class SegmentationData(LightningDataModule):
         jitter: float = 0.0,
         reuse_labeled: bool = False,
         split_seed: int = 0,
+        select: Select = "random",
+        allow_overlap: bool = False,
         num_workers: int | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
@@ -120,6 +128,8 @@ class SegmentationData(LightningDataModule):
         self.flip, self.jitter = flip, jitter
         self.rotation = source.rotation if rotation is None else rotation
         self.reuse_labeled, self.split_seed = reuse_labeled, split_seed
+        self.select: Select = select
+        self.allow_overlap = allow_overlap
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
@@ -138,6 +148,7 @@ class SegmentationData(LightningDataModule):
         self._split: LabeledSplit | None = None
         self._unlabeled: list[Record] | None = None
         self._checked: set[str] = set()
+        self._overlaps: list[str] = []
         self.waiting = Waiting()
 
     def _statistics(
@@ -174,8 +185,9 @@ class SegmentationData(LightningDataModule):
             records = self.source.records("train")
             if not records:
                 raise UserError(f"data set {self.source.name!r} has no training images with masks")
-            wanted = None if self.wanted == "all" else self.wanted
-            self._split = split_labeled(records, wanted, self.split_seed)
+            self._split = split_labeled(
+                records, self.wanted, self.split_seed, self.select, self.source
+            )
         return self._split
 
     @property
@@ -204,6 +216,10 @@ class SegmentationData(LightningDataModule):
             "unlabeled_batch_size": self.unlabeled_batch_size,
         }
 
+    def remarks(self) -> list[str]:
+        """What a person should know of these images before training; asked after `prepare`."""
+        return [*self.split.remarks, *self._overlaps]
+
     def exposures(self, steps: int, num_views: int) -> dict[str, float]:
         """How often each set will be seen in this many batches."""
         seen = {"labeled": steps * self.batch_size / len(self.split.labeled)}
@@ -231,6 +247,7 @@ class SegmentationData(LightningDataModule):
         records = self.source.records(split)
         if stage == "fit":
             self._check_training(num_views)
+            self._check_overlap(num_views)
             self.source.check(self.split.labeled)
             self.source.check(self.unlabeled if num_views else [])
         elif not records:
@@ -266,6 +283,19 @@ class SegmentationData(LightningDataModule):
                 f"option data.unlabeled_batch_size is {self.unlabeled_batch_size}, but there are "
                 f"only {unlabeled} unlabeled images; lower it to at most {unlabeled}, or add some"
             )
+
+    def _check_overlap(self, num_views: int) -> None:
+        sets = {
+            "labeled": self.split.labeled,
+            "unlabeled": self.unlabeled if num_views else [],
+            "val": self.source.records("val"),
+        }
+        # test images that cannot be listed hinder tests, not training
+        with suppress(UserError):
+            sets["test"] = self.source.records("test")
+        self._overlaps = remarks_on(
+            overlaps(sets), reused=self.reuse_labeled, allowed=self.allow_overlap
+        )
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Endless `Batch`es, from the step at which the module stands."""

@@ -1,0 +1,157 @@
+"""Images that are in two sets at once, by path, link or content: scores on them mean nothing."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from ssseg.data.datasets.base import Record
+from ssseg.errors import UserError
+
+Item = TypeVar("Item")
+SAMPLE = 4096
+"""Bytes at the beginning, middle and end that are compared before whole files are."""
+
+
+class Overlap(NamedTuple):
+    """An image of one set that is also in another."""
+
+    sets: tuple[str, str]
+    """In the order in which the sets were given."""
+    images: tuple[Path, Path]
+    same_file: bool
+    """Else they are two files of equal content."""
+
+    def __str__(self) -> str:
+        first, second = self.images
+        if first == second:
+            return str(first)
+        return f"{first} and {second}, {'one file' if self.same_file else 'equal in content'}"
+
+
+class _File(NamedTuple):
+    """A file of which at least one set has a record."""
+
+    number: tuple[int, int] | str
+    """Equal for all names and links of one file."""
+    size: int
+    set: str
+    path: Path
+
+
+def overlaps(sets: Mapping[str, list[Record]]) -> list[Overlap]:
+    """Every image that two sets share.
+
+    Asks the file system once for each file; opens only files of two sets that have the same size.
+    Images in memory and files that cannot be read are passed over: reading them is another's
+    concern.
+
+    Args:
+        sets: Records by the names of their sets.
+
+    Returns:
+        At most one for each image of the first and each other set, in the order of the sets.
+    """
+    files = [
+        file
+        for name, records in sets.items()
+        for record in records
+        if isinstance(record.image, Path) and (file := _stat(name, record.image)) is not None
+    ]
+    equal = []
+    for same_size in _of_two_sets(_groups(files, lambda file: file.size)):
+        if len({file.number for file in same_size}) == 1:
+            equal.append(same_size)  # one file: there is nothing to compare
+            continue
+        for alike in _of_two_sets(_groups(same_size, _sample)):
+            equal += _of_two_sets(_groups(alike, _content))
+    found = [overlap for group in equal for overlap in _shared(group, list(sets))]
+    order = {name: place for place, name in enumerate(sets)}
+    return sorted(found, key=lambda one: ([order[name] for name in one.sets], one.images))
+
+
+def remarks_on(found: list[Overlap], *, reused: bool, allowed: bool) -> list[str]:
+    """What is to be said of overlaps between `labeled`, `unlabeled`, `val` and `test`.
+
+    Args:
+        found: What `overlaps` found.
+        reused: Whether labeled images are meant to come as unlabeled ones too.
+        allowed: Whether labeled images may be scored on.
+
+    Raises:
+        UserError: For a labeled image that is in val or test, unless it is allowed.
+    """
+    said = []
+    for (first, second), shared in _groups(found, lambda one: one.sets).items():
+        many = f"{len(shared)} {first} image{'s are' if len(shared) > 1 else ' is'} also in"
+        example = f"{'e.g. ' if len(shared) > 1 else ''}{shared[0]}"
+        if first == "labeled" and second in ("val", "test"):
+            if not allowed:
+                raise UserError(
+                    f"{many} {second} ({example}): scores would praise what was learned by heart; "
+                    f"take them out of one of the two, or give --data.allow_overlap true"
+                )
+            said.append(f"{many} {second} ({example}), so that scores flatter; this was allowed")
+        elif first == "unlabeled" and second in ("val", "test"):
+            said.append(
+                f"{many} {second} ({example}): their masks are not used, but scores on images seen "
+                "in training may flatter"
+            )
+        elif (first, second) == ("labeled", "unlabeled") and not reused:
+            said.append(
+                f"{many} unlabeled ({example}): both streams show them; take them out of "
+                "the folders of unlabeled images"
+            )
+    return said
+
+
+def _stat(name: str, path: Path) -> _File | None:
+    try:
+        found = path.stat()  # of what a link leads to
+    except OSError:
+        return None
+    # some file systems number no files
+    number = (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
+    return _File(number, found.st_size, name, path)
+
+
+def _groups(items: Iterable[Item], key: Callable[[Item], Hashable]) -> dict[Any, list[Item]]:
+    out = defaultdict[Any, list[Item]](list)
+    for item in items:
+        out[key(item)].append(item)
+    return out
+
+
+def _of_two_sets(groups: Mapping[Any, list[_File]]) -> list[list[_File]]:
+    return [files for files in groups.values() if len({file.set for file in files}) > 1]
+
+
+def _sample(file: _File) -> Hashable:
+    """Some bytes, which nearly always tell different files apart."""
+    try:
+        with file.path.open("rb") as opened:
+            places = (0, file.size // 2, max(file.size - SAMPLE, 0))
+            return b"".join(opened.read(SAMPLE) for place in places if opened.seek(place) == place)
+    except OSError:
+        return file.number
+
+
+def _content(file: _File) -> Hashable:
+    try:
+        with file.path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:
+        return file.number
+
+
+def _shared(equal: list[_File], sets: list[str]) -> Iterator[Overlap]:
+    """Every image of a set with its like in each later set."""
+    members = {name: [file for file in equal if file.set == name] for name in sets}
+    for first, second in combinations(sets, 2):
+        for file in members[first] if members[second] else []:
+            same = [other for other in members[second] if other.number == file.number]
+            other = (same or members[second])[0]
+            yield Overlap((first, second), (file.path, other.path), bool(same))
