@@ -20,9 +20,10 @@ from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
+from ssseg.models import NETWORKS
 from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.progress import TerminalProgress
-from ssseg.spelling import LINKED, NETWORKS, pairs, spell_out
+from ssseg.spelling import LINKED, pairs, spell_out
 
 LOGGERS = ("csv", "wandb", "tensorboard")
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning import Trainer
 
@@ -20,19 +19,9 @@ from ssseg.errors import UserError, one_of
 from ssseg.evaluation.inference import Inference
 from ssseg.methods import METHODS, method_class
 from ssseg.methods.base import Method
-from ssseg.models import DECODERS, Segmenter
+from ssseg.models import NETWORKS, Segmenter
 from ssseg.optim import Optim
 
-NETWORKS: dict[str, dict[str, Any]] = {
-    # 0.8 million parameters for images of 64 x 64: a slim ResNet-18 of four stages
-    "small": {
-        "decoder": "unet",
-        "encoder": "resnet18",
-        "depth": 4,
-        "encoder_options": {"channels": [32, 64, 64, 64]},
-    },
-    **{name: {"decoder": name} for name in DECODERS},
-}
 AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
 

@@ -2,6 +2,7 @@
 
 from ssseg.models.decoders import DECODERS
 from ssseg.models.ema import EMA
+from ssseg.models.networks import NETWORKS
 from ssseg.models.segmenter import Segmenter
 
-__all__ = ["DECODERS", "EMA", "Segmenter"]
+__all__ = ["DECODERS", "EMA", "NETWORKS", "Segmenter"]
