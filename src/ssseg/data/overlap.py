@@ -97,8 +97,8 @@ def remarks_on(found: list[Overlap], *, reused: bool, allowed: bool) -> list[str
             said.append(f"{many} {second} ({example}), so that scores flatter; this was allowed")
         elif first == "unlabeled" and second in ("val", "test"):
             said.append(
-                f"{many} {second} ({example}): their masks are not used, but scores on images seen "
-                "in training may flatter"
+                f"{many} {second} ({example}): scores on images seen in training may flatter, "
+                "even without their masks"
             )
         elif (first, second) == ("labeled", "unlabeled") and not reused:
             said.append(
