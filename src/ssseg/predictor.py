@@ -39,7 +39,7 @@ class Prediction:
 
     def image(self) -> Image.Image:
         """The class ids as an image with the classes' colours as its palette."""
-        indexed = Image.fromarray(self.label, "P")
+        indexed = Image.fromarray(self.label)
         palette = np.zeros((256, 3), np.uint8)
         palette[: len(self.classes)] = [c.color for c in self.classes]
         indexed.putpalette(palette.ravel().tolist())
@@ -126,8 +126,11 @@ class Predictor(nn.Module):
         Raises:
             UserError: For an image of another kind than the model was trained on, or bad options.
         """
-        infer = Inference(mode, **options).within(self.card.crop_size)
-        pixels = self.pixels_of(image)
+        return self.predict_with(Inference(mode, **options), self.pixels_of(image))
+
+    def predict_with(self, infer: Inference, pixels: Array) -> Prediction:
+        """What `predict` does, with pixels as `pixels_of` gives them."""
+        infer = infer.within(self.card.crop_size)
         height, width = pixels.shape[:2]
         label = np.empty((height, width), np.uint8)
         confidence = np.empty((height, width), np.float16)
