@@ -373,16 +373,31 @@ def test_images_of_different_sizes_are_validated_in_groups(tmp_path):
         mask[0, 0] = (i + 1) % 3
         save(mask, root / "val" / "masks" / f"{i}.png")
         save(paint(mask), root / "val" / "images" / f"{i}.png")
-    data = data_of(root)
+    data = data_of(root, val_batch_size=2)
     data.setup("fit")
-    (batch,) = data.val_dataloader()
-    assert [tuple(group.label.shape) for group in batch] == [(3, 24, 32), (2, 32, 24), (1, 40, 40)]
-    for group in batch:
+    groups = [group for batch in data.val_dataloader() for group in batch]
+    shapes = [tuple(group.label.shape) for group in groups]
+    # like sizes come together wherever they lie, in batches as large as asked for
+    assert shapes == [(2, 24, 32), (1, 24, 32), (2, 32, 24), (1, 40, 40)]
+    for group in groups:
         np.testing.assert_array_equal(pixels(group.image, data), paint(group.label.numpy()))
     # resized images of one size, but masks of three
-    (batch,) = data_of(root, image_size=(16, 16)).val_dataloader()
-    assert [len(group.image) for group in batch] == [3, 2, 1]
-    assert {tuple(group.image.shape[1:]) for group in batch} == {(3, 16, 16)}
+    groups = [g for batch in data_of(root, image_size=(16, 16)).val_dataloader() for g in batch]
+    assert [len(group.image) for group in groups] == [3, 2, 1]
+    assert {tuple(group.image.shape[1:]) for group in groups} == {(3, 16, 16)}
+
+
+def test_older_protocols_resize_masks_and_score_the_centre(tree):
+    masks = {r.id: r for r in data_of(tree).source.records("val")}
+    assert len(masks) == 3
+    data = data_of(tree, image_size=(12, 16), eval_masks="resized")
+    (batch,) = data.val_dataloader()
+    assert batch[0].label.shape == (3, 12, 16)
+    data = data_of(tree, eval_crop=(10, 100))
+    (batch,) = data.val_dataloader()
+    (whole,) = data_of(tree).val_dataloader()
+    assert torch.equal(batch[0].label, whole[0].label[:, 7:17])
+    assert torch.equal(batch[0].image, whole[0].image[:, :, 7:17])
 
 
 def test_training_images_of_different_sizes_make_one_batch(tmp_path):

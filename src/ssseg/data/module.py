@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -10,9 +11,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from ssseg.data.datasets.base import ClassInfo, Record, Source, Split
+from ssseg.data.datasets.base import ClassInfo, Pixels, Record, Source, Split
 from ssseg.data.overlap import overlaps, remarks_on
-from ssseg.data.samples import EvalImages, TrainImages, collate_by_size
+from ssseg.data.samples import EvalImages, TrainImages, batches_of_like_size, collate_by_size
 from ssseg.data.sampling import StepSampler, Stream
 from ssseg.data.splits import LabeledSplit, Select, content_hash, split_labeled
 from ssseg.data.statistics import IMAGENET, statistics_of
@@ -29,8 +30,13 @@ class DataInfo(NamedTuple):
     name: str
     classes: Sequence[ClassInfo]
     in_channels: int
+    pixels: Pixels
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    image_size: tuple[int, int] | None
+    crop_size: tuple[int, int]
+    split: str
+    split_hash: str
 
 
 class SegmentationData(LightningDataModule):
@@ -52,6 +58,9 @@ class SegmentationData(LightningDataModule):
         image_size: Height and width that images are resized to when read, for training and
             validation; scores are still computed at the masks' own resolution. None: as they are.
         scale: Smallest and largest factor of the random scale. None: the source's own default.
+        eval_masks: Score at the masks' `original` resolution, or `resized` to the images' as older
+            code does.
+        eval_crop: Height and width of the centre that is scored, as older code does; None: all.
         flip: Mirror half of the training images.
         rotation: Largest angle of the random rotation, in degrees. None: the source's own default.
         jitter: Strength of changes of brightness, contrast, saturation and hue in labeled images
@@ -82,6 +91,8 @@ class SegmentationData(LightningDataModule):
         val_batch_size: int = 8,
         crop_size: tuple[int, int] | None = None,
         image_size: tuple[int, int] | None = None,
+        eval_masks: Literal["original", "resized"] = "original",
+        eval_crop: tuple[int, int] | None = None,
         scale: tuple[float, float] | None = None,
         flip: bool = True,
         rotation: float | None = None,
@@ -104,6 +115,7 @@ class SegmentationData(LightningDataModule):
         _at_least(1, "val_batch_size", val_batch_size)
         _at_least(1, "crop_size", crop_size)
         _at_least(1, "image_size", image_size)
+        _at_least(1, "eval_crop", eval_crop)
         _at_least(0, "num_workers", num_workers)
         if scale is not None and not 0 < scale[0] <= scale[1]:
             raise UserError(
@@ -124,6 +136,7 @@ class SegmentationData(LightningDataModule):
         self.val_batch_size = val_batch_size
         self.crop_size = crop_size or source.crop_size
         self.image_size = image_size
+        self.eval_masks, self.eval_crop = eval_masks, eval_crop
         self.scale = scale or source.scale
         self.flip, self.jitter = flip, jitter
         self.rotation = source.rotation if rotation is None else rotation
@@ -176,7 +189,23 @@ class SegmentationData(LightningDataModule):
     def info(self) -> DataInfo:
         """What the checkpoint remembers."""
         source = self.source
-        return DataInfo(source.name, source.classes, source.in_channels, self.mean, self.std)
+        return DataInfo(
+            source.name,
+            source.classes,
+            source.in_channels,
+            source.pixels,
+            self.mean,
+            self.std,
+            self.image_size,
+            self.crop_size,
+            self.split.name,
+            self.split_hash,
+        )
+
+    @cached_property
+    def split_hash(self) -> str:
+        """Of the ids and masks of the labeled images."""
+        return content_hash(self.source, self.split.labeled)
 
     @property
     def split(self) -> LabeledSplit:
@@ -205,7 +234,7 @@ class SegmentationData(LightningDataModule):
         return {
             "name": self.source.name,
             "split": self.split.name,
-            "split_hash": content_hash(self.source, self.split.labeled),
+            "split_hash": self.split_hash,
             "labeled": len(self.split.labeled),
             "unlabeled": len(self.unlabeled),
             "val": len(self.source.records("val")),
@@ -364,8 +393,19 @@ class SegmentationData(LightningDataModule):
             return None
         count = min(count, len(records))
         chosen = [records[i * len(records) // count] for i in range(count)]
-        dataset = EvalImages(self.source, chosen, self.normalize, self.image_size)
+        dataset = self.eval_images(chosen)
         return collate_by_size([dataset[i] for i in range(len(chosen))])[0]
+
+    def eval_images(self, records: Sequence[Record]) -> EvalImages:
+        """These images as they are scored."""
+        return EvalImages(
+            self.source,
+            records,
+            self.normalize,
+            self.image_size,
+            resize_masks=self.eval_masks == "resized",
+            crop=self.eval_crop,
+        )
 
     def test_dataloader(self) -> Iterable[list[Labeled]]:
         """Test images, each once for any number of devices."""
@@ -380,8 +420,8 @@ class SegmentationData(LightningDataModule):
         records = self.source.records(split)
         if self.trainer is not None:
             records = records[self.trainer.global_rank :: self.trainer.world_size]
-        dataset = EvalImages(self.source, records, self.normalize, self.image_size)
-        return self._loader(dataset, collate_by_size, batch_size=self.val_batch_size)
+        batches = batches_of_like_size(self.source, records, self.val_batch_size)
+        return self._loader(self.eval_images(records), collate_by_size, batch_sampler=batches)
 
     def _loader(
         self, dataset: Dataset[Any], collate: Any, watch: Waiting | None = None, **options: Any

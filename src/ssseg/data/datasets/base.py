@@ -77,6 +77,10 @@ class Source(ABC):
     def check(self, records: list[Record]) -> None:  # noqa: B027 (nothing to check is fine)
         """Look at masks before training time is spent; raises UserError for what cannot work."""
 
+    def size_of(self, record: Record) -> tuple[int, int] | None:
+        """Height and width of an image where that is known without decoding it."""
+        return None
+
     def use_cache(self, folder: Path) -> None:  # noqa: B027 (data in memory need none)
         """Keep decoded images and masks in a folder, where that saves time."""
 

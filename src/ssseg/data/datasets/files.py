@@ -27,6 +27,11 @@ class Files(Source):
         kind = f"image {self.in_channels} {self.pixels}"
         return self._decoded(path, kind, lambda: read_image(path, self.in_channels, self.pixels))
 
+    def size_of(self, record: Record) -> tuple[int, int]:
+        """Height and width of the photograph as it is displayed, from its header."""
+        info = probe(Path(str(record.image)))
+        return info.height, info.width
+
     def _decoded(self, path: Path, kind: str, decode: Callable[[], Array]) -> Array:
         return decode() if self.cache is None else self.cache.get(path, kind, decode)
 
