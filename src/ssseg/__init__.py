@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ssseg.api import examine as examine
     from ssseg.api import fit as fit
     from ssseg.api import load as load
     from ssseg.api import split as split
@@ -30,6 +31,7 @@ _HOMES = {
     "SegmentationModule": "ssseg.module",
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
+    "examine": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",
     "split": "ssseg.api",

@@ -126,6 +126,51 @@ def split(
     return made
 
 
+def examine(
+    data: str = "folder",
+    labeled: str | float | None = None,
+    *,
+    select: Literal["random", "stratified"] = "random",
+    split_seed: int = 0,
+    method: str | None = None,
+    network: str | None = None,
+    max_steps: int = 800,
+    batch_size: int | None = None,
+    fix: str | Path | None = None,
+    **data_options: Any,
+) -> dict[str, Any]:
+    """Read every image and mask of a data set and say what will go wrong, as `ssseg doctor` does.
+
+    For example `ssseg.examine("folder", root="photos")["verdict"]["text"]`.
+
+    Args:
+        data: A name from `ssseg datasets`, or the dotted path of your own.
+        labeled: Which training images are labeled, as in `fit`; other masks are not opened.
+        select: How a count or fraction chooses, as in `fit`.
+        split_seed: Of the choice.
+        method: That will be trained, for what it needs.
+        network: That will be trained, for its memory. None: what suits the data set.
+        max_steps: Length of the training in steps.
+        batch_size: Labeled images per step. None: the data set's own default.
+        fix: A new folder for a corrected copy. None: none is written.
+        **data_options: Of the data set, e.g. `root`.
+
+    Returns:
+        The document that `ssseg doctor --json` prints.
+
+    Raises:
+        UserError: For options that cannot work.
+    """
+    from ssseg.doctor.sets import Plan
+    from ssseg.doctor.verb import examine as examine_source
+    from ssseg.source_options import describe_source
+
+    make = describe_source(data, {name: _text(value) for name, value in data_options.items()})
+    wanted = None if labeled is None else str(labeled)
+    plan = Plan(wanted, select, split_seed, method, network, max_steps, batch_size)
+    return examine_source(make, plan, None if fix is None else Path(fix))
+
+
 def load(checkpoint: str | Path) -> Any:
     """A trained `SegmentationModule` in eval mode, ready to be called on normalised images.
 
@@ -163,4 +208,4 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-__all__: Sequence[str] = ("fit", "load", "split", "test", "validate")
+__all__: Sequence[str] = ("examine", "fit", "load", "split", "test", "validate")

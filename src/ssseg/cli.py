@@ -11,6 +11,7 @@ USAGE = """usage: ssseg VERB [options]
   fit        train:  ssseg fit --method classmix --data folder --data.root photos --data.labeled 30
   validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
   test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
+  doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
@@ -57,6 +58,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.benchmark.verb import benchmark
 
             return benchmark(rest)
+        case ["doctor", *rest]:
+            from ssseg.doctor.verb import doctor
+
+            return doctor(rest)
         case ["split", *rest]:
             from ssseg.split_verb import split_verb
 
@@ -67,7 +72,8 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            raise one_of("verb", verb, [*TRAINING, "benchmark", "split", "methods", "datasets"])
+            others = ["benchmark", "doctor", "split", "methods", "datasets"]
+            raise one_of("verb", verb, [*TRAINING, *others])
     return 0
 
 

@@ -3,6 +3,7 @@
 import inspect
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jsonargparse
@@ -36,6 +37,15 @@ class Parser(ArgumentParser):
         Raises:
             UserError: For options that are unknown or do not fit, and what the data set refuses.
         """
+        make, known = self.describe(args)
+        return make(), known
+
+    def describe(self, args: Sequence[str]) -> tuple[partial[Source], Namespace]:
+        """What `parse` gives, but with the data set not opened yet.
+
+        Raises:
+            UserError: For options that are unknown or do not fit.
+        """
         rest, given = list[str](), dict[str, str]()
         words = iter(args)
         for word in words:
@@ -55,12 +65,24 @@ class Parser(ArgumentParser):
                 )
             known.data, given["root"] = "folder", known.folder
         if known.data is None:
-            raise UserError(f"{self.prog}: give a folder, or --data with one of {', '.join(DATASETS)}")
-        return open_source(known.data, given), known
+            raise UserError(
+                f"{self.prog}: give a folder, or --data with one of {', '.join(DATASETS)}"
+            )
+        return describe_source(known.data, given), known
 
 
 def open_source(name: str, options: dict[str, str]) -> Source:
     """A data set by name, its options as they are typed.
+
+    Raises:
+        UserError: For an unknown name or option, a value of a wrong type, a missing option, and
+            what the data set refuses.
+    """
+    return describe_source(name, options)()
+
+
+def describe_source(name: str, options: dict[str, str]) -> partial[Source]:
+    """The class of a data set with its options, not opened yet.
 
     Raises:
         UserError: For an unknown name or option, a value of a wrong type, a missing option.
@@ -79,4 +101,4 @@ def open_source(name: str, options: dict[str, str]) -> Source:
         values = parser.parse_args([f"--data.{key}={value}" for key, value in options.items()])
     except jsonargparse.ArgumentError as error:
         raise UserError(" ".join(str(error).split())) from error
-    return cls(**vars(values.data))
+    return partial(cls, **vars(values.data))

@@ -14,7 +14,7 @@ from pathlib import Path
 from ssseg.data.datasets.base import Array, Record, Split
 from ssseg.data.datasets.class_list import ClassList, ids_of_colors, read_classes
 from ssseg.data.datasets.files import Files, by_name, existing_folder, find_files, find_images
-from ssseg.data.images import IMAGE_ENDINGS, MASK_ENDINGS, probe
+from ssseg.data.images import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
 from ssseg.errors import UserError
 
 
@@ -47,7 +47,7 @@ class Folder(Files):
             "data.root", root, "give the folder that holds train/, val/ and classes.json"
         )
         self.name = self.root.resolve().name
-        self.class_file: ClassList = read_classes(self.root / "classes.json")
+        self.class_file = self._read_classes()
         self.classes = self.class_file.classes
         extra = [unlabeled] if isinstance(unlabeled, str) else list(unlabeled or [])
         self.unlabeled_folders = [
@@ -57,9 +57,16 @@ class Folder(Files):
         # whoever names it all the same must not get its images twice
         if own.is_dir() and own.resolve() not in [f.resolve() for f in self.unlabeled_folders]:
             self.unlabeled_folders.insert(0, own)
-        first = probe(self._images("train")[0])
+        first = self._first()
         self.in_channels, self.pixels = channels or first.channels, first.pixels
         self._records: dict[Split, list[Record]] = {}
+
+    def _read_classes(self) -> ClassList:
+        return read_classes(self.root / "classes.json")
+
+    def _first(self) -> ImageInfo:
+        """What all images are expected to be like."""
+        return probe(self._images("train")[0])
 
     @property
     def class_list(self) -> str:

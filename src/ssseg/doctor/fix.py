@@ -1,0 +1,185 @@
+"""A corrected copy of a data set in the folder layout. The original is only read."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ssseg.data.datasets.base import Source
+from ssseg.data.datasets.files import Files
+from ssseg.data.images import IMAGE_ENDINGS
+from ssseg.doctor.diagnose import binary_sets
+from ssseg.doctor.findings import Role, file_of, fill
+from ssseg.doctor.look import Seen
+from ssseg.doctor.problems import counted_from_one
+from ssseg.doctor.repair import Repair, save_array, speaks, usable_size
+from ssseg.doctor.sets import Sets
+from ssseg.errors import UserError
+
+FOLDERS: dict[Role, str] = {"test": "test", "val": "val", "labeled": "train"}
+"""Sets with masks, in the order in which images are claimed: what is scored comes first."""
+UNUSABLE = ("image_kind", "image_channels", "image_not_finite")
+REASONS = {
+    "broken": "{n} image{s} left out, because {they} cannot be used ({files})",
+    "scored": "{n} image{s} left out, because val or test holds the same ({files})",
+    "no mask": "{n} image{s} put into unlabeled/, because no mask of {it} can be used ({files})",
+    "shift": "ids counted from 0 instead of 1 in {n} mask{s} ({files})",
+    "binary": "255 turned into 1 in {n} mask{s} ({files})",
+    "values": "values of no class turned into 255, ignore, in {n} mask{s} ({files})",
+    "colors": "{n} mask{s} in colour turned into class ids ({files})",
+    "turned": "{n} mask{s} turned like the image ({files})",
+    "resized": "{n} mask{s} resized to the image ({files})",
+}
+
+
+class Done(dict[str, list[str]]):
+    """The files of every reason in `REASONS`."""
+
+    def add(self, reason: str, file: str) -> None:
+        """Remember a file."""
+        self.setdefault(reason, []).append(file)
+
+    def sentences(self) -> list[dict[str, object]]:
+        """What was done, for the report."""
+        known = [reason for reason in REASONS if reason in self]
+        return [{"text": fill(REASONS[r], self[r]), "files": self[r]} for r in known]
+
+
+def check_out(source: Source, out: Path) -> None:
+    """Refuse a folder that holds something or lies in the data set."""
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(
+            f"option --fix: {out} exists and is not empty; give a new folder for the copy"
+        )
+    folders = [getattr(source, "root", None), *getattr(source, "unlabeled_folders", [])]
+    for folder in folders:
+        if isinstance(folder, Path) and out.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"option --fix: {out} lies inside the data set {folder}, which is not changed; "
+                "give a folder outside of it"
+            )
+
+
+def write_copy(sets: Sets, seen: Sequence[Seen], out: Path) -> list[dict[str, object]]:
+    """Write the corrected copy.
+
+    Args:
+        sets: The data set.
+        seen: All that was looked at.
+        out: A folder that `check_out` let pass.
+
+    Returns:
+        What was done, as sentences with the files concerned.
+
+    Raises:
+        UserError: Where nothing would be left to train on, or the copy cannot be written.
+    """
+    source, done = sets.source, Done()
+    if not source.classes:
+        raise UserError(
+            "option --fix: without a class list nothing says what the values in masks mean; "
+            "write classes.json first"
+        )
+    repair = Repair(source, binary_sets(source, seen), counted_from_one(seen, source.num_classes))
+    chosen = choose(source, seen, repair, done)
+    if not any(folder == "train" for folder, _ in chosen):
+        raise UserError(
+            "option --fix: no training image has a mask that can be used, so that there is "
+            "nothing to copy; see the errors above"
+        )
+    try:
+        names = dict[str, set[str]]()
+        for folder, one in chosen:
+            name = _free_name(one, names.setdefault(folder, set()))
+            images = out / folder if folder == "unlabeled" else out / folder / "images"
+            _write_image(source, one, images, name)
+            if folder != "unlabeled":
+                ids = repair.mask(one, done.add)
+                save_mask(ids, source, out / folder / "masks" / f"{name}.png")
+        _write_classes(source, out)
+    except OSError as error:
+        raise UserError(f"option --fix: the copy in {out} is not complete: {error}") from error
+    return done.sentences()
+
+
+def choose(
+    source: Source, seen: Sequence[Seen], repair: Repair, done: Done
+) -> list[tuple[str, Seen]]:
+    """Which image goes where: `train`, `val`, `test` or `unlabeled`."""
+    chosen, rest = list[tuple[str, Seen]](), list[Seen]()
+    scored = set[str]()
+    for role in (*FOLDERS, "unlabeled", "unmasked"):
+        for one in seen:
+            if one.role != role:
+                continue
+            name = file_of(source, one.record.image, one.record)
+            kinds = [problem.kind for problem in one.problems]
+            if one.image is None or set(kinds) & set(UNUSABLE):
+                done.add("broken", name)
+            elif role == "labeled" and one.image.digest in scored:
+                done.add("scored", name)
+            elif role in FOLDERS and usable_size(one) and speaks(one, repair):
+                chosen.append((FOLDERS[role], one))
+                if role != "labeled":
+                    scored.add(one.image.digest)
+            else:
+                rest.append(one)
+    for one in rest:
+        name = file_of(source, one.record.image, one.record)
+        if one.image is not None and one.image.digest in scored:
+            done.add("scored", name)
+        else:
+            chosen.append(("unlabeled", one))
+            if one.role != "unlabeled":
+                done.add("no mask", name)
+    return chosen
+
+
+def save_mask(ids: object, source: Source, path: Path) -> None:
+    """Class ids as a PNG with a palette, so that a viewer shows the colours of the classes."""
+    colors = [info.color for info in source.classes]
+    blank = [(0, 0, 0)] * (255 - len(colors))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(ids)  # type: ignore[arg-type]
+    image.putpalette([value for color in [*colors, *blank, (255, 255, 255)] for value in color])
+    image.save(path)
+
+
+def _write_image(source: Source, one: Seen, folder: Path, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = one.record.image
+    if (
+        isinstance(path, Path)
+        and isinstance(source, Files)
+        and path.suffix.lower() in IMAGE_ENDINGS
+    ):
+        shutil.copyfile(path, folder / f"{name}{path.suffix.lower()}")
+    else:
+        save_array(source.read_image(one.record), source.pixels, folder / name)
+
+
+def _free_name(one: Seen, taken: set[str]) -> str:
+    """A file name after the record's id that no other image of the folder has."""
+    path, name = one.record.image, one.record.id
+    if isinstance(path, Path) and name.endswith(path.suffix):
+        name = name.removesuffix(path.suffix)
+    name = name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
+    number, free = 2, name
+    while free.lower() in taken:  # some file systems hold A.png and a.png to be the same
+        free = f"{name}-{number}"
+        number += 1
+    taken.add(free.lower())
+    return free
+
+
+def _write_classes(source: Source, out: Path) -> None:
+    colors = [info.color for info in source.classes]
+    entries = [
+        # a colour stands for one class
+        {"name": c.name, **({"color": list(c.color)} if colors.count(c.color) == 1 else {})}
+        for c in source.classes
+    ]
+    text = json.dumps({"classes": entries}, indent=1, ensure_ascii=False)
+    (out / "classes.json").write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,152 @@
+"""`ssseg doctor`: the options, the order of things, the exit code."""
+
+import json
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ssseg.data.datasets.base import Source
+from ssseg.data.datasets.folder import Folder
+from ssseg.doctor.findings import Finding
+from ssseg.doctor.fix import check_out, write_copy
+from ssseg.doctor.reading import read_all
+from ssseg.doctor.report import Document, conclusion, document_of, sees_unlabeled
+from ssseg.doctor.sets import Plan, Sets, open_sets
+from ssseg.errors import UserError, one_of
+from ssseg.methods import METHODS, method_class
+from ssseg.source_options import Parser
+
+ALIASES = {
+    # so that the options of `ssseg fit` can be pasted
+    "--data.labeled": "--labeled",
+    "--data.select": "--select",
+    "--data.split_seed": "--split_seed",
+    "--data.batch_size": "--batch_size",
+    "--trainer.max_steps": "--max_steps",
+}
+
+
+def parser() -> Parser:
+    """The options of the verb."""
+    out = Parser(
+        prog="ssseg doctor",
+        usage="ssseg doctor (FOLDER | --data NAME --data.OPTION ...) [options]",
+        description="Read every image and mask of a data set once and say what is there, what "
+        "will go wrong, and how to mend it. Nothing is changed. Ends with 0 if training can start, "
+        "1 if not.",
+    )
+    out.add_argument("--labeled", help="as --data.labeled of ssseg fit; masks that it leaves out "
+                     "are not opened")  # fmt: skip
+    out.add_argument("--select", default="random", help="as --data.select")
+    out.add_argument("--split_seed", type=int, default=0, help="as --data.split_seed")
+    out.add_argument("--method", help="that will be trained, for what it needs")
+    out.add_argument("--network", help="that will be trained, for its memory")
+    out.add_argument("--max_steps", type=int, default=800, help="length of the training")
+    out.add_argument("--batch_size", type=int, help="labeled images per step")
+    out.add_argument("--json", action="store_true", help="print one JSON document")
+    out.add_argument("--fix", metavar="OUT", help="write a corrected copy into a new folder")
+    return out
+
+
+def doctor(args: Sequence[str]) -> int:
+    """Carry out the verb; 0 when training can start, 1 when not."""
+    words = [word.partition("=") for word in args]
+    make, given = parser().describe([f"{ALIASES.get(a, a)}{eq}{b}" for a, eq, b in words])
+    plan = _plan(given)
+    report = examine(make, plan, None if given.fix is None else Path(given.fix), bar=True)
+    if given.json:
+        print(json.dumps(report, indent=1))
+    else:
+        from ssseg.doctor.text import show
+
+        show(report)
+    return 0 if report.get("fix", {}).get("report", report)["verdict"]["ok"] else 1
+
+
+def examine(
+    make: partial[Source], plan: Plan, out: Path | None = None, *, bar: bool = False
+) -> Document:
+    """The report of a data set, and a corrected copy where one is wanted.
+
+    Args:
+        make: The data set, not opened yet.
+        plan: What is to be trained.
+        out: A new folder for the copy.
+        bar: Show progress on a terminal.
+
+    Raises:
+        UserError: For options that do not fit.
+    """
+    _check(plan)
+    sets = open_sets(make, plan)
+    if isinstance(sets, Finding):
+        empty: Document = {"data": None, "sets": {}, "classes": []}
+        return {**empty, "proposal": None, "estimate": None, **conclusion([sets])}
+    if out is not None:
+        check_out(sets.source, out)
+    seen = read_all(sets, bar)
+    report = document_of(sets, seen, plan)
+    report["estimate"]["memory"] = _memory(sets, plan, report)
+    if out is not None:
+        done = write_copy(sets, seen, out)
+        again = plan._replace(labeled="all", select="random")
+        layout: Callable[..., Source] = Folder
+        copy = examine(partial(layout, root=str(out)), again, bar=bar)
+        report["fix"] = {"folder": str(out), "done": done, "report": copy}
+    return report
+
+
+def _plan(given: Namespace) -> Plan:
+    return Plan(**{name: getattr(given, name) for name in Plan._fields})
+
+
+def _check(plan: Plan) -> None:
+    """Refuse options before time is spent on reading."""
+    for name in ("max_steps", "batch_size"):
+        value = getattr(plan, name)
+        if value is not None and value < 1:
+            raise UserError(f"option {name} is {value}; expected at least 1")
+    if plan.method is not None and plan.method not in METHODS:
+        method_class(plan.method)
+    if plan.network is not None:
+        from ssseg.models import NETWORKS
+
+        if plan.network not in NETWORKS:
+            raise one_of("network", plan.network, list(NETWORKS))
+
+
+def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
+    """What a step with the proposed crop takes; None where that cannot be counted."""
+    if report["proposal"] is None or not sets.source.classes:
+        return None
+    from ssseg.doctor.memory import memory_of_step
+    from ssseg.models import NETWORKS
+
+    crop = report["proposal"]["crop_size"]
+    network = dict(NETWORKS.get(plan.network or sets.source.network, {}))
+    if plan.method is not None and plan.network is None:
+        decoder = method_class(plan.method).decoder
+        network |= {} if decoder is None else {"decoder": decoder}
+    unlabeled = sees_unlabeled(plan.method)
+    both = unlabeled and sets.records["unlabeled"]
+    images = report["estimate"]["batch_size"] * (2 if both else 1)
+    try:
+        memory = memory_of_step(
+            network,
+            crop,
+            num_classes=sets.source.num_classes,
+            in_channels=sets.source.in_channels,
+            images=images,
+            teacher=unlabeled,
+        )
+    except Exception:  # an encoder may compute with values, which the meta device does not have
+        return None
+    return {
+        "bytes": memory.total,
+        **memory._asdict(),
+        "crop_size": crop,
+        "images": images,
+        "teacher": unlabeled,
+    }
