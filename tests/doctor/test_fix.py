@@ -1,6 +1,7 @@
 """The corrected copy passes, holds what can be saved, and the original stays as it was."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from PIL import Image
 
 import ssseg
 from ssseg.cli import main
-from ssseg.data.datasets import Street
+from ssseg.data.datasets import Street, source_class
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.module import SegmentationData
+from tests.data.official_trees import draw_camvid, draw_cityscapes, draw_context, draw_voc
+from tests.data.test_camvid import COLORS as CAMVID_COLORS
 from tests.data.trees import CLASSES, draw_pair, draw_tree, paint, save, write_classes
 from tests.doctor.faults import (
     contents,
@@ -224,6 +227,37 @@ def test_values_of_other_kinds_survive(tmp_path, monkeypatch, pixels, channels):
         {"name": "a"},
         {"name": "b"},
     ]
+
+
+OFFICIAL = {
+    "voc": draw_voc,
+    "cityscapes": draw_cityscapes,
+    "context": partial(draw_context, form="mat"),
+    "camvid": partial(draw_camvid, colors=CAMVID_COLORS),
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_trees_become_folders(tmp_path, name):
+    home = OFFICIAL[name](tmp_path / "official")
+    before, out = contents(home), tmp_path / "folder"
+    options = {"labeled": "all", "method": "supervised", "batch_size": 1, "fix": out}
+    report = ssseg.examine(name, root=home, **options)
+    assert report["verdict"]["ok"]
+    assert report["fix"]["report"]["verdict"]["ok"]
+    assert contents(home) == before
+    source, copy = source_class(name)(str(home)), Folder(str(out))
+    assert [info.name for info in copy.classes] == [info.name for info in source.classes]
+    colors = [info.color for info in source.classes]
+    for our, color in zip(copy.classes, colors, strict=True):
+        assert our.color == color or colors.count(color) > 1
+    for split in ("train", "val", "test"):
+        ours = {record.id: record for record in copy.records(split)}
+        theirs = {record.id.replace("/", "_"): record for record in source.records(split)}
+        assert set(ours) == set(theirs)
+        for key, record in ours.items():
+            assert (copy.read_image(record) == source.read_image(theirs[key])).all()
+            assert (copy.read_mask(record) == source.read_mask(theirs[key])).all()
 
 
 def test_only_masks_of_labeled_images_go_along(tmp_path):
