@@ -1,3 +1,4 @@
+# ruff: noqa: PT028 (`test` is no test)
 """The verbs as Python functions. They type the command line for you: no second trainer."""
 
 from collections.abc import Mapping, Sequence
@@ -68,20 +69,81 @@ def fit(
     return Run(done.folder.folder)
 
 
-def validate(checkpoint: str | Path, **data_options: Any) -> dict[str, float]:
-    """Score a checkpoint on its validation images, as `ssseg validate --ckpt_path` does."""
-    return _evaluate("validate", checkpoint, data_options)
+def validate(
+    checkpoint: str | Path,
+    *,
+    out: str | Path | None = None,
+    page: bool = True,
+    eval_options: Mapping[str, Any] | None = None,
+    **data_options: Any,
+) -> dict[str, float]:
+    """Score a checkpoint on its validation images, as `ssseg validate --ckpt_path` does.
+
+    For example `ssseg.validate(path, eval_options={"mode": "slide", "flip": True})`.
+
+    Args:
+        checkpoint: A file that `ssseg fit` left in `checkpoints/`.
+        out: Folder of the page. None: the next free `test-val-<mode>` in the run's folder.
+        page: Write the page, as the command line does; False leaves no file behind.
+        eval_options: How networks are applied and scored: `mode`, `window`, `stride`, `scales`,
+            `flip`, `batch_size`, `absent`, `boundary`.
+        **data_options: Other data, or otherwise, than in training.
+
+    Returns:
+        The mIoU: `val/miou_student`, `val/miou_teacher`, ..., and `val/miou` of the network that
+        the method predicts with. Everything else is in the page's `scores.json`.
+
+    Raises:
+        UserError: For anything that cannot work, in one sentence.
+    """
+    return _evaluate("validate", checkpoint, out, page, eval_options, data_options)
 
 
-def test(checkpoint: str | Path, **data_options: Any) -> dict[str, float]:
-    """Score a checkpoint on its test images, as `ssseg test --ckpt_path` does."""
-    return _evaluate("test", checkpoint, data_options)
+def test(
+    checkpoint: str | Path,
+    *,
+    split: Literal["test", "val"] = "test",
+    out: str | Path | None = None,
+    page: bool = True,
+    eval_options: Mapping[str, Any] | None = None,
+    **data_options: Any,
+) -> dict[str, float]:
+    """Score a checkpoint on its test images, as `ssseg test --ckpt_path` does.
+
+    Args:
+        checkpoint: As in `validate`.
+        split: `val` is what `validate` does.
+        out: Folder of the page. None: the next free `test-<split>-<mode>` in the run's folder.
+        page: As in `validate`.
+        eval_options: As in `validate`.
+        **data_options: As in `validate`.
+
+    Returns:
+        As `validate`, under `test/...` (`val/...` for that split).
+
+    Raises:
+        UserError: For anything that cannot work, in one sentence.
+    """
+    verb = "validate" if split == "val" else "test"
+    return _evaluate(verb, checkpoint, out, page, eval_options, data_options)
 
 
-def _evaluate(verb: str, checkpoint: str | Path, options: Mapping[str, Any]) -> dict[str, float]:
+def _evaluate(
+    verb: str,
+    checkpoint: str | Path,
+    out: str | Path | None,
+    page: bool,
+    eval_options: Mapping[str, Any] | None,
+    data_options: Mapping[str, Any],
+) -> dict[str, float]:
     from ssseg.options import run
 
-    done = run([verb, "--ckpt_path", str(checkpoint), *_flags("data", options)])
+    args = [verb, "--ckpt_path", str(checkpoint)]
+    if not page:
+        args += ["--page=false"]
+    if out is not None:
+        args += ["--out", str(out)]
+    done = run([*args, *_flags("eval", eval_options or {}), *_flags("data", data_options)])
     return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
 
 

@@ -142,20 +142,14 @@ class RunFolder(Callback):
             "steps": trainer.global_step,
             "exposures": data.exposures(batches, module.num_views),
             "predictor": module.method.predictor,
-            "evaluation": {
-                "mode": str(module.inference.within(data.crop_size)),
-                **plain(vars(module.inference)),
-                "absent": module.absent,
-                "eval_masks": data.eval_masks,
-                "eval_crop": data.eval_crop,
-            },
+            "evaluation": evaluation_of(module, data),
             "last": last,
             "best": self.best,
             "history": self.history,
             "seconds": round(self.seconds, 1),
             "data_wait": round(data.waiting.seconds / max(self.seconds, 1e-9), 3),
             "peak_memory_mb": peak_memory(),
-            "device": _device(module.device),
+            "device": device_name(module.device),
             "versions": versions(),
             "commit": commit(),
         }
@@ -191,7 +185,20 @@ def data_of(trainer: Trainer) -> SegmentationData:
     return data
 
 
-def _device(device: torch.device) -> str:
+def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[str, Any]:
+    """How networks are scored, with every option."""
+    infer = module.inference.within(data.crop_size)
+    return {
+        "protocol": str(infer),
+        **plain(vars(infer)),
+        "absent": module.absent,
+        "eval_masks": data.eval_masks,
+        "eval_crop": data.eval_crop,
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """What computes, as people call it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

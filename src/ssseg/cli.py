@@ -107,9 +107,19 @@ def _report(verb: str, done: object) -> None:
         if run.samples:
             print(f"picture  {run.samples[-1]}")
         print(f"summary  {run.folder / 'summary.json'}")
-    else:
+    elif done.trainer.is_global_zero:
         for name, scores in done.model.scores.items():
-            print(f"{name}: mIoU {100 * scores.miou:.2f}")
+            numbers = {
+                "mIoU": scores.miou,
+                "boundary mIoU": scores.boundary_miou,
+                "pixel accuracy": scores.pixel_accuracy,
+                "mean accuracy": scores.mean_accuracy,
+                "frequency-weighted IoU": scores.weighted_iou,
+            }
+            known = [f"{n} {100 * v:.2f}" for n, v in numbers.items() if v is not None]
+            print(f"{name}: {', '.join(known)}")
+        if done.page is not None and done.page.folder is not None:
+            print(f"page     {done.page.folder / 'index.html'}")
 
 
 def _sentence(error: Exception) -> str:

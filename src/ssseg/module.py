@@ -117,14 +117,22 @@ class SegmentationModule(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def validation_step(self, batch: list[Labeled], batch_idx: int) -> None:
-        """Count every network's predictions at the labels' resolution."""
+    def validation_step(self, batch: list[Labeled], batch_idx: int) -> dict[str, list[Tensor]]:
+        """Count every network's predictions at the labels' resolution.
+
+        Returns:
+            `predicted`: the predictor's classes (B, H, W) of each part of the batch, for callbacks.
+        """
+        kept = []
         infer = self.inference.within(getattr(self._data, "crop_size", None))
         for image, label in batch:
             for name, network in self.method.networks.items():
                 predicted = cast(Confusion, self.confusion[name]).add(infer(network, image), label)
                 if name in self.boundary:
                     cast(Boundary, self.boundary[name]).update(predicted, label)
+                if name == self.method.predictor:
+                    kept.append(predicted)
+        return {"predicted": kept}
 
     @property
     def _data(self) -> Any:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonargparse
 from pytorch_lightning import Trainer
@@ -22,6 +22,8 @@ from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
 from ssseg.module import SegmentationModule, read_checkpoint
+from ssseg.page.callback import EvaluationPage
+from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
 from ssseg.spelling import LINKED, pairs, spell_out
 
@@ -34,6 +36,7 @@ class CLI(LightningCLI):
     given: Sequence[str] = ()
     """What was typed, for the summary."""
     folder: RunFolder | None = None
+    page: EvaluationPage | None = None
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -44,7 +47,11 @@ class CLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The run's folder and logger; what the network must know of the data."""
         parser.add_argument(
-            "--out", type=str | None, default=None, help="Folder of the run (default: runs/...)."
+            "--out",
+            type=str | None,
+            default=None,
+            help="Folder of the run (default: runs/...), or of the page of an evaluation "
+            "(default: test-... beside checkpoints/).",
         )
         parser.add_argument(
             "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
@@ -56,11 +63,28 @@ class CLI(LightningCLI):
             target = f"model.network.init_args.{name}"
             parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
 
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        """What only verbs that evaluate can be told."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand != "fit":
+            parser.add_argument(
+                "--page", type=bool, default=True, help="Write a page of the scores."
+            )
+            parser.set_defaults({"verbose": False})  # we print more than Lightning's table has
+        if subcommand == "test":
+            splits = Literal["test", "val"]
+            parser.add_argument("--split", type=splits, default="test", help="Images to score.")
+        return parser
+
     def before_instantiate_classes(self) -> None:
         """Find mistakes while nothing has been made; set what follows from other options."""
         config = self.config[self.subcommand]
         if config.logger not in LOGGERS:
             raise one_of("logger", config.logger, list(LOGGERS))
+        if self.subcommand == "test" and config.split != "test":
+            raise UserError("option split is val in a configuration; type --split val instead")
         if self.subcommand == "fit":
             steps = config.trainer.max_steps
             if steps < 1:
@@ -91,6 +115,13 @@ class CLI(LightningCLI):
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
             loggers = [CSVLogger(folder, name="", version=""), *_loggers(config.logger, folder)]
+        elif config.page:
+            if config.out is not None:
+                _must_be_free(config.out)
+            checkpoint = Path(config.ckpt_path)
+            about = origin(checkpoint, "ssseg " + shlex.join(self.given))
+            self.page = EvaluationPage(config.out, checkpoint, about)
+            callbacks.append(self.page)
         if config.trainer.logger is not None:
             loggers = config.trainer.logger
         return super().instantiate_trainer(
@@ -121,8 +152,10 @@ def run(args: Sequence[str]) -> CLI:
     _be_quiet()
     verb, rest = args[0], list(args[1:])
     CLI.given = args
+    if verb == "test" and ("--split", ["val"]) in pairs(rest):
+        verb, rest = "validate", _without(rest, "--split")
     if verb != "fit":
-        rest = _with_configuration(rest)
+        rest = _for_evaluation(_with_configuration(rest))
     for flag, values in pairs(rest):
         if flag == "--ckpt_path" and values:
             read_checkpoint(values[0])
@@ -163,6 +196,7 @@ def _be_quiet() -> None:
         ".*args parameter is intended",
         ".*does not have many workers",
         ".*Checkpoint dir.*exists",
+        ".*The dirpath has changed from",
         ".*Experiment logs directory",
         ".*isinstance.treespec, LeafSpec.*",
         ".*mid-epoch",
@@ -222,6 +256,19 @@ def _with_configuration(rest: list[str]) -> list[str]:
     return [*(["--config", str(config)] if config.is_file() else []), *rest, *usual]
 
 
+def _for_evaluation(rest: list[str]) -> list[str]:
+    """What a configuration of a training run does not decide: where the page goes, boundaries."""
+    flags = {flag for flag, _ in pairs(rest)}
+    if {"-h", "--help"} & set(rest):
+        return rest
+    usual = {"--out": "null", "--eval.boundary": "true"}
+    return [*rest, *(f"{flag}={value}" for flag, value in usual.items() if flag not in flags)]
+
+
+def _without(args: Sequence[str], gone: str) -> list[str]:
+    return [part for flag, values in pairs(args) if flag != gone for part in (flag, *values)]
+
+
 def _short_name(table: dict[str, Any], thing: object) -> str:
     cls = type(thing).__name__
     return next((name for name, entry in table.items() if entry.class_name == cls), cls)
@@ -232,10 +279,7 @@ def _free_folder(
 ) -> Path:
     """The run's folder: the one asked for, which must be free, or the next free one in runs/."""
     if out is not None:
-        if any(Path(out).glob("*")):
-            raise UserError(
-                f"option out: the folder {out} is not empty; give a new one, or remove it"
-            )
+        _must_be_free(out)
         return Path(out)
     method = _short_name(METHODS, model.method)
     stem = f"runs/{data.source.name}-{method}-seed{seed}"
@@ -243,6 +287,11 @@ def _free_folder(
     while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists():
         number += 1
     return folder
+
+
+def _must_be_free(out: str) -> None:
+    if any(Path(out).glob("*")):
+        raise UserError(f"option out: the folder {out} is not empty; give a new one, or remove it")
 
 
 def _loggers(name: str, folder: Path) -> list[Logger]:

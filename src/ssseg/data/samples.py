@@ -133,10 +133,15 @@ def batches_of_like_size(source: Source, records: Sequence[Record], size: int) -
 
 def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
     """Stack what has the same size; images of other sizes form further, smaller batches."""
-    groups: dict[tuple[torch.Size, torch.Size], list[Labeled]] = {}
-    for sample in samples:
-        groups.setdefault((sample.image.shape, sample.label.shape), []).append(sample)
-    return [default_collate(group) for group in groups.values()]
+    return [default_collate([samples[i] for i in group]) for group in by_size(samples)]
+
+
+def by_size(samples: Sequence[Labeled]) -> list[list[int]]:
+    """Places of the samples that have the same size, as they are stacked."""
+    groups: dict[tuple[torch.Size, torch.Size], list[int]] = {}
+    for place, sample in enumerate(samples):
+        groups.setdefault((sample.image.shape, sample.label.shape), []).append(place)
+    return list(groups.values())
 
 
 def read_resized(source: Source, record: Record, size: Size | None) -> Any:

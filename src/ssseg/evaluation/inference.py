@@ -65,6 +65,13 @@ class Inference:
         """The same, sliding such a window where none was given."""
         return replace(self, window=self.window or window)
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """How far a window moves, down and right; only where its size is known."""
+        assert self.window is not None
+        height, width = self.window
+        return self.stride or (-(-2 * height // 3), -(-2 * width // 3))
+
     def __str__(self) -> str:
         """What a table should say about it, e.g. `slide 513 x 513, 6 scales, flip`."""
         words: list[str] = [self.mode]
@@ -112,7 +119,7 @@ class Inference:
             )
         height, width = image.shape[-2:]
         window = min(self.window[0], height), min(self.window[1], width)
-        stride = self.stride or tuple(-(-2 * side // 3) for side in self.window)
+        stride = self.steps
         places = [
             (top, left)
             for top in _starts(height, window[0], stride[0])

@@ -28,6 +28,14 @@ class Scores(NamedTuple):
     boundary_iou: list[float | None] | None = None
     """Per class, of the pixels near boundaries alone; None where it was not counted."""
 
+    @property
+    def boundary_miou(self) -> float | None:
+        """Mean over the classes that have a boundary; None where it was not counted."""
+        if self.boundary_iou is None:
+            return None
+        known = [value for value in self.boundary_iou if value is not None]
+        return sum(known) / len(known) if known else 0.0
+
     def as_dict(self, names: list[str]) -> dict[str, Any]:
         """Plain values with class names, for summaries."""
         found: dict[str, Any] = {
@@ -39,8 +47,7 @@ class Scores(NamedTuple):
             "absent": [n for n, v in zip(names, self.iou, strict=True) if v is None],
         }
         if self.boundary_iou is not None:
-            known = [value for value in self.boundary_iou if value is not None]
-            found["boundary_miou"] = sum(known) / len(known) if known else 0.0
+            found["boundary_miou"] = self.boundary_miou
             found["boundary_iou"] = _named(names, self.boundary_iou)
         return found
 
