@@ -18,6 +18,7 @@ from ssseg.data.datasets import Street
 from ssseg.data.datasets.base import ClassInfo, Record, Source
 from ssseg.data.module import SegmentationData
 from ssseg.evaluation.metrics import scores
+from ssseg.model_file import load
 from ssseg.module import read_checkpoint
 from ssseg.page.callback import EvaluationPage, page_name
 from ssseg.page.document import document
@@ -69,7 +70,7 @@ def plain_iou(truth, guess, classes):
 
 def predictions(checkpoint, network, split="test"):
     """Truth and prediction of every image of the split, by id."""
-    source, model = Street(**SIZES), ssseg.load(checkpoint, network)
+    source, model = Street(**SIZES), load(checkpoint, network)
     data = SegmentationData(source, labeled=8)
     records = source.records(split)
     images = torch.stack([data.normalize(source.read_image(record)) for record in records])
