@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 import ssseg
 import ssseg.predictor as predictor
 from ssseg.cli import main
 from ssseg.data.datasets import Street
+from ssseg.data.samples import resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
 from ssseg.model_file import save_weights
@@ -80,7 +82,9 @@ def test_modes(model, photo):
         assert found.confidence.max() <= 1
 
 
-def test_the_size_of_training_is_kept_and_answers_have_the_image_s_own(tmp_path, photo):
+def test_the_size_of_training_is_kept_and_answers_have_the_image_s_own(
+    tmp_path, photo, monkeypatch
+):
     run = ssseg.fit(
         "supervised",
         out=tmp_path / "run",
@@ -94,8 +98,16 @@ def test_the_size_of_training_is_kept_and_answers_have_the_image_s_own(tmp_path,
     seen = []
     forward = small.network.forward
     small.network.forward = lambda image: seen.append(image.shape) or forward(image)
-    assert small.predict(photo).label.shape == photo.shape[:2]
+    found = small.predict(photo)
     assert seen == [(1, 3, 24, 24)]
+    image = Normalize(small.card.mean, small.card.std)(resize_image(photo, (24, 24)))[None]
+    size = photo.shape[:2]
+    probs = F.interpolate(small(image).softmax(1), size, mode="bilinear", align_corners=False)
+    np.testing.assert_array_equal(found.label, probs[0].argmax(0))
+    monkeypatch.setattr(predictor, "TILE", 40)  # a large image: close to the same
+    large = small.predict(photo)
+    assert (large.label == found.label).mean() > 0.95
+    np.testing.assert_allclose(large.confidence, found.confidence, atol=0.05)
 
 
 def test_student_and_teacher(run, photo):

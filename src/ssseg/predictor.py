@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ssseg.data.datasets.base import Array, ClassInfo, Pixels
 from ssseg.data.images import read_image
-from ssseg.data.samples import resize_image
+from ssseg.data.samples import Size, resize_image, resize_mask
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
@@ -131,35 +131,50 @@ class Predictor(nn.Module):
     def predict_with(self, infer: Inference, pixels: Array) -> Prediction:
         """What `predict` does, with pixels as `pixels_of` gives them."""
         infer = infer.within(self.card.crop_size)
+        if self.card.image_size is not None:
+            return self._predict_resized(infer, pixels, self.card.image_size)
         height, width = pixels.shape[:2]
         label = np.empty((height, width), np.uint8)
         confidence = np.empty((height, width), np.float16)
         for core, seen in parts_of(height, width):
-            found = self._scores(infer, pixels[seen])
-            top, left = core[0].start - seen[0].start, core[1].start - seen[1].start
-            inner = found[
-                :,
-                top : top + core[0].stop - core[0].start,
-                left : left + core[1].stop - core[1].start,
-            ]
-            best = inner.max(0)
-            label[core] = best.indices.to("cpu", torch.uint8).numpy()
-            confidence[core] = best.values.to("cpu", torch.float16).numpy()
+            found = self._best(self._scores(infer, pixels[seen]))
+            inner = tuple(
+                slice(part.start - around.start, part.stop - around.start)
+                for part, around in zip(core, seen, strict=True)
+            )
+            label[core], confidence[core] = found[0][inner], found[1][inner]
         return Prediction(label, confidence, self.classes)
+
+    def _predict_resized(self, infer: Inference, pixels: Array, size: Size) -> Prediction:
+        """Of an image at the size of training; its answer at its own size."""
+        height, width = pixels.shape[:2]
+        scores = self._scores(infer, resize_image(pixels, size))[None]
+        # scores of all classes are not held for more pixels than a part has
+        shrink = min(1.0, TILE / math.sqrt(height * width))
+        most = max(1, round(shrink * height)), max(1, round(shrink * width))
+        scores = nn.functional.interpolate(scores, most, mode="bilinear", align_corners=False)
+        label, confidence = self._best(scores[0])
+        whole = confidence.astype(np.float32)[..., None]
+        return Prediction(
+            resize_mask(label, (height, width)),
+            resize_image(whole, (height, width))[..., 0].astype(np.float16),
+            self.classes,
+        )
+
+    def _best(self, scores: Tensor) -> tuple[Array, Array]:
+        """The likeliest class and its probability, (H, W) uint8 and float16."""
+        best = scores.max(0)
+        return (
+            best.indices.to("cpu", torch.uint8).numpy(),
+            best.values.to("cpu", torch.float16).numpy(),
+        )
 
     @torch.inference_mode()
     def _scores(self, infer: Inference, pixels: Array) -> Tensor:
         """Probabilities (K, H, W)."""
-        size = pixels.shape[:2]
-        wanted = self.card.image_size
-        if wanted is not None and size[0] * size[1] <= TILE**2:
-            pixels = resize_image(pixels, wanted)
         tensor = Normalize(self.card.mean, self.card.std)(pixels)[None].to(self.device)
         scores = infer(self.network, tensor).float()
-        scores = scores.softmax(1) if infer.plain else scores
-        if scores.shape[-2:] != size:
-            scores = nn.functional.interpolate(scores, size, mode="bilinear", align_corners=False)
-        return scores[0]
+        return (scores.softmax(1) if infer.plain else scores)[0]
 
     def pixels_of(self, image: str | Path | Image.Image | Array | Tensor) -> Array:
         """An image as the data side reads it: (H, W, C) uint8, or float32 for other kinds."""
