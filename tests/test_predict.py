@@ -106,7 +106,7 @@ def test_the_size_of_training_is_kept_and_answers_have_the_image_s_own(
     np.testing.assert_array_equal(found.label, probs[0].argmax(0))
     monkeypatch.setattr(predictor, "TILE", 40)  # a large image: close to the same
     large = small.predict(photo)
-    assert (large.label == found.label).mean() > 0.95
+    assert (large.label == found.label).mean() > 0.85
     np.testing.assert_allclose(large.confidence, found.confidence, atol=0.05)
 
 

@@ -9,6 +9,7 @@ from ssseg.run import Run
 
 if TYPE_CHECKING:
     from ssseg.data.splits import LabeledSplit
+    from ssseg.predictor import Predictor
 
 
 def fit(
@@ -233,26 +234,23 @@ def examine(
     return examine_source(make, plan, None if fix is None else Path(fix))
 
 
-def load(checkpoint: str | Path) -> Any:
-    """A trained `SegmentationModule` in eval mode, ready to be called on normalised images.
+def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":
+    """A trained network, ready to use: `ssseg.load(path).predict("photo.jpg")`.
 
     Args:
-        checkpoint: A file that `ssseg fit` left in `checkpoints/`.
+        checkpoint: A file that `ssseg fit` left in `checkpoints/`, or a `.safetensors` file that
+            `ssseg export` wrote. Code in it is never run.
+        network: `student` or `teacher`; None: the method's own choice.
 
     Returns:
-        The module; `module(images)` gives the predictor's logits (B, num_classes, H, W).
+        The model; `model(images)` gives logits (B, num_classes, H, W) of normalised images.
 
     Raises:
-        UserError: For a file that is no such checkpoint.
+        UserError: For a file that is no such model.
     """
-    from ssseg.module import SegmentationModule, read_checkpoint
-    from ssseg.recipe import build
+    from ssseg.model_file import load as load_model
 
-    saved = read_checkpoint(checkpoint)
-    ours = saved["ssseg"]
-    module = SegmentationModule(build(ours["method"]), build(ours["network"]))
-    module.load_state_dict(saved["state_dict"])
-    return module.eval()
+    return load_model(checkpoint, network)
 
 
 def _flags(group: str, options: Mapping[str, Any]) -> list[str]:

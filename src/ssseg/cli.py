@@ -11,6 +11,7 @@ USAGE = """usage: ssseg VERB [options]
   fit        train:  ssseg fit --method classmix --data folder --data.root photos --data.labeled 30
   validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
   test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
+  predict    class maps of images:  ssseg predict FILE photos/ --out predictions --overlay
   doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
@@ -62,6 +63,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.doctor.verb import doctor
 
             return doctor(rest)
+        case ["predict", *rest]:
+            from ssseg.predict_verb import predict
+
+            return predict(rest)
         case ["split", *rest]:
             from ssseg.split_verb import split_verb
 
@@ -72,7 +77,7 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            others = ["benchmark", "doctor", "split", "methods", "datasets"]
+            others = ["benchmark", "doctor", "predict", "split", "methods", "datasets"]
             raise one_of("verb", verb, [*TRAINING, *others])
     return 0
 

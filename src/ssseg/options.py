@@ -203,6 +203,8 @@ def _be_quiet() -> None:
         ".*resuming from a checkpoint that ended before",
         ".*module.s. in eval mode at the start",
         ".*callbacks used to create the checkpoint",
+        ".*sync_dist=True",  # scores are of all devices already
+        ".*all_gather is deprecated",
     ):
         warnings.filterwarnings("ignore", message)
 
