@@ -15,6 +15,7 @@ USAGE = """usage: ssseg VERB [options]
   doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
+  report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
 
@@ -67,6 +68,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.predict_verb import predict
 
             return predict(rest)
+        case ["report", *rest]:
+            from ssseg.benchmark.report.verb import report_verb
+
+            return report_verb(rest)
         case ["split", *rest]:
             from ssseg.split_verb import split_verb
 
@@ -77,7 +82,7 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            others = ["benchmark", "doctor", "predict", "split", "methods", "datasets"]
+            others = ["benchmark", "doctor", "predict", "report", "split", "methods", "datasets"]
             raise one_of("verb", verb, [*TRAINING, *others])
     return 0
 

@@ -51,6 +51,10 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     assert table.count("| classmix |") == 1
     assert "paper" not in table
     assert np.asarray(Image.open(out / "comparison.png")).shape[0] > 500
+    page = (out / "report" / "report.html").read_text(encoding="utf-8")
+    assert "2 runs, 1 seed, 1 table" in page
+    assert "none: 1 pair" in page
+    assert (out / "report" / "curves.svg").is_file()
     runs = [Run(out / f"{method}-seed0") for method in ("supervised", "classmix")]
     assert len({run.summary["data"]["split_hash"] for run in runs}) == 1
 
@@ -114,7 +118,9 @@ def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys, mo
     out = here / "runs" / "tiny"
     names = ["guided-1-3-labels-seed0", "supervised-1-3-labels-seed0"]
     names += ["supervised-12-labels-seed0", "without-MITrans-1-3-labels-seed0"]
-    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == names
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == sorted(
+        [*names, "report"]
+    )
 
     # what the file says has arrived, what is typed went before it
     configs = {n: yaml.safe_load((out / n / "config.yaml").read_text()) for n in names}
@@ -150,6 +156,13 @@ def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys, mo
         assert np.asarray(Image.open(out / f"comparison-{column}.png")).shape[0] > 500
         assert f"comparison-{column}.png" in printed
     assert not (out / "comparison.png").exists()
+
+    # rows of other networks and numbers of labels stand in tables of their own, with their labels
+    report = (out / "report" / "report.md").read_text(encoding="utf-8")
+    assert report.count("## Table") == 3
+    assert "network.decoder_options.mitrans" in report
+    assert "| without MITrans | 1 |" in report
+    assert "Rows are not alike in network.decoder_options.mitrans" in first
 
     # a remark of the method is said before it trains, and only where it is true
     logs = {path.name: path.read_text() for path in out.glob("*.log")}
@@ -215,6 +228,9 @@ def test_a_run_that_fails_is_reported_with_its_reason(tmp_path, capsys):
     assert "1 of 2 runs failed" in captured.err
     assert "option method.threshold is 'high'; expected a number" in captured.err
     assert (out / "supervised-seed0" / "summary.json").is_file()
+    report = (out / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| supervised | 1 |" in report
+    assert "classmix-seed0: not finished: no summary.json; its log ends with: option" in report
 
 
 def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):

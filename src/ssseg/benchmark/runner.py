@@ -21,6 +21,10 @@ from ssseg.errors import UserError
 from ssseg.run import Run
 
 
+class RunsFailedError(UserError):
+    """Some runs failed; the others are finished."""
+
+
 class Running(NamedTuple):
     """A run under way."""
 
@@ -56,8 +60,8 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
         The finished runs, in the order of the plan.
 
     Raises:
-        UserError: If a run failed; the others are trained first. Also, before anything trains, if
-            a folder holds a finished run of other options.
+        RunsFailedError: If a run failed; the others are trained first.
+        UserError: Before anything trains, if a folder holds a finished run of other options.
     """
     waiting = [planned for planned in plan if not finished(planned)]
     for planned in plan:
@@ -85,8 +89,8 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
             run.process.terminate()
             run.process.wait()
     if failed:
-        reasons = "; ".join(f"{run.planned.name}: {_last_line(run.log)}" for run in failed)
-        raise UserError(f"{len(failed)} of {len(plan)} runs failed ({reasons})")
+        reasons = "; ".join(f"{run.planned.name}: {last_line(run.log)}" for run in failed)
+        raise RunsFailedError(f"{len(failed)} of {len(plan)} runs failed ({reasons})")
     return list(plan)
 
 
@@ -140,6 +144,7 @@ def _outcome(run: Running) -> str:
     return f"{run.planned.name}: {word}  {'  '.join(shown)}"
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """What the log of a run ends with; of a run that failed, its reason."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("ssseg: error: ") if lines else f"see {log}"

@@ -1,16 +1,19 @@
 """`ssseg benchmark`: methods side by side with one budget, ending in a table and a picture."""
 
 import argparse
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from ssseg.benchmark.comparison import footnote, markdown, picture, rows, terminal_table
 from ssseg.benchmark.grid import Grid, Planned, plan, slug
 from ssseg.benchmark.grid_file import grid_of, read_grid
-from ssseg.benchmark.report import footnote, markdown, picture, rows, terminal_table
-from ssseg.benchmark.runner import carry_out
+from ssseg.benchmark.report import report as report_of
+from ssseg.benchmark.report.collect import STUDY
+from ssseg.benchmark.runner import RunsFailedError, carry_out, finished
 from ssseg.errors import UserError
 from ssseg.run import Run
 
@@ -60,11 +63,33 @@ def benchmark(args: Sequence[str]) -> int:
         for planned in study:
             console.print(shlex.join(["ssseg", *planned.args]), highlight=False, soft_wrap=True)
         return 0
-    report(grid, carry_out(study, given.jobs, console), out, console)
+    try:
+        done = carry_out(study, given.jobs, console)
+    except RunsFailedError:
+        if any(map(finished, study)):
+            write_report(study, out, console)
+        raise
+    compare(grid, done, out, console)
+    write_report(study, out, console)
     return 0
 
 
-def report(grid: Grid, done: Sequence[Planned], out: Path, console: Console) -> None:
+def write_report(study: Sequence[Planned], out: Path, console: Console) -> None:
+    """All tables, plots and the page of what is there, in the folder `report`."""
+    runs = [
+        {"folder": run.folder.name, "row": run.row, "column": run.column, "seed": run.seed}
+        for run in study
+    ]
+    (out / STUDY).write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
+    try:
+        page = report_of(out).save(out / "report")
+    except UserError as error:  # say, no run was validated
+        console.print(f"no report: {error}", highlight=False)
+    else:
+        console.print(f"report   {page}", highlight=False, soft_wrap=True)
+
+
+def compare(grid: Grid, done: Sequence[Planned], out: Path, console: Console) -> None:
     """A table for every column of the grid, in the terminal and as Markdown, and a picture."""
     texts = []
     for column in grid.columns:

@@ -26,12 +26,13 @@ def style() -> str:
     return Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
 
-def skeleton(title: str, body: Iterable[str]) -> str:
+def skeleton(title: str, body: Iterable[str], more_style: str = "") -> str:
     """A whole page.
 
     Args:
         title: As it is; it is escaped here.
         body: HTML.
+        more_style: Rules of this page alone.
     """
     return "\n".join(
         [
@@ -41,7 +42,7 @@ def skeleton(title: str, body: Iterable[str]) -> str:
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
-            f"<style>\n{style()}</style>",
+            f"<style>\n{style()}{more_style}</style>",
             "</head>",
             "<body>",
             *body,

@@ -1,4 +1,4 @@
-"""What a study says: a table and a picture, made from the run folders alone."""
+"""The first look at a study, row by row as it was planned: a table and a picture."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from ssseg.benchmark.report.collect import Entry
+from ssseg.benchmark.report.compare import REFERENCE
+from ssseg.benchmark.report.contents import spread
+from ssseg.benchmark.report.settings import settings, unlike
 from ssseg.errors import UserError
 from ssseg.run import Run
-
-REFERENCE = "supervised"
 
 
 class Row(NamedTuple):
@@ -96,15 +98,6 @@ def _has_published(table: Sequence[Row]) -> bool:
     return any(row.published is not None for row in table)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation over seeds; the value itself where there is one."""
-    if not values:
-        return "-"
-    if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{mean(values):.1f} ± {stdev(values):.1f}"
-
-
 def reference_of(table: Sequence[Row]) -> Row | None:
     """The supervised row, which all gains refer to."""
     return next((row for row in table if row.method == REFERENCE), None)
@@ -149,8 +142,19 @@ def footnote(table: Sequence[Row]) -> str:
         f"images themselves and no result. Split {summary['data']['split']} "
         f"({summary['data']['split_hash']}), {summary['device']}, torch "
         f"{summary['versions']['torch']}."
-        + " `paper`: the paper's number, with the paper's data and budget."
-        * _has_published(table)
+        + " `paper`: the paper's number, with the paper's data and budget." * _has_published(table)
+        + _warning(table)
+    )
+
+
+def _warning(table: Sequence[Row]) -> str:
+    """What a fair comparison would have alike in all rows, and this one has not."""
+    fields = unlike(settings(Entry(run.folder, run.summary)) for row in table for run in row.runs)
+    if not fields:
+        return ""
+    return (
+        f" Rows are not alike in {', '.join(fields)}; the page in `report` has them in tables of "
+        "their own."
     )
 
 

@@ -1,0 +1,61 @@
+"""What is said about a table: how it differs from others, what a reader must know."""
+
+from collections.abc import Sequence
+
+from ssseg.benchmark.report.compare import REFERENCE, Section, nearest
+from ssseg.benchmark.report.rows import older
+from ssseg.benchmark.report.settings import (
+    BESIDES,
+    sentence,
+    settings,
+    unlike,
+    value_of,
+)
+
+
+def apart(section: Section, sections: Sequence[Section]) -> str | None:
+    """How a table differs from the one that is most like it."""
+    near = nearest(section, sections)
+    if near is None:
+        return None
+    other, names = near
+    if "data set" in names:
+        return f"No other table is on {section.settings['data set']}."
+    said = sentence(section.settings, other.settings, names)
+    return f"Not in one table with table {other.number}, from which it differs in: {said}."
+
+
+def notes_of(section: Section) -> list[str]:
+    """Below the table of scores."""
+    notes = []
+    lonely = [a for a in section.arms if a.method != REFERENCE and section.reference(a) is None]
+    if lonely:
+        whom = "any row" if len(lonely) == len(section.arms) else ", ".join(a.label for a in lonely)
+        several = [a for a in section.arms if a.method == REFERENCE]
+        why = "no supervised run is alike" if several else "there is no supervised run here"
+        notes.append(f"No gain can be given for {whom}: {why}.")
+    seeds = [{entry.seed for entry in arm.entries} for arm in section.arms]
+    if any(one != seeds[0] for one in seeds):
+        notes.append("Rows have different seeds; gains are over the seeds that both runs have.")
+    if section.mixed:
+        notes.append(
+            f"Mixed by request: rows differ in {', '.join(section.differs)}. † marks what is not "
+            "as in most rows; gains are over a supervised run of the same settings, and nothing is "
+            "bold."
+        )
+    for arm in section.arms:
+        for folder, names in older(arm.entries).items():
+            notes.append(
+                f"{folder} was made by a version that did not record {', '.join(names)}; it is "
+                f"counted under {arm.label}."
+            )
+    runs = [settings(entry, BESIDES) for arm in section.arms for entry in arm.entries]
+    found = [name for name in unlike(runs) if name.partition(".")[0] != "optim"]
+    if found:
+        notes.append(f"Runs also differ in: {', '.join(found)}; see runs.csv.")
+    optim = [settings(arm.entries[0], {"optim": "optim"}) for arm in section.arms]
+    for name in unlike(optim):
+        pairs = zip(section.arms, optim, strict=True)
+        said = ", ".join(f"{arm.label} {value_of(one, name)}" for arm, one in pairs)
+        notes.append(f"Rows differ in {name}: {said}.")
+    return notes

@@ -1,0 +1,100 @@
+"""What must be alike for two runs to stand in one table, and what a reader should know besides."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ssseg.benchmark.report.collect import Entry, flat
+
+FIELDS = {
+    "data set": "data.name",
+    "split": "data.split",
+    "split hash": "data.split_hash",
+    "labels": "data.labeled",
+    "validation images": "data.val",
+    "steps": "steps",
+    "labeled images per step": "data.batch_size",
+    "image size": "data.image_size",
+    "crop size": "data.crop_size",
+    "network": "network",
+    "evaluation": "evaluation",
+}
+"""Rows that differ in one of these are never in one table; the last two are many fields."""
+LABELS = ("split", "split hash", "labels")
+"""May differ along the curve over the number of labels, and only there."""
+BESIDES = {
+    "optim": "optim",
+    "unlabeled images": "data.unlabeled",
+    "unlabeled images per step": "data.unlabeled_batch_size",
+    "device": "device",
+    "versions": "versions",
+    "commit": "commit",
+}
+"""May differ within a table, and are said where they do."""
+UNKNOWN = "not recorded"
+
+Settings = Mapping[str, str]
+"""Fields as text, so that they compare and print; nested ones with dots in their names."""
+
+
+def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
+    """The fields of a run. What an older version did not record says so, and is like nothing else.
+
+    Args:
+        entry: The run.
+        fields: Names of the fields, and where the summary has them.
+    """
+    out: dict[str, str] = {}
+    for name, dotted in fields.items():
+        parent, _, key = dotted.rpartition(".")
+        holder = entry.get(parent) if parent else entry.summary
+        known = isinstance(holder, Mapping) and key in holder
+        if not known:
+            out[name] = UNKNOWN
+            continue
+        out.update({key: words(value) for key, value in flat(entry.get(dotted), name).items()})
+    return out
+
+
+def words(value: Any) -> str:
+    """A value for people."""
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_whole, value)):
+        return f"{value[0]} x {value[1]}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def unlike(several: Iterable[Settings]) -> list[str]:
+    """Names of the fields that are not the same everywhere, in their order.
+
+    Where one side did not record a nested field at all, that field is named, not all its parts.
+    """
+    given = list(several)
+    whole = [name for name in ("network", "evaluation") if any(name in one for one in given)]
+    names: dict[str, None] = {}
+    for one in given:
+        for name in one:
+            top = next((w for w in whole if name == w or name.startswith(f"{w}.")), name)
+            names.setdefault(top)
+    return [name for name in names if len({value_of(one, name) for one in given}) > 1]
+
+
+def value_of(one: Settings, name: str) -> str:
+    """A field as text; of a nested one that is asked for as a whole, all its parts."""
+    if name in one:
+        return one[name]
+    parts = {key: value for key, value in one.items() if key.startswith(f"{name}.")}
+    if not parts:
+        return "not given"
+    return ", ".join(f"{key[len(name) + 1 :]} {value}" for key, value in parts.items())
+
+
+def sentence(one: Settings, other: Settings, names: Iterable[str]) -> str:
+    """In what a table is unlike another."""
+    pairs = [(name, value_of(one, name), value_of(other, name)) for name in names]
+    return "; ".join(f"{name} {here} (there {there})" for name, here, there in pairs)
