@@ -252,6 +252,12 @@ def test_what_is_saved(tmp_path):
         assert np.asarray(Image.open(page.parent / f"{name}.png").convert("L")).std() > 5
         ElementTree.parse(page.parent / f"{name}.svg")
     assert list(made.figures) == names
+    text = (page.parent / "report.md").read_text()
+    assert set(re.findall(r"!\[.*?\]\((.*?)\)", text)) == {f"{name}.png" for name in names}
+    for said in ("16 seed 0", "abc123", "128 validation images", "whole image", "torch 2"):
+        assert said in text
+        assert said in page.read_text()
+    assert repr(made) == "<Report of 6 runs, tables: 1>"
     again = report(tmp_path / "runs").save(tmp_path / "again")
     assert again.read_text() == page.read_text(), "the same runs make the same page"
 

@@ -14,6 +14,7 @@ from ssseg.benchmark.report import contents, data, tables
 from ssseg.benchmark.report.collect import Entry, LeftOut, collect
 from ssseg.benchmark.report.compare import Section, compare
 from ssseg.benchmark.report.html import HOW_TO_READ, commands, document
+from ssseg.benchmark.report.notes import versions_of
 from ssseg.benchmark.report.plots import Plot, files, labels_plot, plots
 from ssseg.errors import UserError
 from ssseg.run import Run
@@ -68,9 +69,11 @@ class Report:
         """The plots as matplotlib figures, by the names of their files."""
         return {name: plot.figure for name, plot in self._named()}
 
-    def _named(self) -> list[tuple[str, Plot]]:
+    def _named(self, section: Section | None = None) -> list[tuple[str, Plot]]:
         out = []
         for number, group in self.plots.items():
+            if section is not None and number != section.number:
+                continue
             tail = f"-{number}" if number and len(self.sections) > 1 else ""
             out += [(f"{name}{tail}", plot) for name, plot in group.items()]
         return out
@@ -82,9 +85,12 @@ class Report:
             if len(self.sections) > 1:
                 parts.append(f"## Table {section.number}: {section.title}\n")
             parts += [tables.markdown(table) for table in self._tables(section)]
+            parts += [f"![{plot.title}]({name}.png)\n" for name, plot in self._named(section)]
             parts.append("To repeat it:\n\n```sh")
             parts += [line for arm in section.arms for line in commands(arm)]
             parts.append("```\n")
+            parts += [f"Versions: {line}\n" for line in versions_of(section)]
+        parts += [f"![{plot.title}]({name}.png)\n" for name, plot in self.plots[0].items()]
         if self.left_out:
             parts.append("## Runs that are in no table\n")
             parts += [f"- {one.folder}: {one.reason}" for one in self.left_out]
@@ -132,6 +138,9 @@ class Report:
         for name, content in {**encoded, **files(self._named())}.items():
             (out / name).write_bytes(content)
         return out / "report.html"
+
+    def __repr__(self) -> str:
+        return f"<Report of {len(self.entries)} runs, tables: {len(self.sections)}>"
 
     def _repr_html_(self) -> str:
         page = escaping.escape(self.html(), quote=True)

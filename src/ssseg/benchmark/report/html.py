@@ -7,6 +7,7 @@ from ssseg.benchmark.report.collect import LeftOut
 from ssseg.benchmark.report.compare import Arm, Section
 from ssseg.benchmark.report.contents import classes, costs, scores
 from ssseg.benchmark.report.drawing import svg
+from ssseg.benchmark.report.notes import versions_of
 from ssseg.benchmark.report.plots import Plot, absent
 from ssseg.benchmark.report.samples import samples
 from ssseg.benchmark.report.settings import UNKNOWN, value_of
@@ -152,14 +153,7 @@ def _origin(section: Section) -> str:
     for name in ("split", "split hash", "image size", "crop size", "evaluation"):
         values = dict.fromkeys(value_of(arm.settings, name) for arm in section.arms)
         entries[name] = escape("; ".join(values))
-    runs = [entry for arm in section.arms for entry in arm.entries]
-    versions = dict.fromkeys(
-        ", ".join(f"{k} {v}" for k, v in (entry.get("versions") or {}).items()) or UNKNOWN
-        for entry in runs
-    )
-    entries["versions"] = "<br>".join(map(escape, versions))
-    commits = dict.fromkeys(str(entry.get("commit") or UNKNOWN) for entry in runs)
-    entries["commit"] = escape(", ".join(commits))
+    entries["versions"] = "<br>".join(map(escape, versions_of(section)))
     for arm in section.arms:
         entries[arm.label] = "".join(f"<p><code>{escape(c)}</code></p>" for c in commands(arm))
     return facts(entries)

@@ -6,6 +6,7 @@ from ssseg.benchmark.report.compare import REFERENCE, Section, nearest
 from ssseg.benchmark.report.rows import older
 from ssseg.benchmark.report.settings import (
     BESIDES,
+    UNKNOWN,
     sentence,
     settings,
     unlike,
@@ -25,9 +26,26 @@ def apart(section: Section, sections: Sequence[Section]) -> str | None:
     return f"Not in one table with table {other.number}, from which it differs in: {said}."
 
 
+def versions_of(section: Section) -> list[str]:
+    """Of the programs and sources that made a table; several where they are not the same."""
+    found: dict[str, None] = {}
+    for entry in (entry for arm in section.arms for entry in arm.entries):
+        said = ", ".join(f"{k} {v}" for k, v in (entry.get("versions") or {}).items()) or UNKNOWN
+        commit = entry.get("commit")
+        found.setdefault(f"{said}, commit {commit}" if commit else said)
+    return list(found)
+
+
 def notes_of(section: Section) -> list[str]:
     """Below the table of scores."""
     notes = []
+    found = section.settings
+    if "split hash" not in section.differs or not section.mixed:
+        how = found.get("evaluation.protocol", UNKNOWN)
+        notes.append(
+            f"Split {found['split']} (hash {found['split hash']}), {found['validation images']} "
+            f"validation images; evaluation: {how}."
+        )
     lonely = [a for a in section.arms if a.method != REFERENCE and section.reference(a) is None]
     if lonely:
         whom = "any row" if len(lonely) == len(section.arms) else ", ".join(a.label for a in lonely)
@@ -50,9 +68,9 @@ def notes_of(section: Section) -> list[str]:
                 f"counted under {arm.label}."
             )
     runs = [settings(entry, BESIDES) for arm in section.arms for entry in arm.entries]
-    found = [name for name in unlike(runs) if name.partition(".")[0] != "optim"]
-    if found:
-        notes.append(f"Runs also differ in: {', '.join(found)}; see runs.csv.")
+    besides = [name for name in unlike(runs) if name.partition(".")[0] != "optim"]
+    if besides:
+        notes.append(f"Runs also differ in: {', '.join(besides)}; see runs.csv.")
     optim = [settings(arm.entries[0], {"optim": "optim"}) for arm in section.arms]
     for name in unlike(optim):
         pairs = zip(section.arms, optim, strict=True)
