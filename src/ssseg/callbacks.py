@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
+from ssseg.unfinished import COMMAND, SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels
 
 
@@ -40,12 +42,24 @@ class RunFolder(Callback):
         folder: The run's folder; made when training starts, not before.
         config: Text of the configuration that repeats the run.
         identity: Names of method, data and network, and the command, for the summary.
+        args: The options of the run, to go on with after an interruption.
+        save_every: Steps between checkpoints, besides those after each validation.
     """
 
-    def __init__(self, folder: Path, config: str, identity: dict[str, Any]) -> None:
-        self.folder, self.config, self.identity = folder, config, identity
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        identity: dict[str, Any],
+        args: Sequence[str] = (),
+        save_every: int | None = None,
+    ) -> None:
+        self.folder, self.config, self.identity, self.args = folder, config, identity, args
+        self.save_every = save_every
+        self.made = False
         self.history: list[dict[str, float]] = []
         self.best: dict[str, dict[str, Any]] = {}
+        self.last: dict[str, dict[str, Any]] = {}
         self.batch: Batch | None = None
         self.seconds = 0.0
         self.started = 0.0
@@ -54,14 +68,28 @@ class RunFolder(Callback):
         """Make the folder, and keep the configuration in it."""
         self.started = time.monotonic()
         if trainer.is_global_zero:
+            self.made = not (self.folder / COMMAND).exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
+            note_command(self.folder, self.args)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Keep the latest batch: the next sample picture shows what became of it."""
+        """Keep the latest batch for the next sample picture; save where the run stands, if due.
+
+        A step that is validated is saved after that: a run that went on from before would leave
+        the validation out. Later than here Lightning's count of logged steps would be one ahead of
+        what a resumed run expects.
+        """
         self.batch = batch
+        due = self.save_every is not None and trainer.global_step % self.save_every == 0
+        validated = (batch_idx + 1) % trainer.val_check_batch == 0
+        if (due or trainer.received_sigterm) and not (validated and self._scored(trainer)):
+            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+
+    def _scored(self, trainer: Trainer) -> bool:
+        return bool(data_of(trainer).source.records("val"))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note the scores and draw a sample picture."""
@@ -69,10 +97,11 @@ class RunFolder(Callback):
             return
         step = trainer.global_step
         row: dict[str, float] = {"step": step}
+        self.last = {name: self._named(trainer, s) for name, s in module.scores.items()}
         for name, scores in module.scores.items():
             row[name] = scores.miou
             if name not in self.best or scores.miou > self.best[name]["miou"]:
-                self.best[name] = {"step": step, **self._named(trainer, scores)}
+                self.best[name] = {"step": step, **self.last[name]}
         self.history.append(row)
         if trainer.is_global_zero and self.batch is not None:
             self._draw(trainer, module, self._sample(trainer))
@@ -100,21 +129,33 @@ class RunFolder(Callback):
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
         """Leave no folder behind of a run that failed before its first step."""
-        if trainer.is_global_zero and trainer.global_step == 0:
+        if trainer.is_global_zero and trainer.global_step == 0 and self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the final checkpoint, which knows the last scores, and the summary."""
         self.seconds += time.monotonic() - self.started
+        self.started = 0.0
         if not self.history and trainer.is_global_zero and isinstance(module, SegmentationModule):
             self._draw(trainer, module, self._sample(trainer))
-        if trainer.is_global_zero and isinstance(module, SegmentationModule):
-            self._write_tiles(trainer, module)
         # every process takes part in saving; one of them writes
         trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
-        if trainer.is_global_zero and isinstance(module, SegmentationModule):
-            text = json.dumps(self.summary(trainer, module), indent=1)
-            (self.folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        self._finish(trainer, module)
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Of a run that was cut off after its last step there is no training left, and no end."""
+        if trainer.global_step >= trainer.max_steps and not (self.folder / SUMMARY).exists():
+            self._finish(trainer, module)
+
+    def _finish(self, trainer: Trainer, module: LightningModule) -> None:
+        if not trainer.is_global_zero or not isinstance(module, SegmentationModule):
+            return
+        self._write_tiles(trainer, module)
+        text = json.dumps(self.summary(trainer, module), indent=1)
+        # whole or not at all: who finds it knows that the run is finished
+        draft = self.folder / f"{SUMMARY}.part"
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(self.folder / SUMMARY)
 
     def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
         """Single pictures of a few validation images, for reports to put side by side."""
@@ -130,7 +171,6 @@ class RunFolder(Callback):
     def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
         """Everything that a table or a reader may want to know of this run."""
         data, batches = data_of(trainer), module.batches_seen
-        last = {name: self._named(trainer, scores) for name, scores in module.scores.items()}
         method = {"name": self.identity["method"], **plain(module.method.hparams)}
         return {
             "method": method,
@@ -143,7 +183,7 @@ class RunFolder(Callback):
             "exposures": data.exposures(batches, module.num_views),
             "predictor": module.method.predictor,
             "evaluation": evaluation_of(module, data),
-            "last": last,
+            "last": self.last,
             "best": self.best,
             "history": self.history,
             "seconds": round(self.seconds, 1),
@@ -157,11 +197,17 @@ class RunFolder(Callback):
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on from."""
         elapsed = self.seconds + (time.monotonic() - self.started if self.started else 0)
-        return {"history": self.history, "best": self.best, "seconds": elapsed}
+        return {
+            "history": self.history,
+            "best": self.best,
+            "last": self.last,
+            "seconds": elapsed,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an interrupted run."""
         self.history, self.best = state_dict["history"], state_dict["best"]
+        self.last = state_dict.get("last", {})
         self.seconds = state_dict["seconds"]
 
 

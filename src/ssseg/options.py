@@ -14,7 +14,7 @@ import jsonargparse
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.data.module import SegmentationData
@@ -25,7 +25,8 @@ from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
-from ssseg.spelling import LINKED, pairs, spell_out
+from ssseg.resuming import StepLogger, continued
+from ssseg.spelling import LINKED, pairs, spell_out, without
 
 LOGGERS = ("csv", "wandb", "tensorboard")
 
@@ -37,6 +38,8 @@ class CLI(LightningCLI):
     """What was typed, for the summary."""
     folder: RunFolder | None = None
     page: EvaluationPage | None = None
+    resumed: Path | None = None
+    """The checkpoint that a run goes on from in its own folder."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -52,6 +55,12 @@ class CLI(LightningCLI):
             default=None,
             help="Folder of the run (default: runs/...), or of the page of an evaluation "
             "(default: test-... beside checkpoints/).",
+        )
+        parser.add_argument(
+            "--checkpoint_every",
+            type=int | None,
+            default=None,
+            help="Steps between checkpoints, besides those after each validation.",
         )
         parser.add_argument(
             "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
@@ -89,6 +98,9 @@ class CLI(LightningCLI):
             steps = config.trainer.max_steps
             if steps < 1:
                 raise UserError(f"option trainer.max_steps is {steps}; expected a positive number")
+            every = config.checkpoint_every
+            if every is not None and every < 1:
+                raise UserError(f"option checkpoint_every is {every}; expected at least 1 step")
             if config.trainer.val_check_interval is None:
                 config.trainer.val_check_interval = -(-steps // 8)
 
@@ -102,7 +114,7 @@ class CLI(LightningCLI):
         callbacks = list(config.trainer.callbacks or [])
         loggers: Logger | bool | list[Logger] = False
         if self.subcommand == "fit":
-            folder = _free_folder(config.out, config.data, config.model, config.seed_everything)
+            folder = self._run_folder(config)
             identity = {
                 "method": _short_name(METHODS, config.model.method),
                 "network": config.model.method.student.hparams["decoder"],
@@ -110,11 +122,13 @@ class CLI(LightningCLI):
                 "command": "ssseg " + shlex.join(self.given),
             }
             text = self._parser("fit").dump(self.config["fit"], skip_none=False)
-            self.folder = RunFolder(folder, text, identity)
+            options = self.given[1:]
+            self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
             callbacks += [EvaluateLast(), self.folder, *_checkpoints(folder, config.data)]
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
-            loggers = [CSVLogger(folder, name="", version=""), *_loggers(config.logger, folder)]
+            csv = StepLogger(folder, self.resumed)
+            loggers = [csv, *_loggers(config.logger, folder)]
         elif config.page:
             if config.out is not None:
                 _must_be_free(config.out)
@@ -128,9 +142,18 @@ class CLI(LightningCLI):
             callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
         )
 
+    def _run_folder(self, config: Any) -> Path:
+        """The folder of the run that goes on, or a free one."""
+        if self.resumed is not None:
+            return self.resumed.parent.parent
+        return _free_folder(config.out, config.data, config.model, config.seed_everything)
+
 
 def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
-    """After every validation: the best one so far, and where the run stands."""
+    """After every validation: the best one so far, and where the run stands.
+
+    Files are written under another name and renamed, so a run that is killed leaves a whole one.
+    """
     if not data.source.records("val"):
         return []
     make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)
@@ -151,9 +174,14 @@ def run(args: Sequence[str]) -> CLI:
     """
     _be_quiet()
     verb, rest = args[0], list(args[1:])
-    CLI.given = args
+    CLI.resumed = None
+    if verb == "fit":
+        rest, CLI.resumed = continued(rest)
+    CLI.given = [verb, *rest]
+    if CLI.resumed is not None:
+        rest.append(f"--ckpt_path={CLI.resumed}")
     if verb == "test" and ("--split", ["val"]) in pairs(rest):
-        verb, rest = "validate", _without(rest, "--split")
+        verb, rest = "validate", without(rest, "--split")
     if verb != "fit":
         rest = _for_evaluation(_with_configuration(rest))
     for flag, values in pairs(rest):
@@ -265,10 +293,6 @@ def _for_evaluation(rest: list[str]) -> list[str]:
         return rest
     usual = {"--out": "null", "--eval.boundary": "true"}
     return [*rest, *(f"{flag}={value}" for flag, value in usual.items() if flag not in flags)]
-
-
-def _without(args: Sequence[str], gone: str) -> list[str]:
-    return [part for flag, values in pairs(args) if flag != gone for part in (flag, *values)]
 
 
 def _short_name(table: dict[str, Any], thing: object) -> str:

@@ -41,6 +41,11 @@ def pairs(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         yield flag, values
 
 
+def without(args: Sequence[str], gone: str) -> list[str]:
+    """The same options but one; `--flag=value` is taken apart."""
+    return [part for flag, values in pairs(args) if flag != gone for part in (flag, *values)]
+
+
 def spell_out(args: Sequence[str]) -> list[str]:
     """Short names as LightningCLI knows them, classes before their options.
 

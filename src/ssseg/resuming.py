@@ -1,0 +1,70 @@
+"""A run goes on in its own folder as if it had never been cut off."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from ssseg.errors import UserError
+from ssseg.module import read_checkpoint
+from ssseg.spelling import pairs, without
+from ssseg.unfinished import CHECKPOINTS, SUMMARY, command_of, earlier_rows, refuse_another
+
+
+def continued(args: list[str]) -> tuple[list[str], Path | None]:
+    """The options of `fit`, and the checkpoint of an unfinished run of theirs.
+
+    `--resume FOLDER` stands for the options of the run in that folder. `--out FOLDER` finds an
+    unfinished run of the same options by itself.
+
+    Raises:
+        UserError: For a folder without an unfinished run, or with one of other options.
+    """
+    given = dict(pairs(args))
+    if "--resume" in given:
+        folder = Path(" ".join(given["--resume"]))
+        stored = command_of(folder)
+        if stored is None:
+            done = " (it is finished)" if (folder / SUMMARY).is_file() else ""
+            raise UserError(f"option --resume: {folder} holds no unfinished run{done}")
+        args = [*without(stored, "--out"), "--out", str(folder)]
+    elif not given.get("--out") or "--ckpt_path" in given:
+        return args, None
+    else:
+        folder = Path(given["--out"][0])
+        stored = command_of(folder)
+        if stored is None:
+            return args, None
+        refuse_another(folder, without(args, "--out"), without(stored, "--out"))
+    last, *others = (folder / "checkpoints" / name for name in CHECKPOINTS)
+    for checkpoint in (last, *others):
+        with suppress(UserError):
+            read_checkpoint(checkpoint)
+            if checkpoint != last:  # the newest one is torn, or gone
+                shutil.copy(checkpoint, last)
+            return args, last
+    shutil.rmtree(folder)  # cut off before its first checkpoint: nothing is lost by a new start
+    return args, None
+
+
+class StepLogger(CSVLogger):
+    """Lightning's CSVLogger, which would begin the file of a run that goes on anew.
+
+    Args:
+        folder: Of the run.
+        resumed: The checkpoint that the run goes on from.
+    """
+
+    def __init__(self, folder: Path, resumed: Path | None) -> None:
+        super().__init__(folder, name="", version="")
+        if resumed is not None:
+            rows = earlier_rows(folder, read_checkpoint(resumed)["global_step"])
+            self._keep(rows)
+
+    @rank_zero_only
+    def _keep(self, rows: list[dict[str, Any]]) -> None:
+        self.experiment.metrics = rows
+        self.experiment.save()

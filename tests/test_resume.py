@@ -1,0 +1,154 @@
+"""A run that is cut off, at any moment and in any way, ends as one that was not."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import ssseg
+from ssseg.cli import main
+
+STEPS = 40
+OPTIONS = [
+    *("fit", "--method", "classmix", "--method.threshold", "0", "--data", "street"),
+    *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
+    *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
+    *("--trainer.max_steps", str(STEPS), "--trainer.val_check_interval", "10"),
+    *("--trainer.log_every_n_steps", "3", "--checkpoint_every", "4"),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert main([*OPTIONS, "--out", str(folder)]) == 0
+    return folder
+
+
+def cut_off(folder, how, at_step):
+    """Start the run in a process and end it when its newest checkpoint is of some step."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssseg", *OPTIONS, "--out", str(folder)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    try:
+        while process.poll() is None:
+            if last.is_file() and torch.load(last, weights_only=True)["global_step"] >= at_step:
+                process.send_signal(how)
+                break
+            time.sleep(0.01)
+        process.wait(60)
+    finally:
+        process.kill()
+    assert not (folder / "summary.json").exists(), "it was over before it was cut off"
+    return torch.load(last, weights_only=True)["global_step"]
+
+
+def assert_equal(first, second):
+    states = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (first, second)
+    ]
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+    runs = [ssseg.Run(folder) for folder in (first, second)]
+    assert runs[0].history == runs[1].history
+    assert runs[0].summary["best"] == runs[1].summary["best"]
+    rows = [
+        [{k: v for k, v in row.items() if "seconds" not in k} for row in run.metrics]
+        for run in runs
+    ]
+    assert rows[0] == rows[1], "logs have a gap, or rows twice"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_same_command_goes_on(whole, tmp_path, how):
+    folder = tmp_path / "run"
+    step = cut_off(folder, how, at_step=8)
+    if how == signal.SIGKILL:
+        assert step % 4 == 0 or step % 10 == 0
+    assert main([*OPTIONS, "--out", str(folder)]) == 0
+    assert_equal(whole, folder)
+
+
+def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
+    """The newest checkpoint must not be of the very step whose validation is still to come."""
+    from ssseg.callbacks import RunFolder
+
+    folder, kept = tmp_path / "run", tmp_path / "kept.ckpt"
+    options = [*OPTIONS[:-1], "5"]
+
+    def keep(self, trainer, module):
+        if trainer.global_step == 20:
+            shutil.copy(folder / "checkpoints" / "last.ckpt", kept)
+
+    monkeypatch.setattr(RunFolder, "on_validation_start", keep)
+    assert main([*options, "--out", str(folder)]) == 0
+    monkeypatch.undo()
+    assert torch.load(kept, weights_only=True)["global_step"] == 15
+    shutil.move(kept, folder / "checkpoints" / "last.ckpt")
+    (folder / "summary.json").unlink()
+    assert main([*options, "--out", str(folder)]) == 0
+    assert_equal(whole, folder)
+
+
+class TestFolders:
+    """What `fit` makes of a folder that is not empty."""
+
+    @pytest.fixture
+    def unfinished(self, whole, tmp_path):
+        """As if the run had been killed after its last checkpoint but before its summary."""
+        folder = tmp_path / "run"
+        shutil.copytree(whole, folder)
+        (folder / "summary.json").unlink()
+        options = (folder / "command.json").read_text().replace(str(whole), str(folder))
+        (folder / "command.json").write_text(options)
+        return folder
+
+    def test_resume_knows_the_options(self, whole, unfinished, capsys):
+        assert main(["fit", "--resume", str(unfinished)]) == 0
+        assert_equal(whole, unfinished)
+
+    def test_other_options_are_refused(self, unfinished, capsys):
+        options = ["30" if o == str(STEPS) else o for o in OPTIONS]
+        assert main([*options, "--out", str(unfinished)]) == 2
+        said = capsys.readouterr().err
+        assert "holds an unfinished run of other options ('40' there, '30' here)" in said
+        assert f"ssseg fit --resume {unfinished}" in said
+
+    def test_a_torn_checkpoint_is_passed_over(self, whole, unfinished):
+        last = unfinished / "checkpoints" / "last.ckpt"
+        last.write_bytes(last.read_bytes()[:1000])
+        assert main(["fit", "--resume", str(unfinished)]) == 0
+        assert_equal(whole, unfinished)
+
+    def test_a_run_that_never_saved_starts_anew(self, whole, unfinished):
+        shutil.rmtree(unfinished / "checkpoints")
+        assert main([*OPTIONS, "--out", str(unfinished)]) == 0
+        assert_equal(whole, unfinished)
+
+    def test_a_finished_run_is_not_touched(self, whole, capsys):
+        before = (whole / "summary.json").read_bytes()
+        assert main([*OPTIONS, "--out", str(whole)]) == 2
+        assert "is not empty" in capsys.readouterr().err
+        assert main(["fit", "--resume", str(whole)]) == 2
+        assert "holds no unfinished run (it is finished)" in capsys.readouterr().err
+        assert (whole / "summary.json").read_bytes() == before
+
+    def test_a_folder_of_something_else(self, tmp_path, capsys):
+        assert main(["fit", "--resume", str(tmp_path / "nowhere")]) == 2
+        assert "holds no unfinished run" in capsys.readouterr().err
+
+    def test_a_wrong_interval(self, tmp_path, capsys):
+        args = [*OPTIONS[:-2], "--checkpoint_every", "0", "--out", str(tmp_path / "run")]
+        assert main(args) == 2
+        assert "checkpoint_every is 0; expected at least 1" in capsys.readouterr().err
