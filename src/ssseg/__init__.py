@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ssseg.api import examine as examine
+    from ssseg.api import export as export
     from ssseg.api import fit as fit
     from ssseg.api import load as load
     from ssseg.api import split as split
@@ -33,6 +34,7 @@ _HOMES = {
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
     "examine": "ssseg.api",
+    "export": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",
     "report": "ssseg.benchmark.report",

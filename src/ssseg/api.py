@@ -253,6 +253,42 @@ def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":
     return load_model(checkpoint, network)
 
 
+def export(
+    checkpoint: str | Path,
+    format: Literal["onnx", "torch", "safetensors"] | None = None,
+    *,
+    out: str | Path | None = None,
+    network: str | None = None,
+    images: str | Path | Sequence[str | Path] = (),
+    opset: int | None = None,
+) -> Path:
+    """Write a trained network for other programs, as `ssseg export` does.
+
+    The file is opened again and compared with the network on images before it gets its name.
+
+    Args:
+        checkpoint: A file that `ssseg fit` left in `checkpoints/`, or a `.safetensors` file.
+        format: `onnx`, `torch` (a `torch.export` program, `.pt2`) or `safetensors`. None: by the
+            ending of `out`, else `onnx`.
+        out: The file, or a folder. None: beside the checkpoint.
+        network: `student` or `teacher`; None: the method's own choice.
+        images: Images or folders of images to compare on. None given: validation images of the
+            run, or random images where they cannot be opened.
+        opset: Of ONNX. None: 18.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: For anything that cannot work, and a file that would not do what the network
+            does; nothing is left behind then.
+    """
+    from ssseg.exporting.export import export as write
+
+    paths = [images] if isinstance(images, (str, Path)) else images
+    return write(checkpoint, format, out, network, paths, opset).path
+
+
 def _flags(group: str, options: Mapping[str, Any]) -> list[str]:
     """Options as they would be typed."""
     return [f"--{group}.{name}={_text(value)}" for name, value in options.items()]
@@ -268,4 +304,4 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-__all__: Sequence[str] = ("examine", "fit", "load", "split", "test", "validate")
+__all__: Sequence[str] = ("examine", "export", "fit", "load", "split", "test", "validate")

@@ -12,6 +12,7 @@ USAGE = """usage: ssseg VERB [options]
   validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
   test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
   predict    class maps of images:  ssseg predict FILE photos/ --out predictions --overlay
+  export     hand a model on as ONNX, .pt2 or safetensors, checked:  ssseg export FILE
   doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
@@ -64,6 +65,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.doctor.verb import doctor
 
             return doctor(rest)
+        case ["export", *rest]:
+            from ssseg.exporting.verb import export_verb
+
+            return export_verb(rest)
         case ["predict", *rest]:
             from ssseg.predict_verb import predict
 
@@ -82,8 +87,8 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            others = ["benchmark", "doctor", "predict", "report", "split", "methods", "datasets"]
-            raise one_of("verb", verb, [*TRAINING, *others])
+            others = ["benchmark", "doctor", "export", "predict", "report", "split"]
+            raise one_of("verb", verb, [*TRAINING, *others, "methods", "datasets"])
     return 0
 
 

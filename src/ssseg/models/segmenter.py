@@ -112,8 +112,10 @@ class Segmenter(nn.Module):
 
         Sides that the encoder cannot halve evenly are padded at the bottom and right (edge values).
         """
-        bottom, right = (-side % self.divisor for side in image.shape[-2:])
-        if bottom or right:
+        (height, width), padded = image.shape[-2:], self.padded(image)
+        # an exported program pads always: one path for all sizes, and padding by 0 changes nothing
+        if torch.compiler.is_compiling() or padded != (height, width):
+            bottom, right = padded[0] - height, padded[1] - width
             image = F.pad(image, (0, right, 0, bottom), mode="replicate")
         feats: list[Tensor] = self.encoder(image)
         return feats
@@ -125,10 +127,18 @@ class Segmenter(nn.Module):
     def upsample(self, logits: Tensor, image: Tensor) -> Tensor:
         """Decoder logits at the resolution of the image that they belong to."""
         height, width = image.shape[-2:]
-        size = (height + -height % self.divisor, width + -width % self.divisor)
+        size = self.padded(image)
         if logits.shape[-2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
+
+    def padded(self, image: Tensor) -> tuple[int, int]:
+        """Height and width of an image once its sides can be halved evenly."""
+        # said so that exporters take it: multiples can be halved, where remainders are opaque, and
+        # the floor of a negative number is not the same everywhere
+        unit = self.divisor
+        height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
+        return height, width
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Train mode, but for frozen BatchNorm layers."""

@@ -1,0 +1,1 @@
+"""Trained networks handed on: ONNX, a `torch.export` program, plain weights; each checked."""
