@@ -84,7 +84,7 @@ class RunFolder(Callback):
         """
         self.batch = batch
         due = self.save_every is not None and trainer.global_step % self.save_every == 0
-        validated = (batch_idx + 1) % trainer.val_check_batch == 0
+        validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
         if (due or trainer.received_sigterm) and not (validated and self._scored(trainer)):
             trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
 
