@@ -19,6 +19,7 @@ from rich.table import Table
 from ssseg.benchmark.grid import Planned
 from ssseg.errors import UserError
 from ssseg.run import Run
+from ssseg.unfinished import command_of
 
 
 class RunsFailedError(UserError):
@@ -95,8 +96,9 @@ def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Plan
 
 
 def _start(planned: Planned, threads: int) -> Running:
-    """Train one run in a process of its own, from a clean folder."""
-    shutil.rmtree(planned.folder, ignore_errors=True)
+    """Train one run in a process of its own, from where it was cut off or from a clean folder."""
+    if command_of(planned.folder) != list(planned.args[1:]):
+        shutil.rmtree(planned.folder, ignore_errors=True)
     log = planned.folder.with_name(f"{planned.folder.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
