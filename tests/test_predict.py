@@ -281,6 +281,47 @@ class TestForeignFiles:
             ssseg.load(path)
         assert not trace.exists()
 
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("subprocess.Popen", "which is no Segmenter"),
+            ("ssseg.run.Run", "which is no Segmenter"),
+            ("somebody.elses.Network", "which is not of ssseg; import 'somebody.elses' first"),
+        ],
+    )
+    def test_a_recipe_that_would_run_code(self, run, model, tmp_path, path, words):
+        """Plain data too can name a program: nothing but networks is ever made of it."""
+        from safetensors.torch import save_file
+
+        trace = tmp_path / "it ran"
+        recipe = {"class_path": path, "init_args": {"args": ["touch", str(trace)]}}
+        saved = torch.load(run.checkpoint(), weights_only=True)
+        saved["ssseg"].update(network=recipe, method=recipe)
+        torch.save(saved, tmp_path / "m.ckpt")
+        about = json.dumps({**model.card.about, "network": recipe, "saved": "teacher"})
+        save_file({"weight": torch.ones(2)}, tmp_path / "m.safetensors", {"ssseg": about})
+        for name in ("m.ckpt", "m.safetensors"):
+            with pytest.raises(UserError, match=words):
+                ssseg.load(tmp_path / name)
+        assert not trace.exists()
+
+    @pytest.mark.parametrize("about", [{}, {"networks": {"a": "b"}}, 3, {"networks": {"a": 1}}])
+    def test_a_checkpoint_that_says_too_little(self, tmp_path, about):
+        torch.save({"ssseg": about, "state_dict": {}}, tmp_path / "m.ckpt")
+        with pytest.raises(UserError, match=r"m\.ckpt (says too little|was written by an older)"):
+            ssseg.load(tmp_path / "m.ckpt")
+
+    def test_a_method_in_a_file_is_never_made(self, run, tmp_path):
+        saved = torch.load(run.checkpoint(), weights_only=True)
+        trace = tmp_path / "it ran"
+        saved["ssseg"]["method"] = {
+            "class_path": "subprocess.Popen",
+            "init_args": {"args": ["touch", str(trace)]},
+        }
+        torch.save(saved, tmp_path / "m.ckpt")
+        assert ssseg.load(tmp_path / "m.ckpt").name == "teacher"
+        assert not trace.exists()
+
     def test_a_checkpoint_of_another_library(self, tmp_path):
         torch.save({"state_dict": {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "other.ckpt")
         with pytest.raises(UserError, match="is not a checkpoint of ssseg"):

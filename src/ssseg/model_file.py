@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from ssseg.data.datasets.base import ClassInfo
 from ssseg.errors import UserError, one_of
 from ssseg.models.segmenter import Segmenter
-from ssseg.module import SegmentationModule, read_checkpoint
+from ssseg.module import read_checkpoint
 from ssseg.predictor import Card, Predictor
 from ssseg.recipe import build
 
 WEIGHTS = ".safetensors"
-LEFT_OUT = ("batches_seen", "format")
+LEFT_OUT = ("batches_seen", "format", "networks")
 """What a checkpoint says that only training needs."""
 
 
@@ -36,23 +36,42 @@ def load(path: str | Path, network: str | None = None) -> Predictor:
     Raises:
         UserError: For a file that is no such model, or a network that it does not hold.
     """
-    if Path(path).suffix == WEIGHTS:
-        return _load_weights(Path(path), network)
+    try:
+        if Path(path).suffix == WEIGHTS:
+            return _load_weights(Path(path), network)
+        return _load_checkpoint(path, network)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} says too little of itself ({type(error).__name__}: {error}); expected what "
+            "`ssseg fit` or `ssseg export` wrote"
+        ) from error
+
+
+def _load_checkpoint(path: str | Path, network: str | None) -> Predictor:
     saved = read_checkpoint(path)
     ours = saved["ssseg"]
-    name = _chosen(path, network, ours.get("networks", [ours["predictor"]]), ours["predictor"])
-    module = SegmentationModule(build(ours["method"]), build(ours["network"]))
+    prefixes = ours.get("networks")
+    if not isinstance(prefixes, dict):
+        raise UserError(f"{path} was written by an older ssseg, which did not say what is in it")
+    name = _chosen(path, network, list(prefixes), ours["predictor"])
+    prefix = prefixes[name]
+    weights = {
+        key.removeprefix(prefix): value
+        for key, value in saved["state_dict"].items()
+        if key.startswith(prefix)
+    }
+    return Predictor(_filled(path, ours["network"], weights), _card(path, ours), name)
+
+
+def _filled(path: str | Path, recipe: Mapping[str, Any], weights: dict[str, Any]) -> Segmenter:
+    """The network of a recipe with these weights, and no other."""
+    segmenter = build(recipe, Segmenter)
     try:
-        module.load_state_dict(saved["state_dict"])
-    except (RuntimeError, KeyError) as error:
-        raise UserError(
-            f"{path} does not fit this version of ssseg: {str(error).splitlines()[0]} (written by "
-            f"{ours.get('version', 'an older one')})"
-        ) from error
-    found = module.method.networks[name]
-    found = getattr(found, "module", found)  # an averaged copy keeps the network inside
-    assert isinstance(found, Segmenter)
-    return Predictor(found, _card(path, ours), name)
+        segmenter.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} does not hold what it says: {reason}") from error
+    return segmenter
 
 
 def save_weights(model: Predictor, path: Path) -> None:
@@ -88,11 +107,7 @@ def _load_weights(path: Path, network: str | None) -> Predictor:
         )
     about = json.loads(header)
     name = _chosen(path, network, [about["saved"]], about["saved"])
-    segmenter = build(about["network"])
-    try:
-        segmenter.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not hold what it says: {error}") from error
+    segmenter = _filled(path, about["network"], tensors)
     return Predictor(segmenter, _card(path, about), name)
 
 

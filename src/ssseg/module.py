@@ -19,7 +19,7 @@ from ssseg.recipe import plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
 
 FORMAT = 2
-"""Of what a checkpoint says of itself; 2 tells split, scores and kind of images."""
+"""Of what a checkpoint says of itself; 2 tells split, scores, kind of images, names of weights."""
 
 
 class SegmentationModule(LightningModule):
@@ -169,12 +169,18 @@ class SegmentationModule(LightningModule):
             "version": version("ssseg"),
             "method": recipe_of(self.method),
             "network": recipe_of(self.method.student),
-            "networks": list(self.method.networks),
+            "networks": {name: self._prefix(name) for name in self.method.networks},
             "predictor": self.method.predictor,
             "data": None if info is None else plain(info),
             "scores": {name: score.as_dict(names) for name, score in self.scores.items() if names},
             "batches_seen": self.batches_seen,
         }
+
+    def _prefix(self, name: str) -> str:
+        """What the weights of a network are called in the checkpoint, up to their own names."""
+        network = self.method.networks[name]
+        network = getattr(network, "module", network)  # an averaged copy keeps it inside
+        return next(f"{path}." for path, part in self.named_modules() if part is network)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another network or method in one sentence."""

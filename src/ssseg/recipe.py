@@ -1,9 +1,13 @@
 """Objects as plain data and back: what checkpoints and configurations hold."""
 
+import sys
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from ssseg.errors import UserError
+
+Made = TypeVar("Made")
 
 
 def recipe_of(thing: Any) -> dict[str, Any]:
@@ -12,9 +16,30 @@ def recipe_of(thing: Any) -> dict[str, Any]:
     return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": plain(thing.hparams)}
 
 
-def build(recipe: dict[str, Any]) -> Any:
-    """The object that a recipe describes, freshly made."""
-    return import_class(recipe["class_path"], "class")(**recipe["init_args"])
+def build(recipe: Mapping[str, Any], base: type[Made]) -> Made:
+    """The object that a recipe from a file describes, freshly made.
+
+    Files come from anywhere: nothing is imported or called that they name, but for classes of ours
+    and of modules that the caller has imported already.
+
+    Args:
+        recipe: `{"class_path": ..., "init_args": ...}`.
+        base: What the class must be derived from.
+
+    Raises:
+        UserError: For any other class.
+    """
+    path = str(recipe["class_path"])
+    module = path.rpartition(".")[0]
+    if module.partition(".")[0] != "ssseg" and module not in sys.modules:
+        raise UserError(
+            f"the file wants to be read with {path!r}, which is not of ssseg; import {module!r} "
+            "first if you trust it"
+        )
+    found = import_class(path, "class")
+    if not issubclass(found, base):
+        raise UserError(f"the file wants to be read with {path!r}, which is no {base.__name__}")
+    return found(**recipe["init_args"])
 
 
 def import_class(path: str, what: str) -> type[Any]:
