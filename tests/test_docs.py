@@ -23,7 +23,8 @@ def command_lines():
         for block in blocks(page, "sh"):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                if words[:2] == ["ssseg", "fit"]:
+                # a run that goes on brings its options itself
+                if words[:2] == ["ssseg", "fit"] and "--resume" not in words:
                     yield page.name, line, words[2:]
 
 

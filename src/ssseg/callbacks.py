@@ -20,7 +20,7 @@ from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
-from ssseg.unfinished import COMMAND, SUMMARY, note_command
+from ssseg.unfinished import SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels
 
 
@@ -56,7 +56,7 @@ class RunFolder(Callback):
     ) -> None:
         self.folder, self.config, self.identity, self.args = folder, config, identity, args
         self.save_every = save_every
-        self.made = False
+        self.made = not any(folder.glob("*"))
         self.history: list[dict[str, float]] = []
         self.best: dict[str, dict[str, Any]] = {}
         self.last: dict[str, dict[str, Any]] = {}
@@ -68,7 +68,6 @@ class RunFolder(Callback):
         """Make the folder, and keep the configuration in it."""
         self.started = time.monotonic()
         if trainer.is_global_zero:
-            self.made = not (self.folder / COMMAND).exists()
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
             note_command(self.folder, self.args)
