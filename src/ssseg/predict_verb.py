@@ -1,7 +1,6 @@
 """`ssseg predict`: a folder of images in, a folder of class maps out."""
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ssseg.arguments import VerbParser
 from ssseg.data.datasets.files import find_images
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import SIX_SCALES, Inference
@@ -140,15 +140,9 @@ def _shown(jobs: Sequence[Job]) -> Iterator[Job]:
     yield from track(jobs, "predicting", console=console, disable=not console.is_terminal)
 
 
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
-
-
-def _parser() -> ArgumentParser:
-    parser = _Parser(
+def _parser() -> VerbParser:
+    parser = VerbParser(
         prog=PROG,
-        allow_abbrev=False,
         description="Class maps (PNG with a palette) of images, at the images' own size.",
     )
     parser.add_argument("checkpoint", help="a .ckpt of a run, or a .safetensors file")

@@ -1,35 +1,32 @@
 """A data set from a command line, for the verbs that look at data without training."""
 
 import inspect
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jsonargparse
 
+from ssseg.arguments import VerbParser
 from ssseg.data.datasets import DATASETS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.errors import UserError, one_of
 
 
-class Parser(ArgumentParser):
-    """An argparse parser whose complaints are sentences, and which knows the data set options.
+class Parser(VerbParser):
+    """A parser that knows the options of the data set.
 
     `FOLDER` alone stands for `--data folder --data.root FOLDER`.
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(**options)
         self.add_argument("folder", nargs="?", help="a data set in the folder layout")
         self.add_argument("--data", help=f"the data set: one of {', '.join(DATASETS)}")
         self.add_argument(
             "--data.OPTION", dest="_", help="an option of the data set, e.g. --data.root DIR"
         )
-
-    def error(self, message: str) -> Any:
-        """Say it as every other mistake is said."""
-        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
 
     def parse(self, args: Sequence[str]) -> tuple[Source, Namespace]:
         """The data set that the options describe, and the other options.

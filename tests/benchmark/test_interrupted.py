@@ -11,13 +11,13 @@ import torch
 from ssseg.run import Run
 
 ARGS = [
-    *("benchmark", "--methods", "supervised,classmix", "--seeds", "2", "--jobs", "2"),
+    *("benchmark", "--methods", "supervised,classmix", "--jobs", "2"),
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
     *("--trainer.max_steps", "60", "--trainer.val_check_interval", "20"),
     *("--checkpoint_every", "3", "--classmix.threshold", "0"),
 ]
-NAMES = [f"{method}-seed{seed}" for method in ("supervised", "classmix") for seed in (0, 1)]
+NAMES = ["supervised-seed0", "classmix-seed0"]
 
 
 def start(out):
@@ -43,7 +43,7 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     assert start(whole).wait(300) == 0
 
     process = start(cut)
-    last = cut / NAMES[2] / "checkpoints" / "last.ckpt"
+    last = cut / NAMES[1] / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 200
     while not last.is_file() and time.monotonic() < deadline:
         assert process.poll() is None, process.stdout.read()
@@ -64,5 +64,5 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     for name, moment in times.items():
         assert f"{name.replace('-seed', ' seed ')}: finished before" in said
         assert (cut / name / "summary.json").stat().st_mtime_ns == moment
-    log = (cut / f"{NAMES[2]}.log").read_text(encoding="utf-8")
+    log = (cut / f"{NAMES[1]}.log").read_text(encoding="utf-8")
     assert "step    20/60" not in log or before <= 20, "it began anew"

@@ -1,6 +1,5 @@
 """`ssseg benchmark`: methods side by side with one budget, ending in a table and a picture."""
 
-import argparse
 import json
 import shlex
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ssseg.arguments import VerbParser
 from ssseg.benchmark.comparison import footnote, markdown, picture, rows, terminal_table
 from ssseg.benchmark.grid import Grid, Planned, plan, slug
 from ssseg.benchmark.grid_file import grid_of, read_grid
@@ -18,21 +18,15 @@ from ssseg.errors import UserError
 from ssseg.run import Run
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UserError(f"{message}; see ssseg benchmark --help")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> VerbParser:
     """The options of the verb; all others go to every `ssseg fit`."""
-    out = _Parser(
+    out = VerbParser(
         prog="ssseg benchmark",
         usage="ssseg benchmark (GRID.yaml | --methods A,B) [options]",
         description="Train methods side by side with the same split, network and number of steps. "
         "A grid file names rows, columns and seeds (see experiments/). "
         "All further options go to every `ssseg fit`; an option that starts with a method's name "
         "(--classmix.threshold 0.9) goes to that method alone.",
-        allow_abbrev=False,
     )
     out.add_argument("--methods", help="names, separated by commas")
     out.add_argument("--seeds", help="how many (from 0), or a list such as 3,4,5; default 1")

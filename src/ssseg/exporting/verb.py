@@ -1,10 +1,8 @@
 """`ssseg export`: a checkpoint in; a file for other programs out, with what is known of it."""
 
-from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import Any
 
-from ssseg.errors import UserError
+from ssseg.arguments import VerbParser
 from ssseg.exporting.export import export
 from ssseg.exporting.formats import FORMATS, OPSET
 
@@ -28,15 +26,9 @@ def export_verb(args: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> Any:
-        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
-
-
-def _parser() -> ArgumentParser:
-    parser = _Parser(
+def _parser() -> VerbParser:
+    parser = VerbParser(
         prog=PROG,
-        allow_abbrev=False,
         description="Write a trained model for other programs: ONNX, a torch.export program, or "
         "weights that ssseg.load reads. The file is opened again and compared with the model; one "
         "that does not do the same is not kept.",

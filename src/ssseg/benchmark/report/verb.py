@@ -1,6 +1,5 @@
 """`ssseg report`: tables, plots and a page of runs that are there already."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,24 +7,18 @@ from rich.console import Console
 from rich.table import Table as Printed
 from rich.text import Text
 
+from ssseg.arguments import VerbParser
 from ssseg.benchmark.report import Report, contents, report
 from ssseg.benchmark.report.tables import MARK, Cell
-from ssseg.errors import UserError
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UserError(f"{message}; see ssseg report --help")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> VerbParser:
     """The options of the verb."""
-    out = _Parser(
+    out = VerbParser(
         prog="ssseg report",
         usage="ssseg report RUNS [RUNS ...] [--out FOLDER] [--mix]",
         description="Tables (Markdown, LaTeX, CSV), plots (PNG, SVG) and one page of finished "
         "runs, from their files alone. Runs that are not alike stand in tables of their own.",
-        allow_abbrev=False,
     )
     out.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, or that hold runs")
     out.add_argument("--out", help="folder of the report; default RUNS/report, or runs/report")

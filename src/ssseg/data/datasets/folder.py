@@ -14,6 +14,7 @@ from pathlib import Path
 from ssseg.data.datasets.base import Array, Record, Split
 from ssseg.data.datasets.class_list import ClassList, ids_of_colors, read_classes
 from ssseg.data.datasets.files import Files, by_name, existing_folder, find_files, find_images
+from ssseg.data.datasets.official import existing_folders, unlabeled_records
 from ssseg.data.images import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
 from ssseg.errors import UserError
 
@@ -49,10 +50,7 @@ class Folder(Files):
         self.name = self.root.resolve().name
         self.class_file = self._read_classes()
         self.classes = self.class_file.classes
-        extra = [unlabeled] if isinstance(unlabeled, str) else list(unlabeled or [])
-        self.unlabeled_folders = [
-            existing_folder("data.unlabeled", folder, "give a folder of images") for folder in extra
-        ]
+        self.unlabeled_folders = existing_folders(unlabeled)
         own = self.root / "unlabeled"
         # whoever names it all the same must not get its images twice
         if own.is_dir() and own.resolve() not in [f.resolve() for f in self.unlabeled_folders]:
@@ -106,13 +104,7 @@ class Folder(Files):
 
     def unlabeled(self) -> list[Record]:
         """The images of every unlabeled folder and its subfolders."""
-        records = []
-        for folder in self.unlabeled_folders:
-            found = find_images(folder, deep=True)
-            if not found:
-                raise UserError(f"there are no images in the unlabeled folder {folder}")
-            records += [Record(str(path.relative_to(folder)), path) for path in found]
-        return records
+        return unlabeled_records(self.unlabeled_folders)
 
     def decode(self, values: Array, path: Path) -> Array:
         """Class ids as they are; colours by the ones that `classes.json` gives."""
