@@ -42,3 +42,13 @@ def test_a_gallery_shows_the_pictures_it_is_given(tmp_path):
     pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
     blue = (pixels == (0, 0, 180)).all(1).mean()
     assert 0.1 < blue < 0.5
+
+
+def test_images_in_a_unit_of_their_own_can_be_seen():
+    """Heights in metres are neither all black nor all white."""
+    heights = torch.linspace(-2, 2, 50).expand(1, 40, 50)  # in deviations from their mean
+    shown = displayable(heights, (812.0,), (95.0,))
+    assert shown.shape == (40, 50, 3)
+    assert (np.diff(shown[0, :, 0].astype(int)) > 0).all()
+    assert shown.min() > 10
+    assert shown.max() < 245

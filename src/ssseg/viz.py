@@ -34,7 +34,8 @@ def displayable(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> A
     """A normalised image as something to look at.
 
     Args:
-        image: (C, H, W) float; other than 3 channels: the first one is shown in grey.
+        image: (C, H, W) float; other than 3 channels: the first one is shown in grey. Images in a
+            unit of their own (heights in metres) are shown within 2.5 deviations of their mean.
         mean: Of the normalisation.
         std: Of the normalisation.
 
@@ -42,7 +43,10 @@ def displayable(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> A
         (H, W, 3) uint8.
     """
     pixels = image.detach().float().cpu().numpy().transpose(1, 2, 0)
-    pixels = pixels * np.asarray(std) + np.asarray(mean)
+    if max(np.abs(mean)) <= 1 and max(std) <= 1:
+        pixels = pixels * np.asarray(std) + np.asarray(mean)
+    else:
+        pixels = pixels / 5 + 0.5
     if pixels.shape[-1] != 3:
         pixels = pixels[..., :1].repeat(3, -1)
     out: Array = (pixels.clip(0, 1) * 255).astype(np.uint8)
