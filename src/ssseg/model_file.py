@@ -81,15 +81,9 @@ def save_weights(model: Predictor, path: Path) -> None:
         model: What to write.
         path: Ends in `.safetensors`.
     """
-    about = {**model.card.about, "network": network_recipe(model), "saved": model.name}
+    about = {**model.card.about, "saved": model.name}
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.network.state_dict().items()}
     save_file(tensors, path, metadata={"ssseg": json.dumps(about)})
-
-
-def network_recipe(model: Predictor) -> dict[str, Any]:
-    """How to build the network of a model."""
-    recipe: dict[str, Any] = model.card.about["network"]
-    return recipe
 
 
 def _load_weights(path: Path, network: str | None) -> Predictor:

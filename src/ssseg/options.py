@@ -281,7 +281,7 @@ def _with_configuration(rest: list[str]) -> list[str]:
     usual = [
         f"--data.{name}={json.dumps(list(info[name]))}"
         for name in ("mean", "std")
-        if f"--data.{name}" not in given
+        if info is not None and f"--data.{name}" not in given
     ]
     return [*(["--config", str(config)] if config.is_file() else []), *rest, *usual]
 
