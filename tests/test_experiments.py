@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssseg.benchmark.grid import plan
-from ssseg.benchmark.grid_file import read_grid
+from ssseg.benchmarking.grid import plan
+from ssseg.benchmarking.grid_file import read_grid
 from ssseg.cli import main
 from ssseg.methods import GuidedMix
 from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc

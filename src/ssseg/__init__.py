@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssseg.api import split as split
     from ssseg.api import test as test
     from ssseg.api import validate as validate
-    from ssseg.benchmark.report import report as report
+    from ssseg.benchmarking.report import report as report
     from ssseg.data.module import SegmentationData as SegmentationData
     from ssseg.errors import UserError as UserError
     from ssseg.methods.base import Method as Method
@@ -37,7 +37,7 @@ _HOMES = {
     "export": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",
-    "report": "ssseg.benchmark.report",
+    "report": "ssseg.benchmarking.report",
     "split": "ssseg.api",
     "test": "ssseg.api",
     "validate": "ssseg.api",

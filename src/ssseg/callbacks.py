@@ -1,5 +1,6 @@
 """What happens around training: evaluation of the last step, and the run's folder."""
 
+import hashlib
 import json
 import platform
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from ssseg.data.module import SegmentationData
 from ssseg.evaluation.metrics import Scores
@@ -58,6 +60,7 @@ class RunFolder(Callback):
         self.save_every = save_every
         self.made = not any(folder.glob("*"))
         self.history: list[dict[str, float]] = []
+        self.fingerprints: dict[str, str] = {}
         self.best: dict[str, dict[str, Any]] = {}
         self.last: dict[str, dict[str, Any]] = {}
         self.batch: Batch | None = None
@@ -71,6 +74,17 @@ class RunFolder(Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
             note_command(self.folder, self.args)
+        if trainer.global_step == 0 and isinstance(module, SegmentationModule):
+            self.fingerprints["network"] = fingerprint(*module.method.student.state_dict().values())
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Keep what the first batch was, for comparisons of runs to see that it was the same."""
+        if trainer.global_step == 0 and "labeled" not in self.fingerprints:
+            self.fingerprints["labeled"] = fingerprint(*batch.labeled)
+            if batch.unlabeled.views:
+                self.fingerprints["unlabeled"] = fingerprint(batch.unlabeled.views[0])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -81,7 +95,7 @@ class RunFolder(Callback):
         the validation out. Later than here Lightning's count of logged steps would be one ahead of
         what a resumed run expects.
         """
-        self.batch = batch
+        self.batch = batch._replace(truth=None)
         due = self.save_every is not None and trainer.global_step % self.save_every == 0
         validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
         if (due or trainer.received_sigterm) and not (validated and self._scored(trainer)):
@@ -178,6 +192,8 @@ class RunFolder(Callback):
             "optim": plain(vars(module.optim)),
             "seed": self.identity["seed"],
             "command": self.identity["command"],
+            "config_hash": self.identity["config_hash"],
+            "fingerprints": self.fingerprints,
             "steps": trainer.global_step,
             "exposures": data.exposures(batches, module.num_views),
             "predictor": module.method.predictor,
@@ -201,13 +217,24 @@ class RunFolder(Callback):
             "best": self.best,
             "last": self.last,
             "seconds": elapsed,
+            "fingerprints": self.fingerprints,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an interrupted run."""
         self.history, self.best = state_dict["history"], state_dict["best"]
-        self.last = state_dict.get("last", {})
+        self.last, self.fingerprints = state_dict["last"], state_dict["fingerprints"]
         self.seconds = state_dict["seconds"]
+
+
+def fingerprint(*tensors: Tensor) -> str:
+    """A short hash of values; equal for equal tensors, wherever they lie."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:

@@ -58,7 +58,7 @@ def _verb(args: list[str]) -> int:
             for name, dataset in DATASETS.items():
                 print(f"{name:<14}{dataset.summary}")
         case ["benchmark", *rest]:
-            from ssseg.benchmark.verb import benchmark
+            from ssseg.benchmarking.verb import benchmark
 
             return benchmark(rest)
         case ["doctor", *rest]:
@@ -74,7 +74,7 @@ def _verb(args: list[str]) -> int:
 
             return predict(rest)
         case ["report", *rest]:
-            from ssseg.benchmark.report.verb import report_verb
+            from ssseg.benchmarking.report.verb import report_verb
 
             return report_verb(rest)
         case ["split", *rest]:

@@ -1,5 +1,6 @@
 """The LightningModule: one for all methods, with a branch for none."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
+from ssseg.instruments import gradient_norm, readings
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.optim import Optim, create_optimizer
@@ -72,13 +74,35 @@ class SegmentationModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the method's terms; every term and diagnostic is logged."""
         self._step = self.make_step()
+        truth, batch = batch.truth, batch._replace(truth=None)
         out = self.method.losses(batch, self._step)
         loss = torch.stack(list(out.losses.values())).sum()
         self.log("loss", loss.detach(), prog_bar=True)
         self.log_dict({f"loss/{name}": term.detach() for name, term in out.losses.items()})
         self.log_dict({f"train/{name}": value for name, value in out.logs.items()})
+        if self.watched and out.pseudo is not None:
+            self.log_dict(readings(out.pseudo, truth, *self._classes))
         self.batches_seen += 1
         return loss
+
+    @property
+    def watched(self) -> bool:
+        """Whether the instruments are read at this step: those whose numbers are logged."""
+        every = int(getattr(self.trainer, "log_every_n_steps", 0))
+        return every > 0 and (self.global_step + 1) % every == 0
+
+    @property
+    def _classes(self) -> tuple[Sequence[int] | None, list[str]]:
+        """Pixels of each class in the labeled set, and the classes' names."""
+        contents = getattr(self._data, "contents", None)
+        if contents is None:
+            return None, [f"class {i}" for i in range(self.method.student.num_classes)]
+        return contents.pixels, [c.name for c in self._data.source.classes]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Read the gradient before it is clipped."""
+        if self.watched:
+            self.log("train/gradient_norm", gradient_norm(list(self.method.parameters())))
 
     def make_step(self) -> Step:
         """This batch's place in the run, with its own random state.

@@ -1,5 +1,6 @@
 """LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
 
+import hashlib
 import json
 import logging
 import re
@@ -11,21 +12,25 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jsonargparse
+import yaml
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
+from ssseg.heartbeat import Heartbeat
+from ssseg.lock import FolderLock, is_held
 from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
 from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
-from ssseg.resuming import StepLogger, continued
+from ssseg.resuming import StepLogger, asked_folder, continued
 from ssseg.spelling import LINKED, pairs, spell_out, without
 
 LOGGERS = ("csv", "wandb", "tensorboard")
@@ -40,6 +45,8 @@ class CLI(LightningCLI):
     page: EvaluationPage | None = None
     resumed: Path | None = None
     """The checkpoint that a run goes on from in its own folder."""
+    lock: FolderLock | None = None
+    """On the run's folder."""
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -115,16 +122,18 @@ class CLI(LightningCLI):
         loggers: Logger | bool | list[Logger] = False
         if self.subcommand == "fit":
             folder = self._run_folder(config)
+            text = self._parser("fit").dump(self.config["fit"], skip_none=False)
             identity = {
                 "method": _short_name(METHODS, config.model.method),
                 "network": config.model.method.student.hparams["decoder"],
                 "seed": config.seed_everything,
                 "command": "ssseg " + shlex.join(self.given),
+                "config_hash": config_hash(text),
             }
-            text = self._parser("fit").dump(self.config["fit"], skip_none=False)
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
-            callbacks += [EvaluateLast(), self.folder, *_checkpoints(folder, config.data)]
+            callbacks += [EvaluateLast(), self.folder, Heartbeat(folder)]
+            callbacks += _checkpoints(folder, config.data)
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
             csv = StepLogger(folder, self.resumed)
@@ -146,7 +155,13 @@ class CLI(LightningCLI):
         """The folder of the run that goes on, or a free one."""
         if self.resumed is not None:
             return self.resumed.parent.parent
-        return _free_folder(config.out, config.data, config.model, config.seed_everything)
+        if config.out is not None:
+            _must_be_free(config.out)
+            return Path(config.out)
+        folder = _free_folder(config.data, config.model, config.seed_everything)
+        if _leads():  # the others are this run too
+            CLI.lock = FolderLock(folder)
+        return folder
 
 
 def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
@@ -174,7 +189,18 @@ def run(args: Sequence[str]) -> CLI:
     """
     _be_quiet()
     verb, rest = args[0], list(args[1:])
-    CLI.resumed = None
+    CLI.resumed = CLI.lock = None
+    folder = asked_folder(rest)
+    if verb == "fit" and folder is not None and _leads():
+        CLI.lock = FolderLock(folder)
+    try:
+        return _carry_out(verb, rest)
+    finally:
+        if CLI.lock is not None:
+            CLI.lock.release()
+
+
+def _carry_out(verb: str, rest: list[str]) -> CLI:
     if verb == "fit":
         rest, CLI.resumed = continued(rest)
     CLI.given = [verb, *rest]
@@ -300,19 +326,34 @@ def _short_name(table: dict[str, Any], thing: object) -> str:
     return next((name for name, entry in table.items() if entry.class_name == cls), cls)
 
 
-def _free_folder(
-    out: str | None, data: SegmentationData, model: SegmentationModule, seed: object
-) -> Path:
-    """The run's folder: the one asked for, which must be free, or the next free one in runs/."""
-    if out is not None:
-        _must_be_free(out)
-        return Path(out)
+def _free_folder(data: SegmentationData, model: SegmentationModule, seed: object) -> Path:
+    """The next folder in runs/ that is not there, and where nobody is about to train."""
     method = _short_name(METHODS, model.method)
     stem = f"runs/{data.source.name}-{method}-seed{seed}"
     number = 1
-    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists():
+    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists() or is_held(folder):
         number += 1
     return folder
+
+
+def _leads() -> bool:
+    """Whether this is the first of the processes of a run."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger")
+"""Options that a hash of the configuration leaves out: where a run is kept, and its seed, which
+stands beside it."""
+
+
+def config_hash(text: str) -> str:
+    """A short hash of a run's full configuration, the defaults included.
+
+    Args:
+        text: The configuration, YAML.
+    """
+    config = {k: v for k, v in yaml.safe_load(text).items() if k not in NEUTRAL}
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _must_be_free(out: str) -> None:

@@ -14,6 +14,15 @@ from ssseg.spelling import pairs, without
 from ssseg.unfinished import CHECKPOINTS, SUMMARY, command_of, earlier_rows, refuse_another
 
 
+def asked_folder(args: list[str]) -> Path | None:
+    """The folder that `--resume` or `--out` names; None where neither is given."""
+    given = dict(pairs(args))
+    for flag in ("--resume", "--out"):
+        if given.get(flag):
+            return Path(" ".join(given[flag]))
+    return None
+
+
 def continued(args: list[str]) -> tuple[list[str], Path | None]:
     """The options of `fit`, and the checkpoint of an unfinished run of theirs.
 
@@ -23,18 +32,18 @@ def continued(args: list[str]) -> tuple[list[str], Path | None]:
     Raises:
         UserError: For a folder without an unfinished run, or with one of other options.
     """
-    given = dict(pairs(args))
+    given, folder = dict(pairs(args)), asked_folder(args)
+    if folder is None:
+        return args, None
     if "--resume" in given:
-        folder = Path(" ".join(given["--resume"]))
         stored = command_of(folder)
         if stored is None:
             done = " (it is finished)" if (folder / SUMMARY).is_file() else ""
             raise UserError(f"option --resume: {folder} holds no unfinished run{done}")
         args = [*without(stored, "--out"), "--out", str(folder)]
-    elif not given.get("--out") or "--ckpt_path" in given:
+    elif "--ckpt_path" in given:
         return args, None
     else:
-        folder = Path(given["--out"][0])
         stored = command_of(folder)
         if stored is None:
             return args, None
@@ -63,6 +72,11 @@ class StepLogger(CSVLogger):
         if resumed is not None:
             rows = earlier_rows(folder, read_checkpoint(resumed)["global_step"])
             self._keep(rows)
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """A row; what has no value (the accuracy of a class that nobody predicted) stays empty."""
+        known = {name: value for name, value in metrics.items() if value == value}  # NaN
+        super().log_metrics(known, step)
 
     @rank_zero_only
     def _keep(self, rows: list[dict[str, Any]]) -> None:

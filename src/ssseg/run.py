@@ -1,12 +1,16 @@
-"""A finished run, read back from its folder. Imports no torch: reports read many of these."""
+"""A run, read back from its folder. Imports no torch: reports read many of these."""
 
 import csv
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssseg.errors import UserError
+
+PROGRESS = "progress.json"
+"""How an unfinished run is doing."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,17 @@ class Run:
                 {key: float(value) for key, value in row.items() if value}
                 for row in csv.DictReader(file)
             ]
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How an unfinished run stood about a second ago; empty where there is none.
+
+        `step`, `steps`, `images_per_second`, `seconds_left`, and `miou` by network.
+        """
+        with suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.folder / PROGRESS).read_text(encoding="utf-8"))
+            return found
+        return {}
 
     @property
     def samples(self) -> list[Path]:

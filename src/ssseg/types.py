@@ -38,6 +38,9 @@ class Batch(NamedTuple):
     labeled: Labeled
     unlabeled: Unlabeled
     """No views and an empty `valid` where the method asks for none; never None."""
+    truth: Tensor | None = None
+    """(B, H, W) int64 classes of the unlabeled images where they are lent to the instruments, with
+    IGNORE where unknown. The training module takes it away before a method sees the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,25 @@ class Step:
         return round(steps * self.total) if steps < 1 else int(steps)
 
 
+class Pseudo(NamedTuple):
+    """What became of the unlabeled images, for the instruments to read; nothing learns from it."""
+
+    label: Tensor
+    """Of images as they are, before mixing: (P, H, W) int64, or (P, C, H, W) scores."""
+    trusted: Tensor
+    """(P, H, W) float in [0, 1], how far each of them is trusted."""
+    valid: Tensor
+    """(P, H, W) bool."""
+    asked: Tensor
+    """What the student was to answer, after mixing: the same."""
+    asked_valid: Tensor
+    """(P, H, W) bool."""
+    answer: Tensor
+    """(P, C, H, W) scores that it answered, without their gradient."""
+    image: Tensor | None = None
+    """(P,) int64, the place in the unlabeled batch of what each label is of; None: in its order."""
+
+
 class StepOutput(NamedTuple):
     """What a method hands back from one batch."""
 
@@ -68,6 +90,8 @@ class StepOutput(NamedTuple):
     """Weighted scalar terms; the module sums them. Terms from labeled data are named `sup...`."""
     logs: Mapping[str, Tensor] = {}
     """Detached scalars worth watching."""
+    pseudo: Pseudo | None = None
+    """Its pseudo-labels, where it has made some; read on some steps only."""
 
 
 class Picture(NamedTuple):

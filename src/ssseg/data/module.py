@@ -15,7 +15,7 @@ from ssseg.data.datasets.base import ClassInfo, Pixels, Record, Source, Split
 from ssseg.data.overlap import overlaps, remarks_on
 from ssseg.data.samples import EvalImages, TrainImages, batches_of_like_size, collate_by_size
 from ssseg.data.sampling import StepSampler, Stream
-from ssseg.data.splits import LabeledSplit, Select, content_hash, split_labeled
+from ssseg.data.splits import Contents, LabeledSplit, Select, contents, split_labeled
 from ssseg.data.statistics import IMAGENET, statistics_of
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.data.waiting import Waiting, WatchedLoader
@@ -70,6 +70,9 @@ class SegmentationData(LightningDataModule):
         select: How counts and fractions choose: `random`, or `stratified` by the classes in the
             images, for which the masks of all training images are read.
         allow_overlap: Train although labeled images are also among those that are scored on.
+        lend_truth: Read the masks that unlabeled images have after all, for the instruments alone:
+            the accuracy of pseudo-labels. No loss ever sees them. None: where it costs nothing, on
+            drawn scenes.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
         mean: Normalisation per channel: of 8-bit and 16-bit images in [0, 1], of images in float in
             their own unit. None: by `statistics`.
@@ -101,6 +104,7 @@ class SegmentationData(LightningDataModule):
         split_seed: int = 0,
         select: Select = "random",
         allow_overlap: bool = False,
+        lend_truth: bool | None = None,
         num_workers: int | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
@@ -143,6 +147,7 @@ class SegmentationData(LightningDataModule):
         self.reuse_labeled, self.split_seed = reuse_labeled, split_seed
         self.select: Select = select
         self.allow_overlap = allow_overlap
+        self.lend_truth = source.in_memory if lend_truth is None else lend_truth
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
@@ -203,9 +208,14 @@ class SegmentationData(LightningDataModule):
         )
 
     @cached_property
+    def contents(self) -> Contents:
+        """What the labeled images hold: a hash of ids and masks, and pixels of each class."""
+        return contents(self.source, self.split.labeled)
+
+    @property
     def split_hash(self) -> str:
         """Of the ids and masks of the labeled images."""
-        return content_hash(self.source, self.split.labeled)
+        return self.contents.hash
 
     @property
     def split(self) -> LabeledSplit:
@@ -221,12 +231,14 @@ class SegmentationData(LightningDataModule):
 
     @property
     def unlabeled(self) -> list[Record]:
-        """The images that come without labels: their masks are never opened."""
+        """The images that come without labels: their masks are not opened, unless `lend_truth`."""
         if self._unlabeled is None:
             records = [*self.split.rest, *self.source.unlabeled()]
             if self.reuse_labeled:
                 records = [*self.split.labeled, *records]
-            self._unlabeled = [record._replace(mask=None) for record in records]
+            if not self.lend_truth:
+                records = [record._replace(mask=None) for record in records]
+            self._unlabeled = records
         return self._unlabeled
 
     def describe(self) -> dict[str, Any]:
@@ -239,6 +251,7 @@ class SegmentationData(LightningDataModule):
             "unlabeled": len(self.unlabeled),
             "val": len(self.source.records("val")),
             "classes": [{"name": c.name, "color": list(c.color)} for c in self.source.classes],
+            "labeled_pixels": self.contents.pixels,
             "image_size": self.image_size,
             "crop_size": self.crop_size,
             "batch_size": self.batch_size,
@@ -357,6 +370,7 @@ class SegmentationData(LightningDataModule):
             normalize=self.normalize,
             image_size=self.image_size,
             seed=self.run_seed,
+            lend_truth=self.lend_truth,
         )
         return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
 

@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from ssseg.data.datasets.base import Record, Source
@@ -29,6 +30,7 @@ class TrainImages(Dataset[Any]):
         normalize: The end of it.
         image_size: What images are resized to when read; None: as they are.
         seed: Of the run.
+        lend_truth: Add the classes of unlabeled images, where they have masks.
     """
 
     def __init__(
@@ -42,34 +44,49 @@ class TrainImages(Dataset[Any]):
         normalize: Normalize,
         image_size: Size | None,
         seed: int,
+        lend_truth: bool = False,
     ) -> None:
         self.source, self.labeled, self.unlabeled = source, labeled, unlabeled
         self.num_views, self.transform, self.normalize = num_views, transform, normalize
         self.image_size, self.seed = image_size, seed
+        self.lend_truth = lend_truth
 
-    def __getitem__(self, draw: Draw) -> Labeled | Unlabeled:
+    def __getitem__(self, draw: Draw) -> Labeled | tuple[Unlabeled, Tensor | None]:
         labeled = draw.stream == "labeled"
         record = (self.labeled if labeled else self.unlabeled)[draw.record]
         image = read_resized(self.source, record, self.image_size)
+        seed = seed_of(self.seed, draw.stream, draw.step, draw.slot)
         if labeled:
             mask = resize_mask(self.source.read_mask(record), image.shape[:2])
+            (view,), mask = self.transform(image, mask, 1, seed)
+            return Labeled(self.normalize(view), torch.from_numpy(mask.astype(np.int64)))
+        inside = np.zeros(image.shape[:2], np.uint8)
+        if not self.lend_truth:
+            views, inside = self.transform(image, inside, self.num_views, seed)
+            truth = None
         else:
-            mask = np.zeros(image.shape[:2], np.uint8)
-        seed = seed_of(self.seed, draw.stream, draw.step, draw.slot)
-        views, mask = self.transform(image, mask, 1 if labeled else self.num_views, seed)
+            # as a second channel: a mark for padding within the mask would be somebody's class
+            both = np.stack((inside, self._truth(record, image.shape[:2])), -1)
+            views, both = self.transform(image, both, self.num_views, seed)
+            inside, truth = both[..., 0], torch.from_numpy(both[..., 1].astype(np.int64))
         tensors = [self.normalize(view) for view in views]
-        if labeled:
-            return Labeled(tensors[0], torch.from_numpy(mask.astype(np.int64)))
-        return Unlabeled(tensors, torch.from_numpy(mask != IGNORE))
+        return Unlabeled(tensors, torch.from_numpy(inside != IGNORE)), truth
 
-    def collate(self, samples: list[Labeled | Unlabeled]) -> Batch:
+    def _truth(self, record: Record, size: Size) -> Any:
+        if record.mask is None:
+            return np.full(size, IGNORE, np.uint8)
+        return resize_mask(self.source.read_mask(record), size)
+
+    def collate(self, samples: list[Labeled | tuple[Unlabeled, Tensor | None]]) -> Batch:
         """One batch of both streams."""
         labeled = default_collate([s for s in samples if isinstance(s, Labeled)])
-        unlabeled = [s for s in samples if isinstance(s, Unlabeled)]
-        if unlabeled:
-            return Batch(labeled, default_collate(unlabeled))
-        nothing = torch.zeros((0, *labeled.label.shape[1:]), dtype=torch.bool)
-        return Batch(labeled, Unlabeled([], nothing))
+        others = [s for s in samples if not isinstance(s, Labeled)]
+        if not others:
+            nothing = torch.zeros((0, *labeled.label.shape[1:]), dtype=torch.bool)
+            return Batch(labeled, Unlabeled([], nothing))
+        truth = [t for _, t in others if t is not None]
+        unlabeled = default_collate([u for u, _ in others])
+        return Batch(labeled, unlabeled, torch.stack(truth) if truth else None)
 
 
 class EvalImages(Dataset[Labeled]):

@@ -98,7 +98,7 @@ class TrainTransform:
 
         Args:
             image: (H, W, C) uint8, or float32.
-            mask: (H, W) uint8.
+            mask: (H, W) uint8, or (H, W, K) for several that move alike.
             num_views: How many views.
             seed: Decides everything that is random.
         """

@@ -47,9 +47,10 @@ class ClassMix(MeanTeacher):
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
         """Mix, and where asked for change colours and sharpness of the result."""
-        target, mask = super().combine(sample, hard, step)
+        task = super().combine(sample, hard, step)
         if not self.extra_augmentation:
-            return Task(target, mask)
+            return task
+        target, mask = task.target, task.mask
         image, (batch, device) = target.image, (len(hard), hard.device)
         apply, draw = torch.rand(2, batch, generator=step.generator, device=device)
         norm = {"mean": self.student.mean, "std": self.student.std}

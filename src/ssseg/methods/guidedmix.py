@@ -28,7 +28,7 @@ from ssseg.models.ema import EMA, labeling
 from ssseg.models.segmenter import Segmenter
 from ssseg.ops.decouple import Space, as_distribution, decouple_prediction, to_scores
 from ssseg.ops.mix import beta_lambda, blend, most_similar, random_candidates, roll_pairs
-from ssseg.types import IGNORE, Batch, Picture, Step, StepOutput
+from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -264,8 +264,10 @@ class GuidedMix(Method):
         weight = confidence_weight(trusted, valid, self.conf_weight)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
         terms["unsup"] = self.weight * ramp * weighted_mean(error, weight, valid)
-        same = (decoupled.argmax(1) == direct.argmax(1)).float()
-        return StepOutput(terms, {"agree": _mean(same, valid), "trusted": _mean(trusted, valid)})
+        asked, answer = (decoupled, direct) if is_target else (direct, decoupled)
+        asked, image = asked.detach(), pairs.second - labeled
+        pseudo = Pseudo(asked, trusted, valid, asked, valid, answer.detach(), image)
+        return StepOutput(terms, {"trusted": _mean(trusted, valid)}, pseudo)
 
     def _error(self, decoupled: Tensor, direct: Tensor) -> Tensor:
         """Between decoupled scores and direct logits, (P, H, W)."""

@@ -23,7 +23,7 @@ from ssseg.methods.base import Method
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter, evaluating
 from ssseg.ops.mix import Mixed, mix, roll_pairs
-from ssseg.types import IGNORE, Batch, Picture, Step, StepOutput, Unlabeled
+from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput, Unlabeled
 
 
 class Task(NamedTuple):
@@ -31,6 +31,10 @@ class Task(NamedTuple):
 
     target: Mixed
     mask: Tensor | None
+    label: Tensor | None = None
+    """(B, H, W) int64, the teacher's argmax before mixing; `task` fills it in."""
+    trusted: Tensor | None = None
+    """(B, H, W) float, its trust before mixing; `task` fills it in."""
 
 
 @dataclass(eq=False, repr=False)
@@ -100,8 +104,9 @@ class MeanTeacher(Method):
         probs = logits.softmax(1)
         conf, hard = probs.max(1)
         label = hard if self.loss == "cross_entropy" else probs
-        sample = Mixed(unlabeled.views[-1], label, self.trust(conf), unlabeled.valid)
-        return self.combine(sample, hard, step)
+        trusted = self.trust(conf)
+        sample = Mixed(unlabeled.views[-1], label, trusted, unlabeled.valid)
+        return self.combine(sample, hard, step)._replace(label=hard, trusted=trusted)
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` on labeled images and, after the warm-up, `unsup` on what `task` asks for."""
@@ -111,7 +116,8 @@ class MeanTeacher(Method):
         if step.index < warmup:
             return StepOutput({"sup": sup})
 
-        target, mask = self.task(batch.unlabeled, step)
+        task = self.task(batch.unlabeled, step)
+        target, mask = task.target, task.mask
         logits = self.student(target.image)
         if self.loss == "cross_entropy":
             error = pixel_cross_entropy(logits, target.label)
@@ -125,7 +131,12 @@ class MeanTeacher(Method):
         logs = {"trusted": weighted_mean(target.conf, ones, target.valid).detach()}
         if mask is not None:
             logs["mask_mean"] = mask.float().mean()
-        return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs)
+        assert task.label is not None
+        assert task.trusted is not None
+        answer, asked = logits.detach(), target.label
+        valid = batch.unlabeled.valid
+        pseudo = Pseudo(task.label, task.trusted, valid, asked, target.valid, answer)
+        return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs, pseudo)
 
     def after_step(self, step: Step) -> None:
         """The teacher follows."""
@@ -136,7 +147,8 @@ class MeanTeacher(Method):
         if not batch.unlabeled.views:
             return []
         unlabeled = batch.unlabeled
-        target, mask = self.task(unlabeled, step)
+        task = self.task(unlabeled, step)
+        target, mask = task.target, task.mask
         label = target.label if target.label.dim() == 3 else target.label.argmax(1)
         label = torch.where(target.valid, label, IGNORE)
         with evaluating(self.student):

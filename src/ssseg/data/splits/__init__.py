@@ -158,11 +158,27 @@ def _named(records: list[Record], wanted: str, source: Source | None) -> Labeled
     return split
 
 
-def content_hash(source: Source, records: list[Record]) -> str:
-    """A short hash of the ids and mask contents of a labeled set: equal hash, equal split."""
+class Contents(NamedTuple):
+    """What a labeled set holds."""
+
+    hash: str
+    """Of ids and masks: equal hash, equal split."""
+    pixels: list[int]
+    """Of each class."""
+
+
+def contents(source: Source, records: list[Record]) -> Contents:
+    """Reads the masks of a labeled set once."""
     digest = hashlib.sha256()
+    pixels = np.zeros(256, np.int64)
     for record in records:
         mask = source.read_mask(record)
         digest.update(f"{record.id} {mask.shape}".encode())
         digest.update(np.ascontiguousarray(mask).tobytes())
-    return digest.hexdigest()[:12]
+        pixels += np.bincount(mask.ravel(), minlength=256)
+    return Contents(digest.hexdigest()[:12], pixels[: source.num_classes].tolist())
+
+
+def content_hash(source: Source, records: list[Record]) -> str:
+    """A short hash of the ids and mask contents of a labeled set: equal hash, equal split."""
+    return contents(source, records).hash

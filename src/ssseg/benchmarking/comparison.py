@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from ssseg.benchmark.report.collect import Entry
-from ssseg.benchmark.report.compare import REFERENCE
-from ssseg.benchmark.report.contents import spread
-from ssseg.benchmark.report.settings import settings, unlike
+from ssseg.benchmarking.report.collect import Entry
+from ssseg.benchmarking.report.compare import REFERENCE
+from ssseg.benchmarking.report.contents import spread
+from ssseg.benchmarking.report.settings import settings, unlike
 from ssseg.errors import UserError
 from ssseg.run import Run
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from ssseg.benchmark import runner
-from ssseg.benchmark.grid import Grid, plan, typed
-from ssseg.benchmark.grid_file import grid_of, read_grid
+from ssseg.benchmarking import runner
+from ssseg.benchmarking.grid import Grid, plan, typed
+from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.errors import UserError
 from ssseg.spelling import spell_out
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from ssseg.benchmark.report.collect import Entry, flat
-from ssseg.benchmark.report.compare import Arm, Section
-from ssseg.benchmark.report.contents import gain_of, images_per_second
+from ssseg.benchmarking.report.collect import Entry, flat
+from ssseg.benchmarking.report.compare import Arm, Section
+from ssseg.benchmarking.report.contents import gain_of, images_per_second
 
 
 def of_row(section: Section, arm: Arm) -> dict[str, Any]:

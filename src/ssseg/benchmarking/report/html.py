@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ssseg.benchmark.report.collect import LeftOut
-from ssseg.benchmark.report.compare import Arm, Section
-from ssseg.benchmark.report.contents import classes, costs, scores
-from ssseg.benchmark.report.drawing import svg
-from ssseg.benchmark.report.notes import versions_of
-from ssseg.benchmark.report.plots import Plot, absent
-from ssseg.benchmark.report.samples import samples
-from ssseg.benchmark.report.settings import UNKNOWN, value_of
-from ssseg.benchmark.report.tables import html
+from ssseg.benchmarking.report.collect import LeftOut
+from ssseg.benchmarking.report.compare import Arm, Section
+from ssseg.benchmarking.report.contents import classes, costs, scores
+from ssseg.benchmarking.report.drawing import svg
+from ssseg.benchmarking.report.notes import versions_of
+from ssseg.benchmarking.report.plots import Plot, absent
+from ssseg.benchmarking.report.samples import samples
+from ssseg.benchmarking.report.settings import UNKNOWN, value_of
+from ssseg.benchmarking.report.tables import html
 from ssseg.page.parts import escape, facts, image_uri, legend, skeleton
 
 HOW_TO_READ = (

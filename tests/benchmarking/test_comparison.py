@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from ssseg.benchmark.comparison import (
+from ssseg.benchmarking.comparison import (
     footnote,
     markdown,
     picture,

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssseg.benchmark.report import contents, data, tables
-from ssseg.benchmark.report.collect import Entry, LeftOut, collect
-from ssseg.benchmark.report.compare import Section, compare
-from ssseg.benchmark.report.html import HOW_TO_READ, commands, document
-from ssseg.benchmark.report.notes import versions_of
-from ssseg.benchmark.report.plots import Plot, files, labels_plot, plots
+from ssseg.benchmarking.report import contents, data, tables
+from ssseg.benchmarking.report.collect import Entry, LeftOut, collect
+from ssseg.benchmarking.report.compare import Section, compare
+from ssseg.benchmarking.report.html import HOW_TO_READ, commands, document
+from ssseg.benchmarking.report.notes import versions_of
+from ssseg.benchmarking.report.plots import Plot, files, labels_plot, plots
 from ssseg.errors import UserError
 from ssseg.run import Run
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from ssseg.benchmark.report.collect import Entry, flat
-from ssseg.benchmark.report.settings import words
+from ssseg.benchmarking.report.collect import Entry, flat
+from ssseg.benchmarking.report.settings import words
 
 OWN = {
     "method": "method",

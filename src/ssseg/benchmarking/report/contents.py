@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from ssseg.benchmark.report.collect import Entry
-from ssseg.benchmark.report.compare import REFERENCE, Arm, Section
-from ssseg.benchmark.report.gains import LEAST, BySeed, Gain, outstanding, paired
-from ssseg.benchmark.report.notes import apart, notes_of
-from ssseg.benchmark.report.settings import UNKNOWN, value_of
-from ssseg.benchmark.report.tables import Cell, Table
+from ssseg.benchmarking.report.collect import Entry
+from ssseg.benchmarking.report.compare import REFERENCE, Arm, Section
+from ssseg.benchmarking.report.gains import LEAST, BySeed, Gain, outstanding, paired
+from ssseg.benchmarking.report.notes import apart, notes_of
+from ssseg.benchmarking.report.settings import UNKNOWN, value_of
+from ssseg.benchmarking.report.tables import Cell, Table
 
 DASH = "-"
 

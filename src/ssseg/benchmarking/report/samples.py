@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssseg.benchmark.report.compare import Arm, Section
+from ssseg.benchmarking.report.compare import Arm, Section
 
 IMAGES = 4
 SIDE = 256

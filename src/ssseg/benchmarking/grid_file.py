@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ssseg.benchmark.grid import Grid, Options, plan, typed
+from ssseg.benchmarking.grid import Grid, Options, plan, typed
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from ssseg.benchmark import runner
+from ssseg.benchmarking import runner
 from ssseg.cli import main
 from ssseg.run import Run
 

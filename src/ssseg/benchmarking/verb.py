@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from ssseg.arguments import VerbParser
-from ssseg.benchmark.comparison import footnote, markdown, picture, rows, terminal_table
-from ssseg.benchmark.grid import Grid, Planned, plan, slug
-from ssseg.benchmark.grid_file import grid_of, read_grid
-from ssseg.benchmark.report import report as report_of
-from ssseg.benchmark.report.collect import STUDY
-from ssseg.benchmark.runner import RunsFailedError, carry_out, finished
+from ssseg.benchmarking.comparison import footnote, markdown, picture, rows, terminal_table
+from ssseg.benchmarking.grid import Grid, Planned, plan, slug
+from ssseg.benchmarking.grid_file import grid_of, read_grid
+from ssseg.benchmarking.report import report as report_of
+from ssseg.benchmarking.report.collect import STUDY
+from ssseg.benchmarking.runner import RunsFailedError, carry_out, finished
 from ssseg.errors import UserError
 from ssseg.run import Run
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssseg.benchmark.runner import last_line, latest
+from ssseg.benchmarking.runner import last_line, latest
 from ssseg.run import Run
 
 STUDY = "study.json"

@@ -8,8 +8,8 @@ from rich.table import Table as Printed
 from rich.text import Text
 
 from ssseg.arguments import VerbParser
-from ssseg.benchmark.report import Report, contents, report
-from ssseg.benchmark.report.tables import MARK, Cell
+from ssseg.benchmarking.report import Report, contents, report
+from ssseg.benchmarking.report.tables import MARK, Cell
 
 
 def parser() -> VerbParser:

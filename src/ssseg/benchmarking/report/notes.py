@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ssseg.benchmark.report.compare import REFERENCE, Section, nearest
-from ssseg.benchmark.report.rows import older
-from ssseg.benchmark.report.settings import (
+from ssseg.benchmarking.report.compare import REFERENCE, Section, nearest
+from ssseg.benchmarking.report.rows import older
+from ssseg.benchmarking.report.settings import (
     BESIDES,
     UNKNOWN,
     sentence,

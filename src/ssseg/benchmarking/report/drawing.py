@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from ssseg.benchmark.report.compare import REFERENCE, Section
+from ssseg.benchmarking.report.compare import REFERENCE, Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ssseg.benchmark.grid import Planned
+from ssseg.benchmarking.grid import Planned
 from ssseg.errors import UserError
 from ssseg.run import Run
 from ssseg.unfinished import command_of

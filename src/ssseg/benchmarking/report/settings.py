@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ssseg.benchmark.report.collect import Entry, flat
+from ssseg.benchmarking.report.collect import Entry, flat
 
 FIELDS = {
     "data set": "data.name",

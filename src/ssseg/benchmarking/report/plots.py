@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ssseg.benchmark.report.collect import Entry
-from ssseg.benchmark.report.compare import REFERENCE, Section, families
-from ssseg.benchmark.report.drawing import Curve, curves_of, dots, over_labels, svg
-from ssseg.benchmark.report.settings import LABELS
+from ssseg.benchmarking.report.collect import Entry
+from ssseg.benchmarking.report.compare import REFERENCE, Section, families
+from ssseg.benchmarking.report.drawing import Curve, curves_of, dots, over_labels, svg
+from ssseg.benchmarking.report.settings import LABELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 import ssseg
-from ssseg.benchmark.report.drawing import mean_curve
-from ssseg.benchmark.report.plots import absent
-from ssseg.benchmark.report.tables import Cell, Table, latex, markdown, tex
+from ssseg.benchmarking.report.drawing import mean_curve
+from ssseg.benchmarking.report.plots import absent
+from ssseg.benchmarking.report.tables import Cell, Table, latex, markdown, tex
 from ssseg.cli import main
-from tests.benchmark.folders import study, write, write_metrics, write_tiles
+from tests.benchmarking.folders import study, write, write_metrics, write_tiles
 
 NASTY = "50% of A&B_{x} #1 $2 ~^\\ <script>alert(1)</script> | `c` \"q\" 'z'"
 VOID = {"meta", "img", "br", "link", "input", "hr"}

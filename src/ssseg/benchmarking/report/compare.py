@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ssseg.benchmark.report.collect import Entry, LeftOut
-from ssseg.benchmark.report.gains import BySeed
-from ssseg.benchmark.report.rows import names_of, rows_of
-from ssseg.benchmark.report.settings import UNKNOWN, Settings, settings, unlike, value_of
+from ssseg.benchmarking.report.collect import Entry, LeftOut
+from ssseg.benchmarking.report.gains import BySeed
+from ssseg.benchmarking.report.rows import names_of, rows_of
+from ssseg.benchmarking.report.settings import UNKNOWN, Settings, settings, unlike, value_of
 
 REFERENCE = "supervised"
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
 import ssseg
-from ssseg.benchmark.report import contents
-from ssseg.benchmark.report.gains import outstanding, paired
+from ssseg.benchmarking.report import contents
+from ssseg.benchmarking.report.gains import outstanding, paired
 from ssseg.errors import UserError
-from tests.benchmark.folders import STUDENTS, TEACHERS, study, write, write_metrics
+from tests.benchmarking.folders import STUDENTS, TEACHERS, study, write, write_metrics
 
 
 def report(*places, **options):

@@ -1,0 +1,70 @@
+"""A run says how it is doing, in a file that others read while it trains."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from ssseg.run import PROGRESS
+from ssseg.types import Batch
+
+
+class Heartbeat(Callback):
+    """Writes progress.json about once a second; it is gone when the run is finished.
+
+    Args:
+        folder: Of the run.
+        every: Seconds between two beats.
+    """
+
+    def __init__(self, folder: Path, every: float = 1.0) -> None:
+        self.folder, self.every = folder, every
+        self.images = 0
+        self.started = self.beaten = 0.0
+        self.first = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to count."""
+        self.images, self.first = 0, trainer.global_step
+        self.started = time.monotonic()
+        self.beaten = 0.0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count, and now and then say so."""
+        self.images += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self.beaten >= self.every:
+            self.beaten = now
+            self._beat(trainer, now - self.started)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Scores are news."""
+        if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._beat(trainer, time.monotonic() - self.started)
+
+    def _beat(self, trainer: Trainer, seconds: float) -> None:
+        done = max(1, trainer.global_step - self.first)
+        metrics = trainer.callback_metrics
+        news = {
+            "step": trainer.global_step,
+            "steps": trainer.max_steps,
+            "images_per_second": round(self.images * trainer.world_size / seconds, 2),
+            "seconds_left": round((trainer.max_steps - trainer.global_step) * seconds / done, 1),
+            "miou": {
+                key.removeprefix("val/miou_"): float(value)
+                for key, value in metrics.items()
+                if key.startswith("val/miou_")
+            },
+        }
+        draft = self.folder / f"{PROGRESS}.part"
+        draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
+        draft.replace(self.folder / PROGRESS)
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """What is finished has a summary."""
+        if trainer.is_global_zero and trainer.global_step >= trainer.max_steps:
+            (self.folder / PROGRESS).unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""One process per run folder, however it ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ssseg.cli import main
+from ssseg.errors import UserError
+from ssseg.lock import FolderLock, is_held
+
+HOLD = "import sys; from pathlib import Path; from ssseg.lock import FolderLock; "
+HOLD += "lock = FolderLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds the folder."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_that_somebody_holds_is_refused(other, tmp_path, capsys):
+    assert is_held(tmp_path / "run")
+    with pytest.raises(UserError, match=f"by another process .number {other.pid}.; wait for it"):
+        FolderLock(tmp_path / "run")
+    assert main(["fit", "--method", "supervised", "--out", str(tmp_path / "run")]) == 2
+    assert "is being trained by another process" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_is_free_when_its_holder_was_killed(other, tmp_path):
+    other.kill()
+    other.wait()
+    assert not is_held(tmp_path / "run")
+    FolderLock(tmp_path / "run").release()
+
+
+def test_the_next_free_folder_is_not_one_that_somebody_is_about_to_make(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    lock = FolderLock(tmp_path / "runs" / "street-supervised-seed0")
+    tiny = ["--data.train_images", "8", "--data.val_images", "2", "--data.labeled", "all"]
+    args = ["fit", "--method", "supervised", *tiny, "--trainer.max_steps", "1"]
+    assert main([*args, "--data.size", "32", "--trainer.accelerator", "cpu"]) == 0
+    assert [p.name for p in (tmp_path / "runs").iterdir() if p.is_dir()] == [
+        "street-supervised-seed0-2"
+    ]
+    lock.release()
+
+
+def test_nothing_is_left(tmp_path):
+    lock = FolderLock(tmp_path / "a" / "b" / "run")
+    assert is_held(tmp_path / "a" / "b" / "run")
+    lock.release()
+    lock.release()
+    assert not list(tmp_path.iterdir())
+    assert not is_held(tmp_path / "nowhere" / "run")
