@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 import ssseg
+from ssseg.arguments import pairs
 from ssseg.cli import main
 from ssseg.data.datasets import DATASETS
 from ssseg.errors import UserError
@@ -19,7 +20,7 @@ from ssseg.methods import METHODS, create_method, method_class
 from ssseg.models import Segmenter
 from ssseg.module import SegmentationModule
 from ssseg.progress import announcement
-from ssseg.spelling import pairs, spell_out
+from ssseg.spelling import spell_out
 from ssseg.testing import tiny_network
 from tests.conftest import make_data, make_module
 

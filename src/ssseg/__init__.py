@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ssseg.api import split as split
     from ssseg.api import test as test
     from ssseg.api import validate as validate
+    from ssseg.benchmarking.call import benchmark as benchmark
     from ssseg.benchmarking.report import report as report
     from ssseg.data.module import SegmentationData as SegmentationData
     from ssseg.errors import UserError as UserError
@@ -33,6 +34,7 @@ _HOMES = {
     "SegmentationModule": "ssseg.module",
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
+    "benchmark": "ssseg.benchmarking.call",
     "examine": "ssseg.api",
     "export": "ssseg.api",
     "fit": "ssseg.api",

@@ -1,15 +1,13 @@
 """LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
 
-import hashlib
 import json
 import logging
-import re
 import shlex
 import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import jsonargparse
 import yaml
@@ -19,7 +17,9 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ssseg.arguments import pairs, without
 from ssseg.callbacks import EvaluateLast, RunFolder
+from ssseg.complaints import sentence
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.heartbeat import Heartbeat
@@ -31,7 +31,8 @@ from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
 from ssseg.resuming import StepLogger, asked_folder, continued
-from ssseg.spelling import LINKED, pairs, spell_out, without
+from ssseg.run import config_hash
+from ssseg.spelling import LINKED, spell_out
 
 LOGGERS = ("csv", "wandb", "tensorboard")
 
@@ -122,13 +123,13 @@ class CLI(LightningCLI):
         loggers: Logger | bool | list[Logger] = False
         if self.subcommand == "fit":
             folder = self._run_folder(config)
-            text = self._parser("fit").dump(self.config["fit"], skip_none=False)
+            text = self.configuration()
             identity = {
                 "method": _short_name(METHODS, config.model.method),
                 "network": config.model.method.student.hparams["decoder"],
                 "seed": config.seed_everything,
                 "command": "ssseg " + shlex.join(self.given),
-                "config_hash": config_hash(text),
+                "config_hash": config_hash(yaml.safe_load(text)),
             }
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
@@ -150,6 +151,11 @@ class CLI(LightningCLI):
         return super().instantiate_trainer(
             callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
         )
+
+    def configuration(self) -> str:
+        """Everything that decides a run, the defaults included, as YAML."""
+        text: str = self._parser("fit").dump(self.config["fit"], skip_none=False)
+        return text
 
     def _run_folder(self, config: Any) -> Path:
         """The folder of the run that goes on, or a free one."""
@@ -187,7 +193,7 @@ def run(args: Sequence[str]) -> CLI:
     Raises:
         UserError: For anything in the options that cannot work.
     """
-    _be_quiet()
+    be_quiet()
     verb, rest = args[0], list(args[1:])
     CLI.resumed = CLI.lock = None
     folder = asked_folder(rest)
@@ -213,8 +219,20 @@ def _carry_out(verb: str, rest: list[str]) -> CLI:
     for flag, values in pairs(rest):
         if flag == "--ckpt_path" and values:
             read_checkpoint(values[0])
+    return command_line(CLI, verb, rest)
+
+
+Kind = TypeVar("Kind", bound=CLI)
+
+
+def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
+    """Parse the options of a verb and carry it out, as a kind of command line does.
+
+    Raises:
+        UserError: For anything in the options that cannot work.
+    """
     try:
-        return CLI(
+        return kind(
             SegmentationModule,
             SegmentationData,
             args=[verb, *spell_out(rest)],
@@ -237,10 +255,10 @@ def _carry_out(verb: str, rest: list[str]) -> CLI:
             },
         )
     except jsonargparse.ArgumentError as error:
-        raise UserError(_sentence(str(error))) from error
+        raise UserError(sentence(str(error))) from error
 
 
-def _be_quiet() -> None:
+def be_quiet() -> None:
     """Silence messages of the libraries below that concern developers, not users."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -261,36 +279,6 @@ def _be_quiet() -> None:
         ".*all_gather is deprecated",
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def _sentence(message: str) -> str:
-    """What a parser's message says is wrong, as: option, what was given, what is expected."""
-    keys = re.findall(r'Parser key "([^"]+)"', message)
-    given = re.findall(r"(?:Got value|Given value): (.*)", message)
-    expected = re.findall(r"Expected an? (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
-    missing = re.findall(r"arguments are required: (.*)", message)
-    if missing:
-        return f"option {_typed('.'.join([*keys, missing[0]]))} is missing; give it a value"
-    if not (keys and given and expected):
-        return " ".join(message.split())
-    wanted = " or ".join(dict.fromkeys(_type_name(name) for name in expected))
-    return f"option {_typed('.'.join(keys))} is {given[-1].strip()!r}; expected {wanted}"
-
-
-def _typed(key: str) -> str:
-    """An option's name as a person types it."""
-    key = re.sub(r"^(fit|validate|test)\.", "", key).replace(".init_args", "")
-    return key.removeprefix("model.").replace("data.source.", "data.")
-
-
-def _type_name(name: str) -> str:
-    """A type as people name it."""
-    if name.startswith("typing.Literal["):
-        return "one of " + name.removeprefix("typing.Literal[").rstrip("]")
-    words = {"float": "a number", "int": "a whole number", "bool": "true or false"}
-    found = re.fullmatch(r"<class '(.*)'>", name)
-    plain_name = found.group(1) if found else name
-    return {**words, "NoneType": "null", "str": "a text"}.get(plain_name, plain_name)
 
 
 def _with_configuration(rest: list[str]) -> list[str]:
@@ -339,21 +327,6 @@ def _free_folder(data: SegmentationData, model: SegmentationModule, seed: object
 def _leads() -> bool:
     """Whether this is the first of the processes of a run."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger")
-"""Options that a hash of the configuration leaves out: where a run is kept, and its seed, which
-stands beside it."""
-
-
-def config_hash(text: str) -> str:
-    """A short hash of a run's full configuration, the defaults included.
-
-    Args:
-        text: The configuration, YAML.
-    """
-    config = {k: v for k, v in yaml.safe_load(text).items() if k not in NEUTRAL}
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _must_be_free(out: str) -> None:

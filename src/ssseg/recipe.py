@@ -73,3 +73,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def flat(values: Any, name: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with dots in its keys; lists stay as they are."""
+    if not isinstance(values, Mapping):
+        return {name: values}
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        out.update(flat(value, f"{name}.{key}" if name else str(key)))
+    return out

@@ -8,9 +8,9 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ssseg.arguments import pairs, without
 from ssseg.errors import UserError
 from ssseg.module import read_checkpoint
-from ssseg.spelling import pairs, without
 from ssseg.unfinished import CHECKPOINTS, SUMMARY, command_of, earlier_rows, refuse_another
 
 

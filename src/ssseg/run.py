@@ -1,7 +1,9 @@
 """A run, read back from its folder. Imports no torch: reports read many of these."""
 
 import csv
+import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,20 @@ from ssseg.errors import UserError
 
 PROGRESS = "progress.json"
 """How an unfinished run is doing."""
+
+NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger")
+"""Options that a hash of the configuration leaves out: where a run is kept, and its seed, which
+stands beside it."""
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """A short hash of a run's full configuration, the defaults included: equal hash, equal run.
+
+    Args:
+        config: What config.yaml holds.
+    """
+    rest = {key: value for key, value in config.items() if key not in NEUTRAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ set or of the DataModule, whichever has it, so that a slip is answered in one se
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from pytorch_lightning import Trainer
 
+from ssseg.arguments import pairs
 from ssseg.data.datasets import DATASETS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
@@ -24,26 +25,6 @@ from ssseg.optim import Optim
 
 AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
-
-
-def pairs(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Flags with the values that follow them; `--flag=value` is taken apart."""
-    flag, values = "", list[str]()
-    for arg in args:
-        if arg.startswith("--"):
-            if flag or values:
-                yield flag, values
-            flag, equals, value = arg.partition("=")
-            values = [value] if equals else []
-        else:
-            values.append(arg)
-    if flag or values:
-        yield flag, values
-
-
-def without(args: Sequence[str], gone: str) -> list[str]:
-    """The same options but one; `--flag=value` is taken apart."""
-    return [part for flag, values in pairs(args) if flag != gone for part in (flag, *values)]
 
 
 def spell_out(args: Sequence[str]) -> list[str]:

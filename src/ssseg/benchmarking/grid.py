@@ -24,6 +24,8 @@ class Grid(NamedTuple):
     """A paper's mIoU in percent by row and column, for the report to print beside ours."""
     skip: Mapping[str, Sequence[str]] = {}
     """Columns that a row has no run for."""
+    test: bool = False
+    """Score the last step of every run on the test images as well."""
 
 
 class Planned(NamedTuple):
@@ -34,11 +36,17 @@ class Planned(NamedTuple):
     seed: int
     folder: Path
     args: list[str]
+    test: bool = False
+
+    @property
+    def cell(self) -> str:
+        """What it has in common with runs of other seeds, for people."""
+        return " ".join(part for part in (self.row, self.column) if part)
 
     @property
     def name(self) -> str:
         """For people."""
-        return " ".join(part for part in (self.row, self.column, f"seed {self.seed}") if part)
+        return f"{self.cell} seed {self.seed}"
 
 
 def plan(grid: Grid, out: Path) -> list[Planned]:
@@ -63,7 +71,7 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
                 own = typed({**place, **{k: v for k, v in options.items() if k != "method"}})
                 args += ["--out", str(folder)]
                 args += _last_of(_options_for(method, [*grid.options, *own]))
-                runs.append(Planned(row, column, seed, folder, args))
+                runs.append(Planned(row, column, seed, folder, args, grid.test))
     folders = [run.folder for run in runs]
     for run in runs:
         if folders.count(run.folder) > 1:

@@ -1,6 +1,7 @@
-"""Grids as people give them: names of methods on the command line, or a YAML file."""
+"""Grids as people give them: names on the command line, or a YAML file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,57 @@ from ssseg.benchmarking.grid import Grid, Options, plan, typed
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
 
+Labeled = dict[str, Any]
+"""Something by label."""
 KEYS: dict[str, tuple[Any, str]] = {
+    "methods": (list, "a list of names"),
     "rows": (dict, "options by label"),
+    "splits": (list, "a list, e.g. [1/8, 1/4]"),
+    "networks": (list, "a list of names"),
     "columns": (dict, "options by label"),
     "options": (dict, "options by name"),
     "recipe": (str, "a file beside the grid"),
     "seeds": (int | list, "a count or a list"),
+    "supervised": (bool, "true or false"),
+    "test": (bool, "true or false"),
     "published": (dict, "numbers by row and column"),
     "skip": (dict, "columns by row"),
+    "miniature": (dict, "keys of a grid"),
 }
+ROWS = ("methods", "rows", "supervised")
+"""Keys that a miniature takes over from its grid, unless it has rows of its own."""
+REFERENCE = "supervised"
 
 
-def grid_of(methods: Sequence[str], seeds: Sequence[int], options: Sequence[str]) -> Grid:
-    """Every method with every seed; all else equal.
+def grid_of(
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    options: Sequence[str] = (),
+    *,
+    splits: Sequence[str] = (),
+    networks: Sequence[str] = (),
+    supervised: bool = True,
+    test: bool = False,
+) -> Grid:
+    """Every method with every split, network and seed; all else equal.
 
     Args:
         methods: Names of methods (or dotted paths).
         seeds: Of the runs; the choice of labeled images does not depend on them.
         options: Further options of `ssseg fit`, as typed.
+        splits: Choices of labeled images, as `--data.labeled` takes them.
+        networks: Names of networks.
+        supervised: Add a supervised run of the same budget where there is none.
+        test: Score the last step of every run on the test images as well.
 
     Raises:
         UserError: For an unknown method, or no method or seed at all.
     """
     rows = {method: {"method": method} for method in methods}
-    return _checked(Grid(rows, {"": {}}, seeds, _one_network(options)), "a benchmark")
+    columns = _product({}, splits, networks)
+    shared = _one_network(options)
+    grid = Grid(_with_reference(rows, supervised), columns, seeds, shared, test=test)
+    return _checked(grid, "a benchmark")
 
 
 def _one_network(options: Sequence[str]) -> list[str]:
@@ -42,37 +70,90 @@ def _one_network(options: Sequence[str]) -> list[str]:
     return [*options] if named else ["--network", "auto", *options]
 
 
-def read_grid(path: Path, options: Sequence[str] = ()) -> Grid:
+def _with_reference(rows: Labeled, wanted: bool) -> Labeled:
+    """A supervised run of the same budget says what the unlabeled images are worth."""
+    methods = [options.get("method") for options in rows.values() if isinstance(options, dict)]
+    if not rows or not wanted or REFERENCE in methods:
+        return rows
+    return {REFERENCE: {"method": REFERENCE}, **rows}
+
+
+def _product(columns: Labeled, splits: Sequence[Any], networks: Sequence[Any]) -> Labeled:
+    """Every column with every split and every network."""
+    axes: list[Labeled] = [
+        columns or {"": {}},
+        {str(split): {"data.labeled": split} for split in splits} or {"": {}},
+        {str(network): {"network": network} for network in networks} or {"": {}},
+    ]
+    out = {}
+    for parts in product(*(axis.items() for axis in axes)):
+        label = ", ".join(label for label, _ in parts if label)
+        out[label] = {name: value for _, options in parts for name, value in options.items()}
+    return out
+
+
+def read_grid(
+    path: Path,
+    options: Sequence[str] = (),
+    *,
+    miniature: bool = False,
+    supervised: bool = True,
+) -> Grid:
     """A grid from a YAML file.
 
-    Its keys: `rows` and `columns` (a label, then the options of `ssseg fit` that make it),
-    `options` (the same for all), `recipe` (a configuration for `ssseg fit --config`, beside the
-    file), `seeds` (a count or a list), `published` (a paper's numbers, by row and column) and
-    `skip` (by row, columns that make no sense for it).
+    Its keys: `methods` (names) and `rows` (a label, then the options of `ssseg fit` that make it);
+    `columns` (the same), `splits` (values of `data.labeled`) and `networks` (names), of which every
+    combination is a column; `options` (the same for all), `recipe` (a configuration for
+    `ssseg fit --config`, beside the file), `seeds` (a count or a list), `supervised` (false: no
+    supervised run is added), `test` (true: the test images are scored too), `published` (a paper's
+    numbers, by row and column), `skip` (by row, columns that make no sense for it), and
+    `miniature`: the same rows in small, with keys of its own in place of all others.
 
     Args:
         path: The file.
         options: Further options for all runs, as typed; they override the file's.
+        miniature: Read the grid's miniature.
+        supervised: Add a supervised run where there is none, if the file does not refuse it.
 
     Raises:
         UserError: For a file that is missing or no grid.
     """
+    given = _known_keys(_content(path), str(path))
+    if miniature:
+        small = given.get("miniature")
+        if small is None:
+            raise UserError(f"{path} has no miniature; expected the key `miniature`")
+        where = f"{path}: miniature"
+        rows = {key: given[key] for key in ROWS if key in given}
+        given = {**({} if "rows" in small else rows), **_known_keys(small, where)}
+    reference = supervised and given.get("supervised", True)
+    return _grid({**given, "supervised": reference}, path, options)
+
+
+def _content(path: Path) -> Labeled:
     if not path.is_file():
         raise UserError(f"there is no grid {path}; expected a YAML file, or --methods")
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(given, dict) or "rows" not in given:
-        raise UserError(f"{path} is no grid; expected a YAML mapping with the key `rows`")
-    for key in given:
-        if key not in KEYS:
-            raise one_of(f"key of grid {path}", key, list(KEYS))
+    if not isinstance(given, dict) or not {"rows", "methods"} & given.keys():
+        raise UserError(f"{path} is no grid; expected a YAML mapping with `rows` or `methods`")
+    return given
+
+
+def _known_keys(given: Labeled, where: str) -> Labeled:
     for key, value in given.items():
+        if key not in KEYS:
+            raise one_of(f"key of grid {where}", key, list(KEYS))
         kinds, wanted = KEYS[key]
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise UserError(f"{path}: {key} is {value!r}; expected {wanted}")
-    parts = {}
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+            raise UserError(f"{where}: {key} is {value!r}; expected {wanted}")
+    return given
+
+
+def _grid(given: Labeled, path: Path, options: Sequence[str]) -> Grid:
+    parts: dict[str, Labeled] = {}
     for key, kind, wanted in (
         ("rows", dict, "options, e.g. {method: cutmix}"),
         ("columns", dict, "options, e.g. {data.labeled: 8}"),
@@ -83,6 +164,8 @@ def read_grid(path: Path, options: Sequence[str] = ()) -> Grid:
             if not isinstance(entry, kind):
                 raise UserError(f"{path}: {key}: {label!r} is {entry!r}; expected {wanted}")
         parts[key] = {str(label): entry for label, entry in given.get(key, {}).items()}
+    if "columns" in given and not parts["columns"]:
+        raise UserError(f"{path}: there are no columns; name some, or leave the key out")
     shared = typed(given.get("options", {}))
     if "recipe" in given:
         recipe = path.parent / given["recipe"]
@@ -90,9 +173,10 @@ def read_grid(path: Path, options: Sequence[str] = ()) -> Grid:
             raise UserError(f"{path}: there is no recipe {recipe}")
         shared.insert(0, f"--config={recipe}")
     seeds = given.get("seeds", 1)
+    named = {str(method): {"method": method} for method in given.get("methods", [])}
     grid = Grid(
-        parts["rows"],
-        parts["columns"] if "columns" in given else {"": {}},
+        _with_reference({**named, **parts["rows"]}, given["supervised"]),
+        _product(parts["columns"], given.get("splits", []), given.get("networks", [])),
         list(range(seeds)) if isinstance(seeds, int) else seeds,
         _one_network([*shared, *options]),
         {
@@ -100,6 +184,7 @@ def read_grid(path: Path, options: Sequence[str] = ()) -> Grid:
             for row, values in parts["published"].items()
         },
         {row: [str(column) for column in columns] for row, columns in parts["skip"].items()},
+        given.get("test", False),
     )
     return _checked(grid, str(path))
 
@@ -111,7 +196,7 @@ def _checked(grid: Grid, where: str) -> Grid:
             raise UserError(f"{where}: row {label!r} names no method; give one")
         if not isinstance(method, str) or (method not in METHODS and "." not in method):
             raise one_of(f"method of row {label!r} of {where}", method, list(METHODS))
-    if not grid.rows or not grid.columns or not grid.seeds:
+    if not grid.rows or not grid.seeds:
         raise UserError(f"{where} needs at least one method and one seed")
     if any(isinstance(seed, bool) or not isinstance(seed, int) for seed in grid.seeds):
         raise UserError(f"{where}: seeds are {grid.seeds}; expected whole numbers")
@@ -120,8 +205,19 @@ def _checked(grid: Grid, where: str) -> Grid:
         _allowed(where, label, {k: v for k, v in options.items() if k != "method"})
     for label, options in {**grid.columns, "options": shared}.items():
         _allowed(where, label, options)
-    for key in ("published", "skip"):
-        for row, columns in getattr(grid, key).items():
+    _check_labels(grid, where)
+    try:
+        plan(grid, Path())
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return grid
+
+
+def _check_labels(grid: Grid, where: str) -> None:
+    """What is said of rows and columns must be said of ones that are there."""
+    several: Mapping[str, Mapping[str, Any]] = {"published": grid.published, "skip": grid.skip}
+    for key, by_row in several.items():
+        for row, columns in by_row.items():
             for column in columns or [""]:
                 if row not in grid.rows or (columns and column not in grid.columns):
                     raise UserError(
@@ -137,11 +233,6 @@ def _checked(grid: Grid, where: str) -> Grid:
     for column in grid.columns:
         if all(column in grid.skip.get(row, ()) for row in grid.rows):
             raise UserError(f"{where}: skip leaves no row for column {column!r}")
-    try:
-        plan(grid, Path())
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
-    return grid
 
 
 def _allowed(where: str, label: str, options: Options) -> None:

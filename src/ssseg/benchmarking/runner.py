@@ -1,11 +1,7 @@
-"""Carrying out a plan: one subprocess per run, several at once, finished ones skipped."""
+"""Carrying out a plan: several runs at once, what is finished skipped, what was cut off goes on."""
 
 import csv
-import os
-import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,12 +10,20 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from ssseg.benchmarking.grid import Planned
+from ssseg.benchmarking.launch import Commands, Handle, Launcher
+from ssseg.benchmarking.outlook import Outlook
+from ssseg.benchmarking.standing import TESTED, check_standing, standing
+from ssseg.benchmarking.watch import progress_table
 from ssseg.errors import UserError
+from ssseg.lock import is_held
 from ssseg.run import Run
-from ssseg.unfinished import command_of
+
+BAD_INPUT = 2
+"""Exit code of a run that would fail again."""
+PAUSE = 0.5
+"""Seconds between two looks at the runs."""
 
 
 class RunsFailedError(UserError):
@@ -30,100 +34,139 @@ class Running(NamedTuple):
     """A run under way."""
 
     planned: Planned
-    process: subprocess.Popen[bytes]
-    log: Path
+    handle: Handle
 
 
-def finished(planned: Planned) -> bool:
-    """Whether a run has left its summary."""
-    return (planned.folder / "summary.json").is_file()
+def log_of(planned: Planned) -> Path:
+    """What a run prints, beside its folder."""
+    return planned.folder.with_name(f"{planned.folder.name}.log")
 
 
-def _refuse_another(planned: Planned) -> None:
-    """A finished run must be one of the same command line."""
-    command = Run(planned.folder).summary["command"]
-    if command != "ssseg " + shlex.join(planned.args):
-        raise UserError(
-            f"{planned.folder} holds a finished run of other options ({command}); "
-            "give another --out, or delete it"
-        )
+def commands_of(planned: Planned) -> Commands:
+    """What is left to do of a run."""
+    folder = planned.folder
+    test = ["test", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
+    # a run that uses several devices would score on several; one is enough, and gives the same
+    test += ["--out", str(folder / TESTED.parent), "--trainer.devices", "1"]
+    left = [] if standing(planned) == "trained" else [planned.args]
+    return [*left, *[test] * planned.test]
 
 
-def carry_out(plan: Sequence[Planned], jobs: int, console: Console) -> list[Planned]:
-    """Train every run that is not finished yet.
+class Study:
+    """A plan that is being carried out.
 
     Args:
-        plan: What to train.
-        jobs: Runs at once; each gets its share of the CPU's cores.
+        plan: The runs.
+        outlooks: What each will be like, in the same order.
+        launcher: Where they train.
         console: Where progress is shown.
-
-    Returns:
-        The finished runs, in the order of the plan.
+        retries: How often a run whose process died is taken up again.
 
     Raises:
-        RunsFailedError: If a run failed; the others are trained first.
-        UserError: Before anything trains, if a folder holds a finished run of other options.
+        UserError: If a folder holds another run.
     """
-    waiting = [planned for planned in plan if not finished(planned)]
-    for planned in plan:
-        if planned not in waiting:
-            _refuse_another(planned)
-            console.print(f"{planned.name}: finished before, not trained again", highlight=False)
-    threads = max(1, (os.cpu_count() or 1) // max(1, jobs))
-    running: list[Running] = []
-    failed: list[Running] = []
-    try:
-        with Live(console=console, refresh_per_second=2, transient=True) as live:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    running.append(_start(waiting.pop(0), threads))
-                    live.console.print(f"{running[-1].planned.name}: started", highlight=False)
-                time.sleep(0.5)
-                live.update(_table(plan, running))
-                for run in [r for r in running if r.process.poll() is not None]:
-                    running.remove(run)
-                    if run.process.returncode != 0:
-                        failed.append(run)
-                    live.console.print(_outcome(run), highlight=False, soft_wrap=True)
-    finally:
-        for run in running:
-            run.process.terminate()
-            run.process.wait()
-    if failed:
-        reasons = "; ".join(f"{run.planned.name}: {last_line(run.log)}" for run in failed)
-        raise RunsFailedError(f"{len(failed)} of {len(plan)} runs failed ({reasons})")
-    return list(plan)
+
+    def __init__(
+        self,
+        plan: Sequence[Planned],
+        outlooks: Sequence[Outlook],
+        launcher: Launcher,
+        console: Console,
+        retries: int = 1,
+    ) -> None:
+        self.plan, self.launcher, self.console = plan, launcher, console
+        self.states: dict[Path, str] = {}
+        for planned, outlook in zip(plan, outlooks, strict=True):
+            found = check_standing(planned, outlook)
+            self.states[planned.folder] = "finished" if found == "finished" else "waiting"
+        self.waiting = [planned for planned in plan if self._is(planned, "waiting")]
+        self.elsewhere: list[Planned] = []
+        self.running: list[Running] = []
+        self.failed: list[Planned] = []
+        self.tries = {planned.folder: 1 + retries for planned in plan}
+
+    def _is(self, planned: Planned, state: str) -> bool:
+        return self.states[planned.folder] == state
+
+    def _set(self, planned: Planned, state: str, said: str = "") -> None:
+        self.states[planned.folder] = state
+        if said:
+            line = f"{planned.name}: {said}"
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def carry_out(self) -> None:
+        """Train every run that is not finished yet.
+
+        Raises:
+            RunsFailedError: If a run failed; the others are trained first.
+        """
+        for planned in self.plan:
+            if self._is(planned, "finished"):
+                self._set(planned, "finished", "finished before, not trained again")
+        try:
+            with Live(console=self.console, refresh_per_second=2, transient=True) as live:
+                while self.waiting or self.running or self.elsewhere:
+                    self._start()
+                    live.update(progress_table(self.plan, self.states, self.launcher.slots))
+                    time.sleep(PAUSE)
+                    self._collect()
+        finally:
+            for running in self.running:
+                running.handle.stop()
+            self.launcher.close()
+        if self.failed:
+            reasons = "; ".join(f"{p.name}: {last_line(log_of(p))}" for p in self.failed)
+            raise RunsFailedError(f"{len(self.failed)} of {len(self.plan)} runs failed ({reasons})")
+
+    def _start(self) -> None:
+        while self.waiting and len(self.running) < self.launcher.slots:
+            planned = self.waiting.pop(0)
+            if is_held(planned.folder):
+                self.elsewhere.append(planned)
+                self._set(planned, "elsewhere", "another process trains it; waiting for that")
+                continue
+            goes_on = standing(planned) != "new"
+            _clear(planned)
+            handle = self.launcher.start(commands_of(planned), log_of(planned))
+            self.running.append(Running(planned, handle))
+            self._set(planned, "training", "goes on from where it stood" if goes_on else "started")
+
+    def _collect(self) -> None:
+        for running in list(self.running):
+            code = running.handle.poll()
+            if code is not None:
+                self.running.remove(running)
+                self._over(running.planned, code)
+        for planned in list(self.elsewhere):
+            if not is_held(planned.folder):
+                self.elsewhere.remove(planned)
+                if standing(planned) == "finished":
+                    self._set(planned, "finished", f"finished  {_scores(planned)}")
+                else:
+                    self.waiting.append(planned)
+                    self._set(planned, "waiting")
+
+    def _over(self, planned: Planned, code: int) -> None:
+        self.tries[planned.folder] -= 1
+        if code == 0:
+            self._set(planned, "finished", f"finished  {_scores(planned)}")
+        elif code != BAD_INPUT and self.tries[planned.folder]:
+            self.waiting.insert(0, planned)
+            self._set(planned, "waiting", f"its process died (exit code {code}); trying again")
+        else:
+            self.failed.append(planned)
+            self._set(planned, "failed", f"FAILED  {last_line(log_of(planned))}")
 
 
-def _start(planned: Planned, threads: int) -> Running:
-    """Train one run in a process of its own, from where it was cut off or from a clean folder."""
-    if command_of(planned.folder) != list(planned.args[1:]):
-        shutil.rmtree(planned.folder, ignore_errors=True)
-    log = planned.folder.with_name(f"{planned.folder.name}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ssseg", *planned.args],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-        )
-    return Running(planned, process, log)
+def _clear(planned: Planned) -> None:
+    """A test that was cut off begins anew."""
+    if not (planned.folder / TESTED).is_file():
+        shutil.rmtree(planned.folder / TESTED.parent, ignore_errors=True)
 
 
-def _table(plan: Sequence[Planned], running: Sequence[Running]) -> Table:
-    table = Table("run", "state", "step", "student", "teacher")
-    names = [run.planned.name for run in running]
-    for planned in plan:
-        state = "finished" if finished(planned) else "training" if planned.name in names else ""
-        row = latest(planned.folder)
-        scores = [row.get(f"val/miou_{name}") for name in ("student", "teacher")]
-        shown = ["" if score is None else f"{100 * score:.1f}" for score in scores]
-        step = row.get("step")
-        table.add_row(planned.name, state, "" if step is None else f"{step + 1:.0f}", *shown)
-    return table
+def _scores(planned: Planned) -> str:
+    last = Run(planned.folder).summary["last"]
+    return "  ".join(f"{name} {100 * scores['miou']:.1f}" for name, scores in last.items())
 
 
 def latest(folder: Path) -> dict[str, float]:
@@ -135,18 +178,9 @@ def latest(folder: Path) -> dict[str, float]:
     return values
 
 
-def _outcome(run: Running) -> str:
-    word = "finished" if run.process.returncode == 0 else "FAILED"
-    scores = latest(run.planned.folder)
-    shown = [
-        f"{name} {100 * scores[key]:.1f}"
-        for name in ("student", "teacher")
-        if (key := f"val/miou_{name}") in scores
-    ]
-    return f"{run.planned.name}: {word}  {'  '.join(shown)}"
-
-
 def last_line(log: Path) -> str:
     """What the log of a run ends with; of a run that failed, its reason."""
+    if not log.is_file():
+        return f"there is no {log}"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("ssseg: error: ") if lines else f"see {log}"

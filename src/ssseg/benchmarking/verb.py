@@ -1,6 +1,5 @@
-"""`ssseg benchmark`: methods side by side with one budget, ending in a table and a picture."""
+"""`ssseg benchmark`: methods side by side with one budget, ending in a table and a page."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ssseg.arguments import VerbParser
-from ssseg.benchmarking.comparison import footnote, markdown, picture, rows, terminal_table
-from ssseg.benchmarking.grid import Grid, Planned, plan, slug
+from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
-from ssseg.benchmarking.report import report as report_of
-from ssseg.benchmarking.report.collect import STUDY
-from ssseg.benchmarking.runner import RunsFailedError, carry_out, finished
+from ssseg.benchmarking.outlook import Outlook
+from ssseg.benchmarking.standing import check_standing
+from ssseg.benchmarking.study import LAUNCHERS, Work, default_folder, look, run_study
+from ssseg.benchmarking.watch import duration
 from ssseg.errors import UserError
-from ssseg.run import Run
 
 
 def parser() -> VerbParser:
@@ -23,16 +21,30 @@ def parser() -> VerbParser:
     out = VerbParser(
         prog="ssseg benchmark",
         usage="ssseg benchmark (GRID.yaml | --methods A,B) [options]",
-        description="Train methods side by side with the same split, network and number of steps. "
-        "A grid file names rows, columns and seeds (see experiments/). "
-        "All further options go to every `ssseg fit`; an option that starts with a method's name "
-        "(--classmix.threshold 0.9) goes to that method alone.",
+        description="Train methods side by side with the same split, network and number of steps, "
+        "and a supervised run among them. A grid file names rows, columns and seeds (see "
+        "experiments/). All further options go to every `ssseg fit`; an option that starts with a "
+        "method's name (--classmix.threshold 0.9) goes to that method alone.",
     )
     out.add_argument("--methods", help="names, separated by commas")
+    out.add_argument("--splits", help="choices of labeled images, e.g. 1/16,1/8")
+    out.add_argument("--networks", help="names of networks, e.g. unet,deeplabv3plus")
     out.add_argument("--seeds", help="how many (from 0), or a list such as 3,4,5; default 1")
+    out.add_argument(
+        "--no-supervised", action="store_true", help="add no supervised run where there is none"
+    )
+    out.add_argument("--test", action="store_true", help="score the last step on the test images")
+    out.add_argument("--miniature", action="store_true", help="the grid's miniature")
     out.add_argument("--out", help="folder of the study; default runs/ and the grid's name")
-    out.add_argument("--jobs", type=int, default=1, help="runs at once")
-    out.add_argument("--dry-run", action="store_true", help="list the command lines, train nothing")
+    out.add_argument("--jobs", type=int, help="runs at once; default one, or one per GPU")
+    out.add_argument("--launcher", default="local", help=f"one of {', '.join(LAUNCHERS)}")
+    out.add_argument("--address", help="of a Ray cluster; default this machine, or RAY_ADDRESS")
+    out.add_argument(
+        "--retries", type=int, default=1, help="how often a run that died is taken up; default 1"
+    )
+    out.add_argument(
+        "--dry-run", action="store_true", help="list the runs and their time, train nothing"
+    )
     return out
 
 
@@ -46,62 +58,70 @@ def benchmark(args: Sequence[str]) -> int:
     if (file is None) == (given.methods is None):
         raise UserError("give either a grid file or --methods; see ssseg benchmark --help")
     if file is None:
-        grid = grid_of(given.methods.split(","), _seeds(given.seeds or "1"), options)
+        if given.miniature:
+            raise UserError("option --miniature is of a grid file; give one instead of --methods")
+        grid = grid_of(
+            given.methods.split(","),
+            seeds_of(given.seeds or "1"),
+            options,
+            splits=_names(given.splits),
+            networks=_names(given.networks),
+            supervised=not given.no_supervised,
+            test=given.test,
+        )
     else:
-        grid = read_grid(file, options)
-        grid = grid if given.seeds is None else grid._replace(seeds=_seeds(given.seeds))
-    out = Path(given.out or (f"runs/{file.stem}" if file else "runs/benchmark"))
-    study = plan(grid, out)
+        for name in ("splits", "networks"):
+            if getattr(given, name) is not None:
+                raise UserError(f"option --{name} goes with --methods; {file} names its own")
+        grid = read_grid(
+            file, options, miniature=given.miniature, supervised=not given.no_supervised
+        )
+        grid = grid if given.seeds is None else grid._replace(seeds=seeds_of(given.seeds))
+        grid = grid._replace(test=grid.test or given.test)
+    out = Path(given.out or default_folder(file, given.miniature))
     console = Console(markup=False, emoji=False)  # labels and options are no markup
+    work = Work(given.jobs, given.launcher, given.address, given.retries)
     if given.dry_run:
-        for planned in study:
-            console.print(shlex.join(["ssseg", *planned.args]), highlight=False, soft_wrap=True)
-        return 0
-    try:
-        done = carry_out(study, given.jobs, console)
-    except RunsFailedError:
-        if any(map(finished, study)):
-            write_report(study, out, console)
-        raise
-    compare(grid, done, out, console)
-    write_report(study, out, console)
+        dry_run(grid, out, work, console)
+    else:
+        run_study(grid, out, work, console)
     return 0
 
 
-def write_report(study: Sequence[Planned], out: Path, console: Console) -> None:
-    """All tables, plots and the page of what is there, in the folder `report`."""
-    runs = [
-        {"folder": run.folder.name, "row": run.row, "column": run.column, "seed": run.seed}
-        for run in study
-    ]
-    (out / STUDY).write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
-    try:
-        page = report_of(out).save(out / "report")
-    except UserError as error:  # say, no run was validated
-        console.print(f"no report: {error}", highlight=False)
-    else:
-        console.print(f"report   {page}", highlight=False, soft_wrap=True)
+def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
+    """Every command line with the time that it will take, and what they add up to.
+
+    Raises:
+        UserError: If a run cannot work, or its folder holds another run.
+    """
+    study = plan(grid, out)
+    looked = look(study, work, console, measure=True)
+    total = 0.0
+    for planned, outlook in zip(study, looked.runs, strict=True):
+        line = shlex.join(["ssseg", *planned.args])
+        console.print(f"{line}  # {_said(planned, outlook)}", highlight=False, soft_wrap=True)
+        if check_standing(planned, outlook) not in ("finished", "trained"):
+            total += outlook.seconds or 0.0
+    jobs = work.at_once(looked.gpus)
+    at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
+    console.print(f"# {len(study)} runs, about {duration(total)}{at_once}", highlight=False)
 
 
-def compare(grid: Grid, done: Sequence[Planned], out: Path, console: Console) -> None:
-    """A table for every column of the grid, in the terminal and as Markdown, and a picture."""
-    texts = []
-    for column in grid.columns:
-        runs = [(planned.row, Run(planned.folder)) for planned in done if planned.column == column]
-        published = {row: values.get(column) for row, values in grid.published.items()}
-        table = rows(runs, published)
-        name = "-".join(part for part in ("comparison", slug(column)) if part)
-        picture(table, out / f"{name}.png", column)
-        texts.append(markdown(table, column))
-        console.print()
-        console.print(terminal_table(table, column))
-        console.print(footnote(table), highlight=False)
-        console.print(f"\npicture  {out / name}.png")
-    (out / "comparison.md").write_text("\n".join(texts), encoding="utf-8")
-    console.print(f"table    {out / 'comparison.md'}")
+def _said(planned: Planned, outlook: Outlook) -> str:
+    found = check_standing(planned, outlook)
+    if found in ("finished", "trained"):
+        return "finished"
+    assert outlook.seconds is not None
+    size = f"{outlook.parameters / 1e6:.1f} million parameters"
+    return f"about {duration(outlook.seconds)}, {size}{', has begun' * (found == 'unfinished')}"
 
 
-def _seeds(text: str) -> list[int]:
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [part for part in text.split(",") if part]
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds as they are typed: a count, or a list."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError as error:

@@ -119,10 +119,10 @@ class EvaluationPage(Callback):
             "commit": commit(),
         }
         files = {
-            "scores.json": json.dumps(doc, indent=1) + "\n",
             "scores.csv": scores_csv(names, found),
             "confusion.csv": confusion_csv(names, found),
             "index.html": document(doc, found.matrices[module.method.predictor], *pictures),
+            "scores.json": json.dumps(doc, indent=1) + "\n",  # the last: who finds it finds all
         }
         if self.out is None:
             folder = _new_folder(folder)

@@ -114,7 +114,8 @@ class Report:
 
     def _tables(self, section: Section) -> list[tables.Table]:
         first = contents.scores(section, self.sections)
-        found = [first, contents.classes(section), contents.costs(section)]
+        found = [first, contents.tested(section), contents.classes(section)]
+        found.append(contents.costs(section))
         return [table for table in found if table is not None]
 
     def save(self, folder: str | Path) -> Path:

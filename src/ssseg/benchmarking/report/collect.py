@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssseg.benchmarking.runner import last_line, latest
+from ssseg.benchmarking.standing import TESTED
 from ssseg.run import Run
 
 STUDY = "study.json"
@@ -23,6 +24,8 @@ class Entry(NamedTuple):
     row: str | None = None
     """Its label in the benchmark that it was made for."""
     column: str = ""
+    test: Mapping[str, Any] | None = None
+    """What `ssseg test` found at the run's last step; None where it was not asked."""
 
     @property
     def method(self) -> str:
@@ -68,16 +71,6 @@ def get(values: Any, dotted: str) -> Any:
             return None
         values = values.get(key)
     return values
-
-
-def flat(values: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dots in its keys; lists stay as they are."""
-    if not isinstance(values, Mapping):
-        return {name: values}
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        out.update(flat(value, f"{name}.{key}" if name else str(key)))
-    return out
 
 
 def collect(places: Iterable[Path]) -> tuple[list[Entry], list[LeftOut]]:
@@ -141,9 +134,20 @@ def _read(folder: Path, planned: Mapping[str, Any] | None) -> Entry | LeftOut:
         return LeftOut(folder, f"its summary.json has no {', '.join(missing)}")
     if get(summary["last"], f"{summary['predictor']}.miou") is None:
         return LeftOut(folder, "it has no scores: it was not validated")
+    test = _test(folder, summary)
     if planned is None:
-        return Entry(folder, summary)
-    return Entry(folder, summary, str(planned.get("row")), str(planned.get("column") or ""))
+        return Entry(folder, summary, test=test)
+    row, column = str(planned.get("row")), str(planned.get("column") or "")
+    return Entry(folder, summary, row, column, test)
+
+
+def _test(folder: Path, summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The scores of the last step on the test images that a benchmark asked for."""
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / TESTED).read_text(encoding="utf-8"))
+        if get(found, "data.split") == "test" and get(found, "step") == summary["steps"]:
+            return found if isinstance(found, Mapping) else None
+    return None
 
 
 def _unfinished(folder: Path) -> str:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ssseg.benchmarking.report.collect import Entry, LeftOut
+from ssseg.benchmarking.report.collect import Entry, LeftOut, get
 from ssseg.benchmarking.report.gains import BySeed
 from ssseg.benchmarking.report.rows import names_of, rows_of
 from ssseg.benchmarking.report.settings import UNKNOWN, Settings, settings, unlike, value_of
@@ -40,10 +40,21 @@ class Arm(NamedTuple):
             when: `last` or `best`.
             keys: Where in the scores; mIoU if not given.
         """
+        return self._by_seed(lambda entry: get(entry.summary, when), network, *(keys or ("miou",)))
+
+    def tested(self, network: str, *keys: str) -> BySeed:
+        """mIoU, or what else the scores hold, on the test images at the last step."""
+        return self._by_seed(
+            lambda entry: None if entry.test is None else entry.test["networks"],
+            network,
+            *(keys or ("miou",)),
+        )
+
+    def _by_seed(self, read: Callable[[Entry], Any], *keys: str) -> BySeed:
         out = {}
         for entry in self.entries:
-            value: Any = entry.summary.get(when)
-            for key in (network, *(keys or ("miou",))):
+            value: Any = read(entry)
+            for key in keys:
                 value = value.get(key) if isinstance(value, Mapping) else None
             if value is not None:
                 out[entry.seed] = 100 * value

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from statistics import mean, stdev
+from typing import Literal
 
-from ssseg.benchmarking.report.collect import Entry
+from ssseg.benchmarking.report.collect import Entry, get
 from ssseg.benchmarking.report.compare import REFERENCE, Arm, Section
 from ssseg.benchmarking.report.gains import LEAST, BySeed, Gain, outstanding, paired
 from ssseg.benchmarking.report.notes import apart, notes_of
@@ -59,12 +60,40 @@ def _cell(values: BySeed) -> str:
     return spread(list(values.values()))
 
 
-def gain_of(section: Section, arm: Arm) -> Gain | None:
+def tested(section: Section) -> Table | None:
+    """MIoU on the test images; None where nobody was tested."""
+    networks, arms = section.networks, section.arms
+    columns = {network: [arm.tested(network) for arm in arms] for network in networks}
+    if not any(any(column) for column in columns.values()):
+        return None
+    head = ["method", *(section.differs if section.mixed else ()), "seeds"]
+    head += [f"{network}, test" for network in networks]
+    head += [f"gain over {REFERENCE}", "paired t-test"]
+    tops = {n: None if section.mixed else outstanding(column) for n, column in columns.items()}
+    rows = []
+    for place, arm in enumerate(arms):
+        seeds = str(len(arm.tested(arm.predictor)))
+        row = [Cell(arm.label), *_unlike_cells(section, arm), Cell(seeds)]
+        for network, column in columns.items():
+            row.append(Cell(_cell(column[place]), tops[network] == place))
+        gain = gain_of(section, arm, "test")
+        rows.append([*row, Cell(gain_words(gain)), Cell(test_words(gain))])
+    notes = [
+        "Images that no choice was made on: the last step of every run, as `ssseg test` scores it."
+    ]
+    told = (get(e.test, "evaluation.protocol") for arm in arms for e in arm.entries if e.test)
+    how = dict.fromkeys(str(one) for one in told)
+    notes.append(f"Evaluation: {'; '.join(how)}.")
+    return Table(f"mIoU on test images in %: {section.title}", head, rows, notes)
+
+
+def gain_of(section: Section, arm: Arm, on: Literal["val", "test"] = "val") -> Gain | None:
     """Over the supervised runs of the same seeds; None where there are none."""
     reference = section.reference(arm)
     if reference is None or reference is arm:
         return None
-    gain = paired(arm.last, reference.last)
+    ours, theirs = (a.tested(a.predictor) if on == "test" else a.last for a in (arm, reference))
+    gain = paired(ours, theirs)
     return gain if gain.differences else None
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from ssseg.benchmarking.report.collect import Entry, flat
+from ssseg.benchmarking.report.collect import Entry
 from ssseg.benchmarking.report.compare import Arm, Section
 from ssseg.benchmarking.report.contents import gain_of, images_per_second
+from ssseg.recipe import flat
 
 
 def of_row(section: Section, arm: Arm) -> dict[str, Any]:
@@ -18,6 +19,7 @@ def of_row(section: Section, arm: Arm) -> dict[str, Any]:
     row |= {name: arm.settings[name] for name in ("data set", "split hash", "labels", "steps")}
     columns = {f"{n}, last": arm.scores(n) for n in section.networks}
     gain = gain_of(section, arm)
+    columns |= {f"{n}, test": arm.tested(n) for n in section.networks if arm.tested(n)}
     columns |= {"best seen": arm.best, "gain": {} if gain is None else gain.differences}
     for name, by_seed in columns.items():
         values = list(by_seed.values())
@@ -37,6 +39,12 @@ def of_run(section: Section, arm: Arm, entry: Entry) -> dict[str, Any]:
         "images_per_second": images_per_second(entry),
         "gain": None if gain is None else gain.differences.get(entry.seed),
     }
+    if entry.test is not None:
+        own |= {
+            f"test.{network}.{name}": value
+            for network, scores in entry.test["networks"].items()
+            for name, value in flat(scores).items()
+        }
     return {**head, **left, **own}
 
 

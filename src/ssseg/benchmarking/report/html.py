@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssseg.benchmarking.report.collect import LeftOut
 from ssseg.benchmarking.report.compare import Arm, Section
-from ssseg.benchmarking.report.contents import classes, costs, scores
+from ssseg.benchmarking.report.contents import classes, costs, scores, tested
 from ssseg.benchmarking.report.drawing import svg
 from ssseg.benchmarking.report.notes import versions_of
 from ssseg.benchmarking.report.plots import Plot, absent
@@ -88,6 +88,10 @@ def _section(
         head = f"Table {section.number}: {section.title}"
     yield f'<h2 id="table-{section.number}">{escape(head)}</h2>'
     yield html(scores(section, sections))
+    found = tested(section)
+    if found is not None:
+        yield "<h3>Test images</h3>"
+        yield html(found)
     yield _plots(figures, f"t{section.number}")
     missing = absent(section)
     if missing:

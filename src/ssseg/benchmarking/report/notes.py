@@ -36,6 +36,32 @@ def versions_of(section: Section) -> list[str]:
     return list(found)
 
 
+FINGERPRINTS = {
+    "network": "did not start from the same weights",
+    "labeled": "were not shown the same labeled images, augmented alike",
+    "unlabeled": "were not shown the same unlabeled images, augmented alike",
+}
+"""Of what runs of one seed should have in common, and what it means if they have not."""
+
+
+def _unequal_starts(section: Section) -> list[str]:
+    """Where runs of one seed do not differ in the method alone."""
+    notes = []
+    for name, said in FINGERPRINTS.items():
+        by_seed: dict[int | str, dict[str, list[str]]] = {}
+        for arm in section.arms:
+            for entry in arm.entries:
+                print_ = entry.get(f"fingerprints.{name}")
+                if print_ is not None:
+                    by_seed.setdefault(entry.seed, {}).setdefault(print_, []).append(arm.label)
+        odd = {seed: groups for seed, groups in by_seed.items() if len(groups) > 1}
+        if odd:
+            seed, groups = next(iter(odd.items()))
+            whom = " and ".join(", ".join(group) for group in groups.values())
+            notes.append(f"Runs of one seed {said}: {whom} (seed {seed}).")
+    return notes
+
+
 def notes_of(section: Section) -> list[str]:
     """Below the table of scores."""
     notes = []
@@ -61,6 +87,7 @@ def notes_of(section: Section) -> list[str]:
             "as in most rows; gains are over a supervised run of the same settings, and nothing is "
             "bold."
         )
+    notes += _unequal_starts(section)
     for arm in section.arms:
         for folder, names in older(arm.entries).items():
             notes.append(

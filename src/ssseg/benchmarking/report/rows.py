@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from ssseg.benchmarking.report.collect import Entry, flat
+from ssseg.benchmarking.report.collect import Entry
 from ssseg.benchmarking.report.settings import words
+from ssseg.recipe import flat
 
 OWN = {
     "method": "method",

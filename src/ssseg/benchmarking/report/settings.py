@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ssseg.benchmarking.report.collect import Entry, flat
+from ssseg.benchmarking.report.collect import Entry
+from ssseg.recipe import flat
 
 FIELDS = {
     "data set": "data.name",
