@@ -18,11 +18,8 @@ warnings.filterwarnings("ignore", ".*does not have many workers")
 warnings.filterwarnings("ignore", ".*in eval mode at the start")
 warnings.filterwarnings("ignore", ".*mid-epoch")
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """The suite runs on two processes; threads of one would fight those of the other."""
-    torch.set_num_threads(1)
+# the suite runs on two processes; threads of one would fight those of the other
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -101,6 +101,41 @@ def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
     assert_equal(whole, folder)
 
 
+@pytest.mark.parametrize(
+    ("hook", "step"),
+    [
+        ("on_train_batch_start", 7),
+        ("on_train_batch_end", 7),
+        ("on_train_batch_end", 9),  # a validation follows
+        ("on_validation_start", 10),
+        ("on_validation_end", 10),
+        ("on_save_checkpoint", 12),
+    ],
+)
+def test_told_to_end_at_any_place_of_a_step(whole, tmp_path, monkeypatch, hook, step):
+    """SIGTERM saves at once: no step is done again, but those of a validation under way."""
+    from ssseg.heartbeat import Heartbeat  # after RunFolder, which has seen the step by then
+
+    folder = tmp_path / "run"
+    told = []
+
+    def tell(self, trainer, *args, **kwargs):
+        if trainer.global_step == step and not told:
+            told.append(hook)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Heartbeat, hook, tell)
+    with pytest.raises(SystemExit) as ended:
+        main([*OPTIONS, "--out", str(folder)])
+    assert ended.value.code == 143
+    assert told
+    monkeypatch.undo()
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert step <= saved <= step + 1
+    assert main([*OPTIONS, "--out", str(folder)]) == 0
+    assert_equal(whole, folder)
+
+
 class TestFolders:
     """What `fit` makes of a folder that is not empty."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from ssseg.data.module import SegmentationData
@@ -64,6 +65,7 @@ class RunFolder(Callback):
         self.best: dict[str, dict[str, Any]] = {}
         self.last: dict[str, dict[str, Any]] = {}
         self.batch: Batch | None = None
+        self.told_to_end = False
         self.seconds = 0.0
         self.started = 0.0
 
@@ -98,8 +100,28 @@ class RunFolder(Callback):
         self.batch = batch._replace(truth=None)
         due = self.save_every is not None and trainer.global_step % self.save_every == 0
         validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
-        if (due or trainer.received_sigterm) and not (validated and self._scored(trainer)):
-            trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        if due and not (validated and self._scored(trainer)):
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A validation is finished before a run that is told to end does so.
+
+        It would be lost else, with the steps before it: a checkpoint cannot stand in its middle.
+        """
+        if trainer.received_sigterm:
+            self.told_to_end = True
+            trainer._signal_connector.received_sigterm = False
 
     def _scored(self, trainer: Trainer) -> bool:
         return bool(data_of(trainer).source.records("val"))
@@ -108,6 +130,8 @@ class RunFolder(Callback):
         """Note the scores and draw a sample picture."""
         if trainer.state.fn != "fit" or not isinstance(module, SegmentationModule):
             return
+        if self.told_to_end:
+            trainer._signal_connector.received_sigterm = True
         step = trainer.global_step
         row: dict[str, float] = {"step": step}
         self.last = {name: self._named(trainer, s) for name, s in module.scores.items()}
@@ -141,7 +165,15 @@ class RunFolder(Callback):
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave no folder behind of a run that failed before its first step."""
+        """Save a run that is told to end; leave no folder of one that failed before its first step.
+
+        Lightning raises SIGTERMException between two steps, with all its counts whole. A step that
+        was validated has been saved after that.
+        """
+        validated = bool(self.history) and self.history[-1]["step"] == trainer.global_step
+        unfinished = 0 < trainer.global_step < trainer.max_steps
+        if isinstance(exception, SIGTERMException) and unfinished and not validated:
+            self._save(trainer)
         if trainer.is_global_zero and trainer.global_step == 0 and self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -152,7 +184,7 @@ class RunFolder(Callback):
         if not self.history and trainer.is_global_zero and isinstance(module, SegmentationModule):
             self._draw(trainer, module, self._sample(trainer))
         # every process takes part in saving; one of them writes
-        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        self._save(trainer)
         self._finish(trainer, module)
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shlex
+import signal
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.arguments import pairs, without
 from ssseg.callbacks import EvaluateLast, RunFolder
@@ -219,7 +221,11 @@ def _carry_out(verb: str, rest: list[str]) -> CLI:
     for flag, values in pairs(rest):
         if flag == "--ckpt_path" and values:
             read_checkpoint(values[0])
-    return command_line(CLI, verb, rest)
+    try:
+        return command_line(CLI, verb, rest)
+    except SIGTERMException as told:
+        # as of any program that a SIGTERM ended: who started it sees that it is not finished
+        raise SystemExit(128 + signal.SIGTERM) from told
 
 
 Kind = TypeVar("Kind", bound=CLI)

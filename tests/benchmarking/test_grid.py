@@ -1,20 +1,23 @@
-import json
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
-from rich.console import Console
 
-from ssseg.benchmarking import runner
 from ssseg.benchmarking.grid import Grid, plan, typed
 from ssseg.benchmarking.grid_file import grid_of, read_grid
+from ssseg.benchmarking.runner import log_of
 from ssseg.errors import UserError
 from ssseg.spelling import spell_out
 
 
-def planned(methods, seeds, options, out=Path("out")):
-    return plan(grid_of(methods, seeds, options), out)
+def planned(methods, seeds, options, out=Path("out"), **more):
+    return plan(grid_of(methods, seeds, options, **{"supervised": False, **more}), out)
+
+
+def read(path, options=(), **more):
+    """A grid without the supervised row that is added where there is none."""
+    return read_grid(path, options, supervised=False, **more)
 
 
 @pytest.fixture
@@ -90,7 +93,7 @@ def test_a_method_with_a_decoder_of_its_own_gets_the_network_of_the_others():
 
 
 def test_a_grid_is_rows_by_columns_by_seeds(write):
-    grid = read_grid(
+    grid = read(
         write(
             "rows:\n"
             "  supervised: {method: supervised}\n"
@@ -130,15 +133,15 @@ def test_folders_do_not_depend_on_what_else_is_in_the_grid(write):
     """What is finished stays finished when a study grows."""
     rows = {"a": {"method": "supervised"}, "b": {"method": "cutmix"}}
     columns = {"few": {"data.labeled": 8}, "many": {"data.labeled": 64}}
-    small = plan(read_grid(write({"rows": {"b": rows["b"]}, "columns": columns})), Path("out"))
-    large = plan(read_grid(write({"rows": rows, "columns": columns, "seeds": 3})), Path("out"))
+    small = plan(read(write({"rows": {"b": rows["b"]}, "columns": columns})), Path("out"))
+    large = plan(read(write({"rows": rows, "columns": columns, "seeds": 3})), Path("out"))
     assert [run for run in large if run.row == "b" and run.seed == 0] == small
 
 
 @pytest.mark.parametrize(("seeds", "expected"), [(None, [0]), (3, [0, 1, 2]), ([7], [7])])
 def test_seeds_are_a_count_or_a_list(write, seeds, expected):
     given = {} if seeds is None else {"seeds": seeds}
-    grid = read_grid(write({"rows": {"a": {"method": "supervised"}}, **given}))
+    grid = read(write({"rows": {"a": {"method": "supervised"}}, **given}))
     runs = plan(grid, Path())
     assert [run.seed for run in runs] == expected
     assert [run.folder.name for run in runs] == [f"a-seed{seed}" for seed in expected]
@@ -152,7 +155,7 @@ def test_a_row_overrides_its_column_and_both_what_is_shared(write):
             "options": {"data.labeled": 7, "optim.lr": 0.1, "trainer.max_steps": 6},
         }
     )
-    a, b = plan(read_grid(file, ["--trainer.max_steps=5", "--optim.lr=0.3"]), Path())
+    a, b = plan(read(file, ["--trainer.max_steps=5", "--optim.lr=0.3"]), Path())
     shared = ["--data.labeled=7", "--optim.lr=0.1", "--trainer.max_steps=6"]
     assert a.args[-7:-2] == b.args[-7:-2] == [*shared, "--trainer.max_steps=5", "--optim.lr=0.3"]
     assert a.args[-2:] == ["--data.labeled=8", "--optim.lr=0.2"]
@@ -171,7 +174,7 @@ def test_shared_options_of_one_method_go_to_its_rows_alone(write):
             "options": {"cutmix.area": 0.3},
         }
     )
-    a, b, c = plan(read_grid(file, ["--classmix.threshold", "0.5"]), Path())
+    a, b, c = plan(read(file, ["--classmix.threshold", "0.5"]), Path())
     assert a.args[-1] == "--method.area=0.3"
     assert b.args[-2:] == ["--method.threshold", "0.5"]
     assert not any("area" in word for word in b.args)
@@ -184,7 +187,7 @@ def test_the_recipe_lies_beside_the_grid(write, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    (run,) = plan(read_grid(Path("..") / file.name), Path())
+    (run,) = plan(read(Path("..") / file.name), Path())
     assert run.args[-1] == f"--config={Path('..') / 'recipe.yaml'}"
     assert spell_out(run.args[1:])[0] == f"--config={Path('..') / 'recipe.yaml'}"
 
@@ -195,7 +198,7 @@ def test_a_row_may_skip_columns(write):
         "columns": {"some": {"data.labeled": 8}, "all": {"data.labeled": "all"}},
         "skip": {"b": ["all"]},
     }
-    runs = plan(read_grid(write(content)), Path())
+    runs = plan(read(write(content)), Path())
     assert [(run.column, run.row) for run in runs] == [("some", "a"), ("some", "b"), ("all", "a")]
 
 
@@ -205,7 +208,7 @@ def test_published_numbers_are_found_by_label(write):
         "columns: {0.1: {}, b: {}}\n"
         "published: {500: {0.1: 65.4, b: 70}}\n"
     )
-    assert read_grid(write(text)).published == {"500": {"0.1": 65.4, "b": 70}}
+    assert read(write(text)).published == {"500": {"0.1": 65.4, "b": 70}}
 
 
 def test_values_become_what_is_typed():
@@ -238,7 +241,7 @@ def test_the_grids_of_the_repository_can_be_planned():
     grids = sorted(Path(__file__).parents[2].glob("experiments/*/table*.yaml"))
     assert grids
     for file in grids:
-        grid = read_grid(file, ["--data.root", "DIR"])
+        grid = read(file, ["--data.root", "DIR"])
         runs = plan(grid, Path("out"))
         skipped = sum(len(columns) for columns in grid.skip.values())
         assert len(runs) == len(grid.rows) * len(grid.columns) * len(grid.seeds) - skipped
@@ -248,12 +251,12 @@ def test_the_grids_of_the_repository_can_be_planned():
 
 SUPERVISED = "rows: {a: {method: supervised}}\n"
 BAD = [
-    ("", "a YAML mapping with the key `rows`"),
-    ("[supervised, cutmix]", "a YAML mapping with the key `rows`"),
-    ("columns: {a: {}}", "a YAML mapping with the key `rows`"),
+    ("", "a YAML mapping with `rows` or `methods`"),
+    ("[supervised, cutmix]", "a YAML mapping with `rows` or `methods`"),
+    ("columns: {a: {}}", "a YAML mapping with `rows` or `methods`"),
     ("rows: {a: [}", "is not YAML"),
     ("rows: {}", "at least one method"),
-    (SUPERVISED + "columns: {}", "at least one method"),
+    (SUPERVISED + "columns: {}", "there are no columns"),
     (SUPERVISED + "seeds: 0", "one seed"),
     (SUPERVISED + "seeds: []", "one seed"),
     (SUPERVISED + "option: {data.labeled: 8}", "'option'; did you mean 'options'?"),
@@ -275,7 +278,7 @@ BAD = [
 def test_a_bad_grid_is_one_sentence_that_names_the_file(write, text, complaint):
     file = write(text)
     with pytest.raises(UserError) as error:
-        plan(read_grid(file), Path("out"))
+        plan(read(file), Path("out"))
     assert complaint in str(error.value)
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
@@ -284,13 +287,13 @@ def test_a_bad_grid_is_one_sentence_that_names_the_file(write, text, complaint):
 def test_a_grid_must_be_a_file(tmp_path):
     for path in (tmp_path / "no.yaml", tmp_path):
         with pytest.raises(UserError, match="there is no grid") as error:
-            read_grid(path)
+            read(path)
         assert str(path) in str(error.value)
 
 
 def test_an_unknown_method_in_a_grid_gets_a_suggestion(write):
     with pytest.raises(UserError, match="'clasmix'; did you mean 'classmix'"):
-        read_grid(write("rows: {a: {method: supervised}, b: {method: clasmix}}"))
+        read(write("rows: {a: {method: supervised}, b: {method: clasmix}}"))
 
 
 @pytest.mark.parametrize(
@@ -354,7 +357,7 @@ def test_more_bad_grids(tmp_path, text, complaint):
     file = tmp_path / "study.yaml"
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(UserError) as error:
-        plan(read_grid(file), Path("out"))
+        plan(read(file), Path("out"))
     assert complaint in str(error.value)
     assert str(file) in str(error.value)
 
@@ -372,7 +375,7 @@ def test_a_network_or_data_set_can_be_overridden(write, option):
             "options": {option: first},
         }
     )
-    c, d = plan(read_grid(file, [f"--{option}", second]), Path())
+    c, d = plan(read(file, [f"--{option}", second]), Path())
     plain = ["--method", "supervised"]
     for run, name in ((c, second), (d, third)):
         spelled = spell_out(run.args[1:])
@@ -382,7 +385,7 @@ def test_a_network_or_data_set_can_be_overridden(write, option):
 
 def test_rows_of_a_grid_file_share_the_network_unless_one_is_named(write):
     rows = {method: {"method": method} for method in ("cutmix", "guidedmix")}
-    runs = plan(read_grid(write({"rows": rows})), Path())
+    runs = plan(read(write({"rows": rows})), Path())
     networks = [[w for w in spell_out(run.args[1:]) if w in ("unet", "guidedmix")] for run in runs]
     assert networks[0] == networks[1]
 
@@ -394,23 +397,110 @@ def test_a_column_may_have_options_of_one_method(write):
             "columns": {"c": {"cutmix.area": 0.3}},
         }
     )
-    a, b = plan(read_grid(file), Path())
+    a, b = plan(read(file), Path())
     assert not any("area" in word for word in a.args)
     assert b.args[-1] == "--method.area=0.3"
 
 
-def test_runs_never_share_a_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner.subprocess, "Popen", lambda *args, **options: None)
+def test_runs_never_share_a_log(tmp_path):
     grid = Grid({row: {"method": "supervised"} for row in ("< 0.1", "< 0.2")}, {"": {}}, [0])
-    logs = {runner._start(planned, 1).log for planned in plan(grid, tmp_path)}
-    assert len(logs) == 2
+    assert len({log_of(planned) for planned in plan(grid, tmp_path)}) == 2
 
 
-def test_a_finished_run_of_other_options_is_refused_before_anything_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_start", lambda *_: pytest.fail("something trains"))
-    runs = plan(grid_of(["supervised"], [0, 1], ["--trainer.max_steps", "9"]), tmp_path)
-    runs[0].folder.mkdir()
-    summary = {"command": "ssseg fit --method supervised --trainer.max_steps 2"}
-    (runs[0].folder / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(UserError, match=r"other options .*max_steps 2.*another --out"):
-        runner.carry_out(runs, 1, Console())
+class TestAxes:
+    """Splits and networks make columns of their own."""
+
+    def test_every_combination_is_a_column(self, write):
+        file = write(
+            "methods: [supervised, cutmix]\n"
+            "columns: {small: {data.size: 32}, large: {data.size: 64}}\n"
+            "splits: [1/8, 30]\n"
+            "networks: [unet, fpn]\n"
+        )
+        runs = plan(read_grid(file), Path("out"))
+        assert len(runs) == 2 * 2 * 2 * 2
+        assert [run.column for run in runs[::2]] == [
+            f"{column}, {split}, {network}"
+            for column in ("small", "large")
+            for split in ("1/8", "30")
+            for network in ("unet", "fpn")
+        ]
+        last = flags(runs[-1])
+        assert (last["data.size"], last["data.labeled"], last["network"]) == ("64", "30", "fpn")
+        assert runs[-1].folder.name == "cutmix-large-30-fpn-seed0"
+
+    def test_the_same_from_the_command_line(self):
+        runs = planned(["cutmix"], [0], [], splits=["1/8", "1/4"], networks=["unet", "fpn"])
+        assert [run.column for run in runs] == ["1/8, unet", "1/8, fpn", "1/4, unet", "1/4, fpn"]
+        assert [flags(run)["data.labeled"] for run in runs] == ["1/8", "1/8", "1/4", "1/4"]
+
+    def test_methods_come_before_rows(self, write):
+        file = write("methods: [cutmix]\nrows: {half: {method: cutmix, method.area: 0.5}}")
+        assert list(read(file).rows) == ["cutmix", "half"]
+
+
+class TestReference:
+    """A supervised run of the same budget is there unless it is refused."""
+
+    def test_it_is_added_in_front_and_has_no_options_of_its_own(self, write):
+        file = write("rows: {a: {method: cutmix, method.area: 0.3}}\ncolumns: {c: {data: street}}")
+        reference, other = plan(read_grid(file), Path("out"))
+        assert (reference.row, reference.column) == ("supervised", "c")
+        assert "--method.area=0.3" in other.args
+        assert flags(reference).items() <= flags(other).items()
+        assert [run.row for run in planned(["cutmix"], [0], [], supervised=True)] == [
+            "supervised",
+            "cutmix",
+        ]
+
+    def test_it_is_not_added_twice(self, write):
+        rows = "rows: {baseline: {method: supervised}, a: {method: cutmix}}"
+        assert list(read_grid(write(rows)).rows) == ["baseline", "a"]
+        assert [r.row for r in planned(["supervised"], [0], [], supervised=True)] == ["supervised"]
+
+    def test_it_can_be_refused(self, write):
+        rows = "rows: {a: {method: cutmix}}\n"
+        assert list(read_grid(write(rows + "supervised: false")).rows) == ["a"]
+        assert list(read_grid(write(rows), supervised=False).rows) == ["a"]
+
+
+class TestMiniature:
+    """The rows of a study in small."""
+
+    GRID = (
+        "recipe: recipe.yaml\n"
+        "options: {trainer.max_steps: 40000}\n"
+        "rows: {a: {method: cutmix}, b: {method: cutmix, method.area: 0.3}}\n"
+        "columns: {large: {data: voc}}\n"
+        "seeds: 3\n"
+        "published: {a: {large: 70}}\n"
+        "miniature:\n"
+        "  options: {trainer.max_steps: 8}\n"
+        "  columns: {street: {data: street}}\n"
+    )
+
+    def test_it_has_the_rows_and_nothing_else(self, write, tmp_path):
+        (tmp_path / "recipe.yaml").write_text("{}")
+        file = write(self.GRID)
+        large, small = read_grid(file), read_grid(file, miniature=True)
+        assert small.rows == large.rows
+        assert len(large.seeds) == 3
+        assert len(small.seeds) == 1
+        assert not small.published
+        for run in plan(small, Path("out")):
+            assert flags(run)["trainer.max_steps"] == "8"
+            assert "config" not in flags(run)
+            assert flags(run)["data"] == "street"
+
+    def test_rows_of_its_own_replace_them(self, write, tmp_path):
+        (tmp_path / "recipe.yaml").write_text("{}")
+        file = write(self.GRID + "  rows: {c: {method: classmix}}\n")
+        assert list(read_grid(file, miniature=True).rows) == ["supervised", "c"]
+
+    def test_slips(self, write):
+        with pytest.raises(UserError, match="has no miniature"):
+            read_grid(write(SUPERVISED), miniature=True)
+        with pytest.raises(UserError, match="did you mean 'columns'"):
+            read_grid(write(SUPERVISED + "miniature: {colums: {}}"), miniature=True)
+        with pytest.raises(UserError, match=r"miniature is \[1\]; expected keys of a grid"):
+            read_grid(write(SUPERVISED + "miniature: [1]"), miniature=True)

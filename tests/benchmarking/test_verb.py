@@ -1,16 +1,16 @@
-import io
+import json
+import re
 import shlex
-import subprocess
-from contextlib import redirect_stderr, redirect_stdout
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from ssseg.benchmarking import runner
 from ssseg.cli import main
+from ssseg.errors import UserError
+from ssseg.methods import Supervised
 from ssseg.run import Run
 
 SMALL = [
@@ -18,25 +18,6 @@ SMALL = [
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
     *("--trainer.max_steps", "2"),
 ]
-
-
-class InThisProcess:
-    """Stands for a subprocess where starting many of them would take the time of the suite."""
-
-    def __init__(self, command, stdout, **options):
-        said = io.StringIO()
-        with redirect_stdout(said), redirect_stderr(said):
-            self.returncode = main(command[3:])
-        stdout.write(said.getvalue().encode())
-
-    def poll(self):
-        return self.returncode
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_two_methods_side_by_side(tmp_path, capsys):
@@ -107,9 +88,8 @@ published:
 """
 
 
-def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys, monkeypatch):
-    here_instead = SimpleNamespace(**{**vars(subprocess), "Popen": InThisProcess})
-    monkeypatch.setattr(runner, "subprocess", here_instead)
+@pytest.mark.usefixtures("in_this_process")
+def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys):
     (here / "grids").mkdir()
     (here / "grids" / "tiny.yaml").write_text(GRID)
     (here / "grids" / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
@@ -171,66 +151,127 @@ def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys, mo
     assert "has no MITrans" not in logs["supervised-12-labels-seed0.log"]
 
 
-def test_a_dry_run_lists_the_command_lines_and_trains_nothing(here, capsys):
+@pytest.mark.usefixtures("in_this_process")
+def test_a_dry_run_lists_the_runs_with_their_time_and_trains_nothing(here, capsys):
     (here / "grid.yaml").write_text(
         "rows:\n"
         "  supervised: {method: supervised}\n"
-        "  guided: {method: guidedmix, network.decoder_options: {mitrans: false}}\n"
+        "  guided:\n"
+        "    method: guidedmix\n"
+        "    network.decoder_options: {decoder_channels: [32, 16, 16, 8]}\n"
         "columns: {few: {data.labeled: 8}, many: {data.crop_size: [32, 32]}}\n"
         "seeds: 2\n"
-        "options: {network: unet}\n"
+        "options: {network: small}\n"
     )
-    args = ["benchmark", "grid.yaml", "--dry-run", "--data.root", "my photos", "--out", "study"]
-    assert main(args) == 0
-    lines = capsys.readouterr().out.splitlines()
+    assert main(["benchmark", "grid.yaml", "--dry-run", "--out", "my study", *SMALL]) == 0
+    *lines, total = capsys.readouterr().out.splitlines()
     assert len(lines) == 8
-    assert shlex.split(lines[3]) == [
+    assert shlex.split(lines[3], comments=True) == [
         *("ssseg", "fit", "--method", "guidedmix", "--seed_everything", "0"),
-        *("--out", "study/guided-many-seed0", "--network=unet", "--data.root", "my photos"),
-        *("--data.crop_size=[32, 32]", '--network.decoder_options={"mitrans": false}'),
+        *("--out", "my study/guided-many-seed0", "--network=small", *SMALL),
+        "--data.crop_size=[32, 32]",
+        '--network.decoder_options={"decoder_channels": [32, 16, 16, 8]}',
     ]
+    for line in lines:
+        assert re.fullmatch(r"about \d+ s, 0.\d million parameters", line.split("  # ")[1])
+    assert re.fullmatch(r"# 8 runs, about \d+ s", total)
     assert [path.name for path in here.iterdir()] == ["grid.yaml"]
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_dry_run_of_methods(here, capsys):
-    args = ["benchmark", "--dry-run", "--methods", "supervised,guidedmix", "--seeds", "3,4"]
+    args = ["benchmark", "--dry-run", "--methods", "guidedmix", "--seeds", "3,4", "--jobs", "2"]
     assert main([*args, *SMALL]) == 0
-    lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line[3] for line in lines] == ["supervised", "guidedmix"] * 2
-    assert [line[5] for line in lines] == ["3", "3", "4", "4"]
-    assert lines[0][7] == "runs/benchmark/supervised-seed3"
-    assert all(line[8:] == ["--network", "auto", *SMALL] for line in lines)
+    *lines, total = capsys.readouterr().out.splitlines()
+    words = [shlex.split(line, comments=True) for line in lines]
+    assert [line[3] for line in words] == ["supervised", "guidedmix"] * 2
+    assert [line[5] for line in words] == ["3", "3", "4", "4"]
+    assert words[0][7] == "runs/benchmark/supervised-seed3"
+    assert all(line[8:] == ["--network", "auto", *SMALL] for line in words)
+    assert total.endswith("s with 2 at once")
     assert not list(here.iterdir())
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_what_cannot_work_is_said_before_anything_trains(here, capsys):
+    (here / "grid.yaml").write_text(
+        "methods: [supervised, cutmix]\n"
+        "columns:\n"
+        "  fine: {}\n"
+        "  large: {data.batch_size: 500}\n"
+        "  lost: {data: folder, data.root: nowhere}\n"
+        "seeds: 3\n"
+    )
+    for more in ([], ["--dry-run"]):
+        assert main(["benchmark", "grid.yaml", *more]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert "4 of 6 kinds of runs cannot work" in err
+        assert "cutmix large: option data.batch_size is 500, but there are only 16 labeled" in err
+        assert "supervised lost: option data.root is nowhere, but there is no such folder" in err
+        assert [path.name for path in here.iterdir()] == ["grid.yaml"]
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_seeds_and_folder_of_a_grid_may_be_typed(here, capsys):
     (here / "grid.yaml").write_text("rows: {a: {method: supervised}}\nseeds: 3\n")
     for typed, folders in (
         ([], [f"runs/grid/a-seed{seed}" for seed in (0, 1, 2)]),
-        (["--seeds", "2"], ["runs/grid/a-seed0", "runs/grid/a-seed1"]),
         (["--seeds", "7,", "--out", "x"], None),
         (["--seeds", "7,9", "--out", "x"], ["x/a-seed7", "x/a-seed9"]),
     ):
-        code = main(["benchmark", "grid.yaml", "--dry-run", *typed])
+        code = main(["benchmark", "grid.yaml", "--dry-run", *typed, *SMALL])
         captured = capsys.readouterr()
         if folders is None:
             assert code == 2
             assert "option seeds is '7,'" in captured.err
         else:
-            assert [shlex.split(line)[7] for line in captured.out.splitlines()] == folders
+            lines = captured.out.splitlines()[:-1]
+            assert [shlex.split(line)[7] for line in lines] == folders
 
 
-def test_a_run_that_fails_is_reported_with_its_reason(tmp_path, capsys):
-    out = tmp_path / "study"
-    args = ["benchmark", "--methods", "supervised,classmix", "--jobs", "2", "--out", str(out)]
-    assert main([*args, *SMALL, "--classmix.threshold", "high"]) == 2
+@pytest.mark.usefixtures("in_this_process")
+def test_test_images_are_scored_where_it_is_asked(here, capsys):
+    args = ["benchmark", "--methods", "supervised", "--test", *SMALL]
+    assert main([*args, "--data.test_images", "3"]) == 0
+    folder = here / "runs" / "benchmark"
+    found = json.loads((folder / "supervised-seed0" / "test" / "scores.json").read_text())
+    assert (found["data"]["split"], found["data"]["images"], found["step"]) == ("test", 3, 2)
+    report = (folder / "report" / "report.md").read_text()
+    assert "mIoU on test images in %" in report
+    told = f"| supervised | 1 | {100 * found['networks']['student']['miou']:.1f} | - | - |"
+    assert told in report
+
+    # what was trained without it is scored now, and not trained again
+    shutil.rmtree(folder / "supervised-seed0" / "test")
+    before = (folder / "supervised-seed0" / "summary.json").stat().st_mtime_ns
+    assert main([*args, "--data.test_images", "3"]) == 0
+    assert "supervised seed 0: goes on from where it stood" in capsys.readouterr().out
+    assert (folder / "supervised-seed0" / "test" / "scores.json").is_file()
+    assert (folder / "supervised-seed0" / "summary.json").stat().st_mtime_ns == before
+
+
+class Broken(Supervised):
+    """Works until it trains."""
+
+    def losses(self, batch, step):
+        raise UserError("the moon is in the wrong place")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_run_that_fails_is_reported_with_its_reason_and_the_rest_goes_on(here, capsys):
+    broken = f"{__name__}.Broken"
+    (here / "grid.yaml").write_text(
+        f"rows: {{broken: {{method: {broken}}}, fine: {{method: supervised}}}}"
+    )
+    assert main(["benchmark", "grid.yaml", "--out", "study", *SMALL]) == 2
     captured = capsys.readouterr()
-    assert "1 of 2 runs failed" in captured.err
-    assert "option method.threshold is 'high'; expected a number" in captured.err
-    assert (out / "supervised-seed0" / "summary.json").is_file()
-    report = (out / "report" / "report.md").read_text(encoding="utf-8")
-    assert "| supervised | 1 |" in report
-    assert "classmix-seed0: not finished: no summary.json; its log ends with: option" in report
+    assert "1 of 2 runs failed (broken seed 0: the moon is in the wrong place)" in captured.err
+    assert "broken seed 0: FAILED  the moon is in the wrong place" in captured.out
+    assert (here / "study" / "fine-seed0" / "summary.json").is_file()
+    report = (here / "study" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| fine | 1 |" in report
+    assert "its log ends with: ssseg: error: the moon is" in report or "the moon is in" in report
 
 
 def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
@@ -244,6 +285,11 @@ def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
         (["--methods", "clasmix"], "did you mean 'classmix'"),
         (["--methods", "classmix", "--seeds", "few"], "option seeds is 'few'"),
         (["--methods", "classmix", "--jobs", "many"], "--jobs"),
+        (["--methods", "classmix", "--jobs", "0"], "option jobs is 0; expected at least 1"),
+        (["--methods", "classmix", "--retries", "-1"], "option retries is -1"),
+        (["--methods", "classmix", "--launcher", "rya"], "did you mean 'ray'"),
+        (["--methods", "classmix", "--address", "x:1"], "address is of --launcher ray"),
+        (["--methods", "classmix", "--miniature"], "--miniature is of a grid file"),
     ):
         assert main(["benchmark", *args]) == 2
         err = capsys.readouterr().err
@@ -259,10 +305,17 @@ def test_no_seed_at_all_is_refused(here, capsys, seeds):
     assert "seed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("value", ["[true, false]", "/photos/[/old]", "/photos/:smile:", "[red]"])
-def test_a_dry_run_prints_what_is_typed(here, capsys, value):
-    assert main(["benchmark", "--methods", "supervised", "--dry-run", "--data.root", value]) == 0
-    assert shlex.split(capsys.readouterr().out)[-1] == value
+@pytest.mark.usefixtures("in_this_process")
+def test_labels_and_options_are_no_markup(here, capsys):
+    (here / "grid.yaml").write_text("rows: {'[red] :smile:': {method: supervised}}")
+    assert main(["benchmark", "grid.yaml", "--dry-run", "--out", "[/old]", *SMALL]) == 0
+    assert shlex.split(capsys.readouterr().out.splitlines()[0])[7] == "[/old]/red-smile-seed0"
+
+
+def test_splits_and_networks_of_a_grid_are_its_own(here, capsys):
+    (here / "grid.yaml").write_text("rows: {a: {method: supervised}}")
+    assert main(["benchmark", "grid.yaml", "--splits", "1/8"]) == 2
+    assert "option --splits goes with --methods" in capsys.readouterr().err
 
 
 def test_a_grid_after_methods_is_refused(here, capsys):
