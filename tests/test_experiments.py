@@ -8,19 +8,26 @@ import yaml
 
 from ssseg.benchmarking.grid import plan
 from ssseg.benchmarking.grid_file import read_grid
+from ssseg.benchmarking.outlook import without_seed
 from ssseg.cli import main
-from ssseg.methods import GuidedMix
+from ssseg.methods import method_class
+from ssseg.rehearsal import outlooks
 from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc
 from tests.data.trees import draw_tree
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RECIPES = [p for p in sorted(FOLDER.glob("*/*.yaml")) if "model" in yaml.safe_load(p.read_text())]
+TABLES = sorted(FOLDER.glob("*/table*.yaml"))
 GRIDS = [p for p in sorted(FOLDER.glob("*/*.yaml")) if p not in RECIPES]
 TINY = [
     *("--network.encoder", "test_resnet", "--network.weights", "null", "--network.depth", "3"),
     *("--data.crop_size", "[24,24]", "--data.batch_size", "2", "--data.labeled", "4"),
     *("--data.num_workers", "0", "--trainer.max_steps", "2", "--trainer.accelerator", "cpu"),
 ]
+
+
+def name_of(path):
+    return f"{path.parent.name}-{path.stem}"
 
 
 def draw(source, root):
@@ -37,32 +44,54 @@ def draw(source, root):
             draw_tree(root)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 def test_recipes_train(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    draw(yaml.safe_load(recipe.read_text())["data"]["source"], tmp_path / "data")
+    given = yaml.safe_load(recipe.read_text())
+    draw(given["data"]["source"], tmp_path / "data")
     args = ["--config", str(recipe), "--data.root", "data", "--out", "run", *TINY]
+    args += ["--data.image_size", "[24,24]"] if "image_size" in given["data"] else []
+    args += [] if "method" in given["model"] else ["--method", "classmix"]
     assert main(["fit", *args]) == 0
 
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    given = yaml.safe_load(recipe.read_text())
-    for name, value in given["model"]["method"]["init_args"].items():
+    for name, value in given["model"].get("method", {}).get("init_args", {}).items():
         assert summary["method"][name] == value
-    assert summary["network"]["decoder"] == "guidedmix"
-    assert summary["optim"]["name"] == "sgd"
+    assert summary["network"]["decoder"] == given["model"]["network"]["init_args"]["decoder"]
+    assert given["model"].get("optim", {}).items() <= summary["optim"].items()
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("grid", GRIDS, ids=name_of)
 def test_grids_say_how_they_are_run_and_name_known_options(grid):
     text = grid.read_text(encoding="utf-8")
-    assert f"ssseg benchmark experiments/{grid.parent.name}/{grid.name}" in text
+    command = f"ssseg benchmark experiments/{grid.parent.name}/{grid.name}"
+    assert command in text
     runs = plan(read_grid(grid), Path("out"))
-    assert runs
     for run in runs:
         options = [word for word in run.args if word.startswith("--method.")]
         names = {word[2:].split("=")[0].split(".")[1] for word in options}
-        if run.args[2] == "guidedmix":
-            assert names <= set(GuidedMix.__dataclass_fields__), run.name
+        assert names <= set(method_class(run.args[2]).__dataclass_fields__), run.name
+    if grid.name.startswith("table"):
+        assert f"{command} --miniature" in text
+
+
+@pytest.mark.parametrize("grid", TABLES, ids=name_of)
+def test_every_table_has_a_miniature_of_all_its_rows_that_can_run(grid):
+    """Each kind of run is made whole, network, data and method, but trains nothing."""
+    whole, small = read_grid(grid), read_grid(grid, miniature=True)
+    assert list(small.rows) == list(whole.rows)
+    assert not small.published
+    column = next(iter(small.columns))  # the others differ in the number of labels
+    runs = [run for run in plan(small, Path("out")) if run.column == column]
+    cells = {tuple(without_seed(run.args)): run for run in runs}
+    request = {"runs": [list(cell) for cell in cells], "measure": False, "at_once": 1}
+    for run, answer in zip(cells.values(), outlooks(request), strict=True):
+        assert "error" not in answer, run.name
+        # what makes the row is in the configuration, and is not what another row is
+        method = answer["config"]["model"]["method"]
+        for name, value in whole.rows[run.row].items():
+            if name.startswith("method."):
+                assert method["init_args"][name.removeprefix("method.")] == value, run.name
 
 
 def test_a_run_of_a_table_trains(tmp_path, monkeypatch):

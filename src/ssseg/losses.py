@@ -10,6 +10,7 @@ from torch import Tensor
 from ssseg.types import IGNORE
 
 ConfidenceWeight = Literal["image", "batch", "pixel", "none"]
+ConsistencyLoss = Literal["cross_entropy", "soft_cross_entropy", "squared_error"]
 Denominator = Literal["valid", "all", "trusted"]
 
 
@@ -45,7 +46,12 @@ def class_presence_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy of every pixel against hard labels, 0 where IGNORE. (B, H, W)."""
+    """Cross-entropy of every pixel. (B, H, W).
+
+    Args:
+        logits: (B, C, H, W) float.
+        label: (B, H, W) int64 hard labels, 0 where IGNORE; or (B, C, H, W) float soft ones.
+    """
     return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
 
 

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import jsonargparse
 import yaml
@@ -51,11 +51,13 @@ class CLI(LightningCLI):
     lock: FolderLock | None = None
     """On the run's folder."""
 
+    verb: ClassVar[str] = "fit"
+    """The one that is carried out. Parsers of others would only cost time."""
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """The verbs that train or evaluate."""
-        verbs = LightningCLI.subcommands()
-        return {verb: verbs[verb] for verb in ("fit", "validate", "test")}
+        """The verb that is carried out."""
+        return {CLI.verb: LightningCLI.subcommands()[CLI.verb]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The run's folder and logger; what the network must know of the data."""
@@ -195,7 +197,6 @@ def run(args: Sequence[str]) -> CLI:
     Raises:
         UserError: For anything in the options that cannot work.
     """
-    be_quiet()
     verb, rest = args[0], list(args[1:])
     CLI.resumed = CLI.lock = None
     folder = asked_folder(rest)
@@ -237,6 +238,8 @@ def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
     Raises:
         UserError: For anything in the options that cannot work.
     """
+    be_quiet()
+    CLI.verb = verb
     try:
         return kind(
             SegmentationModule,

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -26,7 +27,7 @@ from ssseg.errors import UserError
 from ssseg.models.ema import EMA
 from ssseg.module import SegmentationModule
 from ssseg.optim import create_optimizer
-from ssseg.options import CLI, be_quiet, command_line
+from ssseg.options import CLI, command_line
 from ssseg.run import config_hash
 from ssseg.types import Batch, Step
 
@@ -96,17 +97,23 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
 
 def _memory(data: SegmentationData, module: SegmentationModule) -> int | None:
     """Bytes that a step holds at least, see `ssseg.doctor.memory`."""
-    student = module.method.student
+    hparams = module.method.student.hparams
     known = ("decoder", "encoder", "depth", "output_stride", "encoder_options", "decoder_options")
+    asked = {
+        "network": {name: hparams[name] for name in known},
+        "crop_size": data.crop_size,
+        "num_classes": data.num_classes,
+        "in_channels": data.in_channels,
+        "images": data.batch_size + (data.unlabeled_batch_size if module.num_views else 0),
+        "teacher": any(isinstance(part, EMA) for part in module.method.modules()),
+    }
+    return _counted(json.dumps(asked))
+
+
+@lru_cache
+def _counted(asked: str) -> int | None:
     try:
-        return memory_of_step(
-            {name: student.hparams[name] for name in known},
-            data.crop_size,
-            num_classes=data.num_classes,
-            in_channels=data.in_channels,
-            images=data.batch_size + (data.unlabeled_batch_size if module.num_views else 0),
-            teacher=any(isinstance(part, EMA) for part in module.method.modules()),
-        ).total
+        return memory_of_step(**json.loads(asked)).total
     except (RuntimeError, NotImplementedError):  # a layer that has no shapes without values
         return None
 
@@ -210,7 +217,6 @@ def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     """Answer the request on standard input."""
-    be_quiet()
     request = json.load(sys.stdin)
     with Path(request["answers"]).open("w", encoding="utf-8") as file:
         ready = {"gpus": torch.cuda.device_count(), "ready": time.time()}

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ssseg.instruments import readings
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.types import IGNORE, Batch, Labeled, Step, StepOutput, Unlabeled
@@ -225,6 +226,22 @@ def pictures_fit_the_batch(make: Callable[[], Method]) -> None:
         assert torch.equal(tensor, before[name]), f"drawing pictures changed {name}"
 
 
+def pseudo_labels_can_be_read(make: Callable[[], Method]) -> None:
+    """What the instruments are handed fits together, and carries no gradient."""
+    method = make()
+    batch = tiny_batch(method.num_views)
+    pseudo = losses(method, batch).pseudo
+    if pseudo is None:
+        return
+    truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
+    found = readings(pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)])
+    for name, value in found.items():
+        assert value.ndim == 0, f"reading {name} has shape {tuple(value.shape)}"
+        assert not value.requires_grad, f"reading {name} has a gradient"
+        whole = name.startswith("train/")
+        assert not whole or 0 <= value <= 1, f"reading {name} is {value}, expected a share"
+
+
 CONTRACT: tuple[Callable[[Callable[[], Method]], None], ...] = (
     terms_are_finite_scalars,
     every_parameter_learns,
@@ -238,6 +255,7 @@ CONTRACT: tuple[Callable[[Callable[[], Method]], None], ...] = (
     labeling_leaves_buffers_alone,
     state_round_trips,
     pictures_fit_the_batch,
+    pseudo_labels_can_be_read,
 )
 """Each takes a function that makes a fresh method and raises AssertionError where it fails."""
 

@@ -492,10 +492,14 @@ class TestMiniature:
             assert "config" not in flags(run)
             assert flags(run)["data"] == "street"
 
-    def test_rows_of_its_own_replace_them(self, write, tmp_path):
+    def test_rows_of_its_own_replace_those_of_the_same_label(self, write, tmp_path):
         (tmp_path / "recipe.yaml").write_text("{}")
-        file = write(self.GRID + "  rows: {c: {method: classmix}}\n")
-        assert list(read_grid(file, miniature=True).rows) == ["supervised", "c"]
+        file = write(self.GRID + "  rows: {a: , b: {method: classmix}, c: {method: cowmix}}\n")
+        assert read_grid(file, miniature=True).rows == {
+            "supervised": {"method": "supervised"},
+            "b": {"method": "classmix"},
+            "c": {"method": "cowmix"},
+        }
 
     def test_slips(self, write):
         with pytest.raises(UserError, match="has no miniature"):

@@ -14,6 +14,7 @@ VARIANTS = [
     ("cutmix", {"law": "classmix", "num_boxes": 3, "teacher_norm": "running"}),
     ("classmix", {"conf_weight": "batch", "denominator": "all", "extra_augmentation": True}),
     ("classmix", {"loss": "squared_error", "rounding": "ceil"}),
+    ("classmix", {"loss": "soft_cross_entropy"}),
     ("guidedmix", {"variant": "released"}),
     ("guidedmix", {"teacher": True, "hard_labels": True, "conf_weight": "image"}),
     ("guidedmix", {"teacher": True, "target": "decoupled", "space": "relu_logits"}),

@@ -29,7 +29,7 @@ KEYS: dict[str, tuple[Any, str]] = {
     "miniature": (dict, "keys of a grid"),
 }
 ROWS = ("methods", "rows", "supervised")
-"""Keys that a miniature takes over from its grid, unless it has rows of its own."""
+"""Keys that a miniature takes over from its grid."""
 REFERENCE = "supervised"
 
 
@@ -107,7 +107,8 @@ def read_grid(
     `ssseg fit --config`, beside the file), `seeds` (a count or a list), `supervised` (false: no
     supervised run is added), `test` (true: the test images are scored too), `published` (a paper's
     numbers, by row and column), `skip` (by row, columns that make no sense for it), and
-    `miniature`: the same rows in small, with keys of its own in place of all others.
+    `miniature`: the same rows in small, with keys of its own in place of all others; rows that it
+    gives replace those of the same label, and one without options leaves that row out.
 
     Args:
         path: The file.
@@ -123,9 +124,10 @@ def read_grid(
         small = given.get("miniature")
         if small is None:
             raise UserError(f"{path} has no miniature; expected the key `miniature`")
-        where = f"{path}: miniature"
-        rows = {key: given[key] for key in ROWS if key in given}
-        given = {**({} if "rows" in small else rows), **_known_keys(small, where)}
+        small = _known_keys(small, f"{path}: miniature")
+        rows = {**given.get("rows", {}), **small.get("rows", {})}
+        kept = {key: given[key] for key in ROWS if key in given}
+        given = {**kept, **small, "rows": {k: v for k, v in rows.items() if v is not None}}
     reference = supervised and given.get("supervised", True)
     return _grid({**given, "supervised": reference}, path, options)
 

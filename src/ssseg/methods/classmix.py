@@ -5,12 +5,12 @@ semi-supervised learning", WACV 2021.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ssseg.losses import ConfidenceWeight
+from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
 from ssseg.ops.masks import Rounding, class_mask
 from ssseg.ops.mix import Mixed
@@ -36,7 +36,7 @@ class ClassMix(MeanTeacher):
 
     threshold: float = 0.968
     conf_weight: ConfidenceWeight = "image"
-    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    loss: ConsistencyLoss = "cross_entropy"
     rounding: Rounding = "floor"
     extra_augmentation: bool = False
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ssseg.losses import ConfidenceWeight
+from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
 from ssseg.ops.masks import ClassPool, Grid, Rounding, block_class_mask
 from ssseg.ops.mix import Mixed
@@ -46,7 +46,7 @@ class ComplexMix(MeanTeacher):
 
     threshold: float = 0.968
     conf_weight: ConfidenceWeight = "image"
-    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    loss: ConsistencyLoss = "cross_entropy"
     blocks: tuple[int, ...] = (4, 16, 64, 128)
     grid: Grid = "total"
     class_pool: ClassPool = "present"

@@ -5,11 +5,11 @@ segmentation method in the first version of French et al., and as a mask in Clas
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
-from ssseg.losses import ConfidenceWeight
+from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher
 from ssseg.ops.masks import cow_mask
 from ssseg.types import Step
@@ -32,7 +32,7 @@ class CowMix(MeanTeacher):
 
     threshold: float = 0.968
     conf_weight: ConfidenceWeight = "image"
-    loss: Literal["cross_entropy", "squared_error"] = "cross_entropy"
+    loss: ConsistencyLoss = "cross_entropy"
     share: float = 0.5
     sigma_min: float = 8.0
     sigma_max: float = 32.0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ssseg.losses import (
     ConfidenceWeight,
+    ConsistencyLoss,
     Denominator,
     confidence_weight,
     cross_entropy,
@@ -47,8 +48,8 @@ class MeanTeacher(Method):
         weight: Of the unlabeled term.
         threshold: Confidence (largest softmax value) from which a pseudo-label is trusted.
         conf_weight: How trust weighs the loss, see `ssseg.losses.confidence_weight`.
-        loss: `cross_entropy` against the teacher's argmax, or `squared_error` against its
-            probabilities (summed over the classes).
+        loss: `cross_entropy` against the teacher's argmax, `soft_cross_entropy` against its
+            probabilities, or their `squared_error` (summed over the classes).
         denominator: What the mean over pixels counts, see `ssseg.losses.weighted_mean`.
         decay: Of the teacher's average.
         startup: Let the decay start as 1 - 1 / (t + 1).
@@ -65,7 +66,7 @@ class MeanTeacher(Method):
     weight: float = 1.0
     threshold: float = 0.0
     conf_weight: ConfidenceWeight = "none"
-    loss: Literal["cross_entropy", "squared_error"] = "squared_error"
+    loss: ConsistencyLoss = "squared_error"
     denominator: Denominator = "valid"
     decay: float = 0.99
     startup: bool = True
@@ -119,10 +120,8 @@ class MeanTeacher(Method):
         task = self.task(batch.unlabeled, step)
         target, mask = task.target, task.mask
         logits = self.student(target.image)
-        if self.loss == "cross_entropy":
-            error = pixel_cross_entropy(logits, target.label)
-        else:
-            error = pixel_squared_error(logits, target.label)
+        measure = pixel_squared_error if self.loss == "squared_error" else pixel_cross_entropy
+        error = measure(logits, target.label)
         trust = confidence_weight(target.conf, target.valid, self.conf_weight)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
         unsup = weighted_mean(error, trust, target.valid, self.denominator)

@@ -22,7 +22,7 @@ class MixUp(MeanTeacher):
     """Blends every image with the next one; the target is the blend of the teacher's probabilities.
 
     Trust is blended too: `lam [conf >= t] + (1 - lam) [conf' >= t]`. A pixel is valid where it is
-    in both images. Hard labels cannot be blended, so `loss` must stay `squared_error`.
+    in both images. Hard labels cannot be blended, so `loss` cannot be `cross_entropy`.
 
     Args:
         alpha: Of the Beta(alpha, alpha) that the share is drawn from, per image.
@@ -38,10 +38,10 @@ class MixUp(MeanTeacher):
 
     def setup(self, model: Segmenter) -> None:
         """Take the network and make its teacher."""
-        if self.loss != "squared_error":
+        if self.loss == "cross_entropy":
             raise UserError(
-                f"option loss of mixup is {self.loss!r}; expected 'squared_error', "
-                "because class ids cannot be blended"
+                f"option loss of mixup is {self.loss!r}; expected 'squared_error' or "
+                "'soft_cross_entropy', because class ids cannot be blended"
             )
         super().setup(model)
 
