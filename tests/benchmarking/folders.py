@@ -82,6 +82,19 @@ def write(folder, method="supervised", student=0.4, teacher=None, seed=0, best=N
     return Run(folder)
 
 
+def write_test(folder, student, teacher=None, step=800, split="test"):
+    """What `ssseg test` left of a run."""
+    miou = {"student": student} if teacher is None else {"student": student, "teacher": teacher}
+    found = {
+        "data": {"split": split},
+        "step": step,
+        "networks": {name: {"miou": value, "iou": {"road": value}} for name, value in miou.items()},
+        "evaluation": EVALUATION,
+    }
+    (folder / "test").mkdir()
+    (folder / "test" / "scores.json").write_text(json.dumps(found))
+
+
 def write_tiles(folder, networks=("student",), shade=0, size=8):
     tiles = folder / "samples" / "tiles"
     tiles.mkdir(parents=True)

@@ -1,11 +1,13 @@
 """A benchmark that is killed and started again ends as one that was left alone."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
 import torch
 
 from ssseg.run import Run
@@ -20,10 +22,10 @@ ARGS = [
 NAMES = ["supervised-seed0", "classmix-seed0"]
 
 
-def start(out):
+def start(out, args=ARGS):
     """In a process group of its own, as a terminal would."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ssseg", *ARGS, "--out", str(out)],
+        [sys.executable, "-m", "ssseg", *args, "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -66,3 +68,58 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
         assert (cut / name / "summary.json").stat().st_mtime_ns == moment
     log = (cut / f"{NAMES[1]}.log").read_text(encoding="utf-8")
     assert "step    20/60" not in log or before <= 20, "it began anew"
+
+
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
+def test_ctrl_c_and_a_kill_of_the_benchmark_alone_leave_everything_usable(tmp_path, how):
+    """Its runs save and end; the same command goes on."""
+    out = tmp_path / "study"
+    process = start(out)
+    last = out / NAMES[1] / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 200
+    while not last.is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(how)
+    assert process.wait(60) == (130 if how == signal.SIGINT else -9)
+    again = start(out)
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, said
+    assert "classmix seed 0: goes on from where it stood" in said
+    assert all(Run(out / name).summary["steps"] == 60 for name in NAMES)
+
+
+TWELVE = ["benchmark", "--methods", "supervised,cutmix,classmix", "--seeds", "4", *ARGS[3:]]
+TWELVE += ["--cutmix.threshold", "0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_twelve_runs_killed_at_random_moments(tmp_path, seed):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    started = time.monotonic()
+    assert start(whole, TWELVE).wait(1200) == 0
+    seconds = time.monotonic() - started
+    names = sorted(path.parent.name for path in whole.glob("*/summary.json"))
+    assert len(names) == 12
+
+    moments, kept = random.Random(seed), {}
+    for _ in range(3):
+        process = start(cut, TWELVE)
+        try:
+            process.wait(moments.uniform(0.1, 0.5) * seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for path in cut.glob("*/summary.json"):
+            moment = path.stat().st_mtime_ns
+            assert kept.setdefault(path.parent.name, moment) == moment, "trained twice"
+    last = start(cut, TWELVE)
+    said = last.communicate(timeout=1200)[0]
+    assert last.returncode == 0, said
+    for name, moment in kept.items():
+        assert (cut / name / "summary.json").stat().st_mtime_ns == moment, "trained twice"
+    for name in names:
+        assert told(Run(cut / name).summary) == told(Run(whole / name).summary), name

@@ -10,7 +10,14 @@ import ssseg
 from ssseg.benchmarking.report import contents
 from ssseg.benchmarking.report.gains import outstanding, paired
 from ssseg.errors import UserError
-from tests.benchmarking.folders import STUDENTS, TEACHERS, study, write, write_metrics
+from tests.benchmarking.folders import (
+    STUDENTS,
+    TEACHERS,
+    study,
+    write,
+    write_metrics,
+    write_test,
+)
 
 
 def report(*places, **options):
@@ -336,3 +343,91 @@ def test_classes_are_of_the_last_step_of_the_network_that_predicts(tmp_path):
     ours = [100 * (v + 0.1) for v in TEACHERS["classmix"]]
     assert road[2].text == f"{mean(ours):.1f} ± {stdev(ours):.1f}"
     assert [row[0].text for row in table.rows] == ["road", "car & <van>"]
+
+
+class TestTestImages:
+    """A table of their own, with gains of their own."""
+
+    @pytest.fixture
+    def tested(self, tmp_path):
+        for seed in range(3):
+            for method, student, teacher in (
+                ("supervised", 0.30 + 0.01 * seed, None),
+                ("classmix", 0.33, 0.36 + 0.02 * seed),
+            ):
+                write(tmp_path / f"{method}-{seed}", method, 0.5, teacher and 0.5, seed)
+                write_test(tmp_path / f"{method}-{seed}", student, teacher)
+        return tmp_path
+
+    def test_means_gains_and_test_of_the_scores_on_test_images(self, tested):
+        made = report(tested)
+        table = contents.tested(made.sections[0])
+        ours, base = [36.0, 38.0, 40.0], [30.0, 31.0, 32.0]
+        assert [[cell.text for cell in row] for row in table.rows] == [
+            ["supervised", "3", "31.0 ± 1.0", "-", "-", "-"],
+            [
+                "classmix",
+                "3",
+                "33.0 ± 0.0",
+                "38.0 ± 2.0",
+                "+7.0 ± 1.0",
+                f"p = {ttest_rel(ours, base).pvalue:.3f}, n = 3",
+            ],
+        ]
+        assert "mIoU on test images" in made.markdown()
+        assert "Test images" in made.html()
+        assert "mIoU on test images" in made.latex()
+        (row,) = [row for row in rows(made.table) if row["method"] == "classmix"]
+        assert row["teacher, test"] == pytest.approx(38)
+        (run,) = [run for run in rows(made.runs) if run["folder"].endswith("classmix-2")]
+        assert run["test.teacher.miou"] == pytest.approx(0.40)
+        assert run["test.student.iou.road"] == 0.33
+
+    def test_scores_of_another_step_or_split_are_not_of_this_run(self, tested):
+        for folder, step, split in (("classmix-0", 400, "test"), ("classmix-1", 800, "val")):
+            (tested / folder / "test" / "scores.json").unlink()
+            (tested / folder / "test").rmdir()
+            write_test(tested / folder, 0.9, 0.9, step, split)
+        table = contents.tested(report(tested).sections[0])
+        assert [cell.text for cell in table.rows[1]][1:4] == ["1", "33.0", "40.0"]
+
+    def test_nobody_was_tested(self, tmp_path):
+        made = report(study(tmp_path))
+        assert contents.tested(made.sections[0]) is None
+        assert "test images" not in made.markdown()
+
+    def test_a_file_that_cannot_be_read_is_no_score(self, tested):
+        (tested / "classmix-0" / "test" / "scores.json").write_text("{")
+        table = contents.tested(report(tested).sections[0])
+        assert table.rows[1][1].text == "2"
+
+
+class TestFingerprints:
+    """Runs of one seed should differ in the method alone; where they do not, it is said."""
+
+    def leave(self, folder, classmix, supervised=("n", "l", None)):
+        for method, prints in (("supervised", supervised), ("classmix", classmix)):
+            names = ("network", "labeled", "unlabeled")
+            found = {n: p for n, p in zip(names, prints, strict=True) if p is not None}
+            write(folder / method, method, 0.5, fingerprints=found)
+        return notes(report(folder))
+
+    def test_the_same_start_needs_no_remark(self, tmp_path):
+        assert "Runs of one seed" not in self.leave(tmp_path, ("n", "l", "u"))
+
+    @pytest.mark.parametrize(
+        ("prints", "said"),
+        [
+            (("m", "l", "u"), "did not start from the same weights: supervised and classmix"),
+            (("n", "k", "u"), "were not shown the same labeled images, augmented alike"),
+        ],
+    )
+    def test_another_start_is_said(self, tmp_path, prints, said):
+        assert said in self.leave(tmp_path, prints)
+
+    def test_seeds_may_differ(self, tmp_path):
+        for seed in range(2):
+            for method in ("supervised", "classmix"):
+                found = {"network": f"n{seed}", "labeled": f"l{seed}"}
+                write(tmp_path / f"{method}{seed}", method, 0.5, seed=seed, fingerprints=found)
+        assert "Runs of one seed" not in notes(report(tmp_path))

@@ -204,6 +204,41 @@ def test_masks_of_unlabeled_images_are_never_opened(tree, masks_read, reuse_labe
     assert set(masks_read) == allowed
 
 
+def test_truth_is_lent_where_it_is_asked_for_and_known(tree):
+    """It moves with its image; images without a mask have none, and padding is no class."""
+    options = {"crop_size": (40, 40), "num_views": 2, "seed": 3, "scale": (0.5, 1.5)}
+    plain, lent = (data_of(tree, lend_truth=lend, **options) for lend in (False, True))
+    by_color = {}
+    for record in plain.source.records("train"):
+        image, mask = plain.source.read_image(record), plain.source.read_mask(record)
+        by_color |= {tuple(c): int(k) for c, k in zip(image.reshape(-1, 3), mask.flat, strict=True)}
+    known = unknown = 0
+    for without, batch in zip(batches(plain, 6), batches(lent, 6), strict=True):
+        assert without.truth is None
+        assert identical([without._replace(truth=batch.truth)], [batch])
+        assert batch.truth.dtype == torch.int64
+        assert (batch.truth[~batch.unlabeled.valid] == IGNORE).all()
+        views = pixels(batch.unlabeled.views[0], lent).astype(int)
+        for view, truth, valid in zip(views, batch.truth, batch.unlabeled.valid, strict=True):
+            if (truth == IGNORE).all():
+                unknown += 1
+                continue
+            known += 1
+            expected = [by_color.get(tuple(c)) for c in view.reshape(-1, 3)]
+            pairs = zip(expected, truth.flatten().tolist(), valid.flatten().tolist(), strict=True)
+            # where images are resized, colours between classes are nobody's
+            wrong = [e != t for e, t, v in pairs if v and e is not None]
+            assert sum(wrong) <= 0.02 * len(wrong)
+    assert known
+    assert unknown
+
+
+def test_truth_is_lent_by_drawn_scenes_alone_unless_one_says_so(tree):
+    assert data_of(tree).lend_truth is False
+    assert SegmentationData(Street()).lend_truth is True
+    assert SegmentationData(Street(), lend_truth=False).unlabeled[0].mask is None
+
+
 def test_masks_are_checked_once(tree, masks_read):
     """Command line and trainer both ask for it; the masks of a large set take minutes to read."""
     data = data_of(tree)
