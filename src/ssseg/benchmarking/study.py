@@ -16,6 +16,8 @@ from ssseg.benchmarking.outlook import Outlooks, look_ahead
 from ssseg.benchmarking.report import Report
 from ssseg.benchmarking.report import report as report_of
 from ssseg.benchmarking.report.collect import STUDY
+from ssseg.benchmarking.report.contents import tested
+from ssseg.benchmarking.report.verb import show_table
 from ssseg.benchmarking.runner import RunsFailedError, Study
 from ssseg.benchmarking.standing import standing
 from ssseg.errors import UserError, one_of
@@ -132,6 +134,10 @@ def write_report(study: Sequence[Planned], out: Path, console: Console) -> Repor
     (out / STUDY).write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
     report = report_of(out)
     page = report.save(out / "report")
+    for section in report.sections:
+        found = tested(section)
+        if found is not None:
+            show_table(found, console)
     console.print(f"report   {page}", highlight=False, soft_wrap=True)
     return report
 

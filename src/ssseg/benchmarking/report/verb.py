@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ssseg.arguments import VerbParser
 from ssseg.benchmarking.report import Report, contents, report
-from ssseg.benchmarking.report.tables import MARK, Cell
+from ssseg.benchmarking.report.tables import MARK, Cell, Table
 
 
 def parser() -> VerbParser:
@@ -48,18 +48,25 @@ def report_verb(args: Sequence[str]) -> int:
 def show(made: Report, console: Console) -> None:
     """The tables of scores, and what is in none of them."""
     for section in made.sections:
-        table = contents.scores(section, made.sections)
-        printed = Printed(title=Text(table.title))
-        for name in table.head:
-            printed.add_column(Text(name))
-        for row in table.rows:
-            printed.add_row(*map(_text, row))
-        console.print()
-        console.print(printed)
-        for note in table.notes:
-            console.print(note, highlight=False)
+        show_table(contents.scores(section, made.sections), console)
+        found = contents.tested(section)
+        if found is not None:
+            show_table(found, console)
     for one in made.left_out:
         console.print(f"left out: {one.folder}: {one.reason}", highlight=False)
+
+
+def show_table(table: Table, console: Console) -> None:
+    """A table with its notes."""
+    printed = Printed(title=Text(table.title))
+    for name in table.head:
+        printed.add_column(Text(name))
+    for row in table.rows:
+        printed.add_row(*map(_text, row))
+    console.print()
+    console.print(printed)
+    for note in table.notes:
+        console.print(note, highlight=False)
 
 
 def _text(cell: Cell) -> Text:
