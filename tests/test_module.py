@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from pytorch_lightning import Callback
 from ssseg.callbacks import EvaluateLast
 from ssseg.errors import UserError
 from ssseg.methods import METHODS
+from ssseg.models import Segmenter
 from ssseg.optim import Optim
 from tests.conftest import make_data, make_module, make_trainer
 
@@ -195,3 +197,41 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_length_must_be_given_in_steps(tmp_path):
     with pytest.raises(UserError, match=r"trainer\.max_steps"):
         make_trainer(-1, tmp_path).fit(make_module(), make_data())
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "devices", "frozen", "shared"),
+    [
+        (None, "cuda", 2, False, True),  # 2 images on each
+        (None, "cpu", 2, False, False),
+        (None, "cuda", 2, True, False),
+        (False, "cuda", 2, False, False),
+        (True, "cuda", 2, True, True),
+    ],
+)
+def test_when_devices_share_the_statistics_of_batchnorm(asked, device, devices, frozen, shared):
+    module = make_module("classmix")
+    module.sync_batchnorm, module.method.student.freeze_bn = asked, frozen
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    module._trainer = SimpleNamespace(
+        world_size=devices, strategy=strategy, datamodule=make_data(batch_size=4)
+    )
+    assert module.shares_statistics is shared
+
+
+def test_many_images_on_a_device_are_statistics_enough():
+    module = make_module("classmix")
+    strategy = SimpleNamespace(root_device=torch.device("cuda"))
+    for size, shared in ((14, True), (16, False)):
+        data = SimpleNamespace(batch_size=size, unlabeled_batch_size=64)
+        module._trainer = SimpleNamespace(world_size=2, strategy=strategy, datamodule=data)
+        assert module.shares_statistics is shared
+
+
+def test_frozen_batchnorm_stays_as_it_is_while_a_trainer_trains(tmp_path):
+    network = Segmenter(8, encoder="test_resnet", depth=3, freeze_bn=True)
+    before = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
+    make_trainer(2, tmp_path).fit(make_module("classmix", network=network), make_data())
+    assert before
+    after = dict(network.named_buffers())
+    assert all(torch.equal(buffer, after[name]) for name, buffer in before.items())

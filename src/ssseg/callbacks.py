@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from ssseg.data.module import SegmentationData
+from ssseg.devices import ALONE
 from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
@@ -151,8 +153,9 @@ class RunFolder(Callback):
 
     def _draw(self, trainer: Trainer, module: SegmentationModule, path: Path) -> None:
         assert self.batch is not None
-        info, step = data_of(trainer).info, module.make_step()
-        with torch.no_grad():
+        info = data_of(trainer).info
+        step = replace(module.make_step(), devices=ALONE, common=None)  # only one process draws
+        with torch.no_grad(), trainer.precision_plugin.train_step_context():
             mixes = module.method.pictures(self.batch, step)
         shown = evaluation_pictures(trainer, module)
         blocks = [
@@ -275,9 +278,10 @@ def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Pi
     if examples is None:
         return []
     image, label = (tensor.to(module.device) for tensor in examples)
+    image = trainer.precision_plugin.convert_input(image)
     columns = [Picture("input", "image", image)]
     for name, network in module.method.networks.items():
-        with evaluating(network):
+        with evaluating(network), trainer.precision_plugin.val_step_context():
             columns.append(Picture(f"{name} predicts", "label", network(image).argmax(1)))
     return [*columns, Picture("truth", "label", label)]
 

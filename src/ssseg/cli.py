@@ -114,6 +114,8 @@ def _report(verb: str, done: object) -> None:
     from ssseg.run import Run
 
     assert isinstance(done, CLI)
+    if not done.trainer.is_global_zero:
+        return
     if verb == "fit" and done.folder is not None:
         run = Run(done.folder.folder)
         print(run)
@@ -122,7 +124,7 @@ def _report(verb: str, done: object) -> None:
         if run.samples:
             print(f"picture  {run.samples[-1]}")
         print(f"summary  {run.folder / 'summary.json'}")
-    elif done.trainer.is_global_zero:
+    else:
         for name, scores in done.model.scores.items():
             numbers = {
                 "mIoU": scores.miou,

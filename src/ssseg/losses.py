@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssseg.devices import ALONE, Devices
 from ssseg.types import IGNORE
 
 ConfidenceWeight = Literal["image", "batch", "pixel", "none"]
@@ -14,18 +15,19 @@ ConsistencyLoss = Literal["cross_entropy", "soft_cross_entropy", "squared_error"
 Denominator = Literal["valid", "all", "trusted"]
 
 
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, label: Tensor, devices: Devices = ALONE) -> Tensor:
     """Cross-entropy, mean over the pixels that are not IGNORE; 0 where none is left.
 
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64.
+        devices: That the batch is spread over; the mean is over the pixels of all of them.
     """
     total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
-    return total / (label != IGNORE).sum().clamp_min(1)
+    return total / devices.denominator((label != IGNORE).sum())
 
 
-def class_presence_loss(logits: Tensor, label: Tensor) -> Tensor:
+def class_presence_loss(logits: Tensor, label: Tensor, devices: Devices = ALONE) -> Tensor:
     """Binary cross-entropy of "is this class in the image", mean over classes and images.
 
     The image-level loss of GuidedMix-Net (L_cla in Eq. 11). An image whose pixels are all IGNORE
@@ -34,6 +36,7 @@ def class_presence_loss(logits: Tensor, label: Tensor) -> Tensor:
     Args:
         logits: (B, C) float.
         label: (B, H, W) int64 class maps that the answers are taken from.
+        devices: That the batch is spread over.
     """
     flat = label.flatten(1)
     known = flat != IGNORE
@@ -42,17 +45,17 @@ def class_presence_loss(logits: Tensor, label: Tensor) -> Tensor:
     found = found.scatter(1, torch.where(known, flat, classes), 1.0)[:, :classes]
     error = F.binary_cross_entropy_with_logits(logits, found, reduction="none").mean(1)
     counts = known.any(1)
-    return (error * counts).sum() / counts.sum().clamp_min(1)
+    return (error * counts).sum() / devices.denominator(counts.sum())
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy of every pixel. (B, H, W).
-
-    Args:
-        logits: (B, C, H, W) float.
-        label: (B, H, W) int64 hard labels, 0 where IGNORE; or (B, C, H, W) float soft ones.
-    """
+    """Cross-entropy of every pixel against hard labels, 0 where IGNORE. (B, H, W)."""
     return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
+
+
+def pixel_soft_cross_entropy(logits: Tensor, probs: Tensor) -> Tensor:
+    """Cross-entropy of every pixel against target probabilities (B, C, H, W). (B, H, W)."""
+    return F.cross_entropy(logits, probs, reduction="none")
 
 
 def pixel_squared_error(
@@ -91,7 +94,17 @@ def pixel_sigmoid_focal(
     return (-balance * focus * F.logsigmoid(towards)).mean(1)
 
 
-def confidence_weight(trusted: Tensor, valid: Tensor, mode: ConfidenceWeight) -> Tensor:
+def trusted_from(conf: Tensor, threshold: float) -> Tensor:
+    """1.0 where a confidence is at least the threshold, else 0.0.
+
+    Not in half precision, in which sums over an image are no longer exact.
+    """
+    return (conf >= threshold).to(torch.promote_types(conf.dtype, torch.float32))
+
+
+def confidence_weight(
+    trusted: Tensor, valid: Tensor, mode: ConfidenceWeight, devices: Devices = ALONE
+) -> Tensor:
     """How much every pixel of an unlabeled image counts.
 
     Args:
@@ -100,6 +113,7 @@ def confidence_weight(trusted: Tensor, valid: Tensor, mode: ConfidenceWeight) ->
         mode: `image` the trusted share of each image (the ClassMix paper); `batch` one share for
             the whole batch (the released ClassMix, CutMix-Seg and PixelSSL code); `pixel` only
             trusted pixels count, fully; `none` every pixel does.
+        devices: That the batch is spread over; the share of a `batch` is that of all of it.
 
     Returns:
         (B, H, W) float in [0, 1].
@@ -109,12 +123,19 @@ def confidence_weight(trusted: Tensor, valid: Tensor, mode: ConfidenceWeight) ->
     if mode == "none":
         return torch.ones_like(trusted)
     dims = (1, 2) if mode == "image" else (0, 1, 2)
-    count = valid.sum(dims, keepdim=True).clamp_min(1)
-    return ((trusted * valid).sum(dims, keepdim=True) / count).expand_as(trusted)
+    count = valid.sum(dims, keepdim=True)
+    sure = (trusted * valid).sum(dims, keepdim=True)
+    if mode == "batch":
+        sure, count = devices.total(sure), devices.total(count)
+    return (sure / count.clamp_min(1)).expand_as(trusted)
 
 
 def weighted_mean(
-    loss: Tensor, weight: Tensor, valid: Tensor, denominator: Denominator = "valid"
+    loss: Tensor,
+    weight: Tensor,
+    valid: Tensor,
+    denominator: Denominator = "valid",
+    devices: Devices = ALONE,
 ) -> Tensor:
     """Mean of a loss map over an explicit count; invalid pixels add nothing.
 
@@ -125,6 +146,7 @@ def weighted_mean(
         denominator: `valid` counts the valid pixels, `all` every pixel, padding too (the released
             ClassMix code), `trusted` the sum of the weights (so the weights change who counts,
             not how much the term counts).
+        devices: That the batch is spread over; the count is that of all of it.
     """
     weight = weight * valid
     # selected, not multiplied: what stands at an invalid pixel may be infinite
@@ -132,7 +154,7 @@ def weighted_mean(
     if denominator == "all":
         return total / max(1, loss.numel())
     count = valid.sum() if denominator == "valid" else weight.sum()
-    return total / count.clamp_min(1)
+    return total / devices.denominator(count)
 
 
 def gaussian_rampup(done: float, length: float) -> float:

@@ -7,8 +7,14 @@ from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.plugins import TorchSyncBatchNorm
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
 
+from ssseg.devices import Devices
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
@@ -20,6 +26,8 @@ from ssseg.randomness import run_seed, seed_of
 from ssseg.recipe import plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
 
+SMALL = 8
+"""Images on a device, below which its statistics alone are too noisy to normalise by."""
 FORMAT = 2
 """Of what a checkpoint says of itself; 2 tells split, scores, kind of images, names of weights."""
 
@@ -35,6 +43,8 @@ class SegmentationModule(LightningModule):
         absent: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
+        sync_batchnorm: On several GPUs, normalise over the images of all of them. None: if a device
+            sees fewer than 8 labeled or unlabeled images in a step.
     """
 
     def __init__(
@@ -46,12 +56,14 @@ class SegmentationModule(LightningModule):
         absent: Absent = "skip",
         boundary: bool = False,
         seed: int | None = None,
+        sync_batchnorm: bool | None = None,
     ) -> None:
         super().__init__()
         method.setup(network)
         self.method = method
         self.optim = optim
         self.seed = seed
+        self.sync_batchnorm = sync_batchnorm
         self.batches_seen = 0
         self.scores: dict[str, Scores] = {}
         self.inference, self.absent = inference, absent
@@ -60,6 +72,46 @@ class SegmentationModule(LightningModule):
         edges = method.networks if boundary else ()
         self.boundary = nn.ModuleDict({name: Boundary(classes) for name in edges})
         self._step: Step | None = None
+
+    def setup(self, stage: str) -> None:
+        """Tell DDP what it need not find out, before it wraps this module."""
+        strategy = self.trainer.strategy
+        if stage != "fit" or not isinstance(strategy, DDPStrategy):
+            return
+        strategy._ddp_kwargs.setdefault("find_unused_parameters", not self.method.trains_all)
+        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
+        if self.shares_statistics:
+            strategy._layer_sync = TorchSyncBatchNorm()
+
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether BatchNorm normalises over all devices.
+
+        Where nobody has said so: on GPUs (elsewhere PyTorch cannot), if BatchNorm is trained and a
+        device sees fewer than `SMALL` images of a kind in a step.
+        """
+        if self.sync_batchnorm is not None:
+            return self.sync_batchnorm
+        sizes = [
+            getattr(self._data, name, SMALL) for name in ("batch_size", "unlabeled_batch_size")
+        ]
+        trained = any(isinstance(m, _BatchNorm) for m in self.method.student.modules())
+        few = min(sizes) // self.trainer.world_size < SMALL
+        frozen = self.method.student.freeze_bn
+        return few and trained and not frozen and self.trainer.strategy.root_device.type == "cuda"
+
+    def on_validation_start(self) -> None:
+        """All devices score the same networks.
+
+        Running statistics are those of the first device, as DDP sends them before every training
+        step; it would send them during the validation too, where devices may have seen different
+        numbers of batches and would wait for each other for ever.
+        """
+        wrapped = self.trainer.strategy.model
+        if self.trainer.world_size > 1 and isinstance(wrapped, DistributedDataParallel):
+            for buffer in self.buffers():
+                dist.broadcast(buffer, 0)
+            wrapped.require_forward_param_sync = False
 
     @property
     def num_views(self) -> int:
@@ -77,11 +129,14 @@ class SegmentationModule(LightningModule):
         truth, batch = batch.truth, batch._replace(truth=None)
         out = self.method.losses(batch, self._step)
         loss = torch.stack(list(out.losses.values())).sum()
-        self.log("loss", loss.detach(), prog_bar=True)
-        self.log_dict({f"loss/{name}": term.detach() for name, term in out.losses.items()})
-        self.log_dict({f"train/{name}": value for name, value in out.logs.items()})
-        if self.watched and out.pseudo is not None:
-            self.log_dict(readings(out.pseudo, truth, *self._classes))
+        found = {"loss": loss.detach()}
+        found |= {f"loss/{name}": term.detach() for name, term in out.losses.items()}
+        found |= {f"train/{name}": value for name, value in out.logs.items()}
+        if self.watched:
+            if out.pseudo is not None:
+                found |= readings(out.pseudo, truth, *self._classes)
+            found = self._step.devices.means(found)
+        self.log_dict(found)
         self.batches_seen += 1
         return loss
 
@@ -111,10 +166,14 @@ class SegmentationModule(LightningModule):
         sees the same draws as one that was never interrupted.
         """
         seed = run_seed() if self.seed is None else self.seed
-        place = (self.batches_seen, self.global_rank)
-        torch.manual_seed(seed_of(seed, "net", *place))
-        generator = torch.Generator(self.device).manual_seed(seed_of(seed, "mix", *place))
-        return Step(self.global_step, self.total_steps, generator)
+        batch, devices = self.batches_seen, Devices(self.global_rank, self.trainer.world_size)
+
+        def source(rank: int) -> torch.Generator:
+            return torch.Generator(self.device).manual_seed(seed_of(seed, "mix", batch, rank))
+
+        torch.manual_seed(seed_of(seed, "net", batch, devices.rank))
+        common = source(0) if devices.count > 1 else None
+        return Step(self.global_step, self.total_steps, source(devices.rank), devices, common)
 
     @property
     def total_steps(self) -> int:

@@ -16,7 +16,6 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.arguments import pairs, without
@@ -32,7 +31,7 @@ from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
-from ssseg.resuming import StepLogger, asked_folder, continued
+from ssseg.resuming import StepLogger, asked_folder, continued, leads
 from ssseg.run import config_hash
 from ssseg.spelling import LINKED, spell_out
 
@@ -169,7 +168,7 @@ class CLI(LightningCLI):
             _must_be_free(config.out)
             return Path(config.out)
         folder = _free_folder(config.data, config.model, config.seed_everything)
-        if _leads():  # the others are this run too
+        if leads():  # the others are this run too
             CLI.lock = FolderLock(folder)
         return folder
 
@@ -200,7 +199,7 @@ def run(args: Sequence[str]) -> CLI:
     verb, rest = args[0], list(args[1:])
     CLI.resumed = CLI.lock = None
     folder = asked_folder(rest)
-    if verb == "fit" and folder is not None and _leads():
+    if verb == "fit" and folder is not None and leads():
         CLI.lock = FolderLock(folder)
     try:
         return _carry_out(verb, rest)
@@ -328,14 +327,11 @@ def _free_folder(data: SegmentationData, model: SegmentationModule, seed: object
     method = _short_name(METHODS, model.method)
     stem = f"runs/{data.source.name}-{method}-seed{seed}"
     number = 1
-    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists() or is_held(folder):
+    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists() or (
+        leads() and is_held(folder)  # to the others of its processes, it is held by this run
+    ):
         number += 1
     return folder
-
-
-def _leads() -> bool:
-    """Whether this is the first of the processes of a run."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def _must_be_free(out: str) -> None:

@@ -70,7 +70,8 @@ class TerminalProgress(Callback):
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """One line that stays per validation."""
-        if self.bar is not None and not trainer.sanity_checking:
+        shown = trainer.is_global_zero and not trainer.sanity_checking
+        if self.bar is not None and shown:
             self.bar.update(self.task, text=_numbers(trainer))
             line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
             self.bar.console.print(line, highlight=False, soft_wrap=True)
@@ -112,6 +113,9 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
             f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
             f"each seen {often:.1f} times in {trainer.max_steps} steps"
         )
+    if devices > 1:
+        whose = "all devices" if module.shares_statistics else "each device"
+        lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
     lines += data.remarks()
     lines += module.method.remarks()
     if not data.source.records("val"):

@@ -1,5 +1,6 @@
 """A run goes on in its own folder as if it had never been cut off."""
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,12 @@ from ssseg.arguments import pairs, without
 from ssseg.errors import UserError
 from ssseg.module import read_checkpoint
 from ssseg.unfinished import CHECKPOINTS, SUMMARY, command_of, earlier_rows, refuse_another
+
+
+def leads() -> bool:
+    """Whether this is the first of the processes of a run, before any of them have met."""
+    node = os.environ.get("NODE_RANK") or os.environ.get("GROUP_RANK") or "0"
+    return int(getattr(rank_zero_only, "rank", 0)) == 0 and int(node) == 0
 
 
 def asked_folder(args: list[str]) -> Path | None:
@@ -52,10 +59,11 @@ def continued(args: list[str]) -> tuple[list[str], Path | None]:
     for checkpoint in (last, *others):
         with suppress(UserError):
             read_checkpoint(checkpoint)
-            if checkpoint != last:  # the newest one is torn, or gone
+            if checkpoint != last and leads():  # the newest one is torn, or gone
                 shutil.copy(checkpoint, last)
             return args, last
-    shutil.rmtree(folder)  # cut off before its first checkpoint: nothing is lost by a new start
+    if leads():  # cut off before its first checkpoint: nothing is lost by a new start
+        shutil.rmtree(folder)
     return args, None
 
 

@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ssseg.devices import ALONE, Devices, Slots
+
 IGNORE: Final = 255
 """Label of pixels that no loss and no score may see."""
 
@@ -53,6 +55,18 @@ class Step:
     """Optimiser steps of the whole run."""
     generator: torch.Generator
     """Seeded from (seed, step, rank); lives on the device of the batch."""
+    devices: Devices = ALONE
+    """That the batch is spread over."""
+    common: torch.Generator | None = None
+    """Seeded alike on all devices; None on a single one."""
+
+    @property
+    def draws(self) -> torch.Generator | Slots:
+        """What operators that draw per image take, so that it does not matter how many devices.
+
+        On several, each draws for the whole batch and keeps its part.
+        """
+        return self.generator if self.common is None else Slots(self.common, self.devices)
 
     @property
     def fraction(self) -> float:

@@ -434,7 +434,8 @@ class SegmentationData(LightningDataModule):
         records = self.source.records(split)
         if self.trainer is not None:
             records = records[self.trainer.global_rank :: self.trainer.world_size]
-        batches = batches_of_like_size(self.source, records, self.val_batch_size)
+        # a device without images takes part all the same: the others wait for it
+        batches = batches_of_like_size(self.source, records, self.val_batch_size) or [[]]
         return self._loader(self.eval_images(records), collate_by_size, batch_sampler=batches)
 
     def _loader(

@@ -28,6 +28,14 @@ class Method(nn.Module, ABC):
     """The decoder that the method was published with, if that is a part of it; the command line
     takes it where no network is named."""
 
+    @property
+    def trains_all(self) -> bool:
+        """Whether every trainable parameter gets a gradient at every step.
+
+        Where it is not so, training on several devices takes longer to find out which did.
+        """
+        return True
+
     def __post_init__(self) -> None:
         super().__init__()
         for field in fields(self):

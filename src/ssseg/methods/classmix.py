@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
+from ssseg.ops.draws import uniform
 from ssseg.ops.masks import Rounding, class_mask
 from ssseg.ops.mix import Mixed
 from ssseg.ops.photometric import color_jitter, gaussian_blur
@@ -43,7 +44,7 @@ class ClassMix(MeanTeacher):
     def mask(self, label: Tensor, step: Step) -> Tensor:
         """True on the classes that stay."""
         classes = self.student.num_classes
-        return class_mask(label, classes, self.rounding, generator=step.generator)
+        return class_mask(label, classes, self.rounding, generator=step.draws)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
         """Mix, and where asked for change colours and sharpness of the result."""
@@ -52,9 +53,9 @@ class ClassMix(MeanTeacher):
             return task
         target, mask = task.target, task.mask
         image, (batch, device) = target.image, (len(hard), hard.device)
-        apply, draw = torch.rand(2, batch, generator=step.generator, device=device)
+        apply, draw = uniform((2, batch), step.draws, batch=1, device=device)
         norm = {"mean": self.student.mean, "std": self.student.std}
-        image = color_jitter(image, 0.25, **norm, generator=step.generator)
+        image = color_jitter(image, 0.25, **norm, generator=step.draws)
         # sigma U(0.15, 1.15) on half of the images (the released code: on half of the batches)
         sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
         return Task(target._replace(image=gaussian_blur(image, sigma)), mask)

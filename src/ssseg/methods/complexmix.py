@@ -56,7 +56,7 @@ class ComplexMix(MeanTeacher):
     def mask(self, label: Tensor, step: Step) -> Tensor:
         """True where a pixel's class stays in its block."""
         # the generator's seed, not a draw from it: the size of a grid must be known on the host
-        blocks = Random(step.generator.initial_seed()).choice(self.blocks)
+        blocks = Random(step.draws.initial_seed()).choice(self.blocks)
         return block_class_mask(
             label,
             self.student.num_classes,
@@ -64,7 +64,7 @@ class ComplexMix(MeanTeacher):
             self.class_pool,
             self.rounding,
             self.grid,
-            generator=step.generator,
+            generator=step.draws,
         )
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:

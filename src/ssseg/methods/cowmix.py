@@ -41,4 +41,4 @@ class CowMix(MeanTeacher):
         """True on the spots that stay."""
         size = (label.shape[0], label.shape[1], label.shape[2])
         sigma = (self.sigma_min, self.sigma_max)
-        return cow_mask(size, self.share, sigma, generator=step.generator, device=label.device)
+        return cow_mask(size, self.share, sigma, generator=step.draws, device=label.device)

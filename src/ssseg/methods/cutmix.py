@@ -45,7 +45,5 @@ class CutMix(MeanTeacher):
         """False inside the pasted rectangle."""
         size = (label.shape[0], label.shape[1], label.shape[2])
         if self.law == "classmix":
-            return half_box_mask(size, generator=step.generator, device=label.device)
-        return ~box_mask(
-            size, self.area, self.num_boxes, generator=step.generator, device=label.device
-        )
+            return half_box_mask(size, generator=step.draws, device=label.device)
+        return ~box_mask(size, self.area, self.num_boxes, generator=step.draws, device=label.device)

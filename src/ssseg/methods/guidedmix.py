@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from ssseg.devices import ALONE, Devices
 from ssseg.errors import UserError
 from ssseg.losses import (
     ConfidenceWeight,
@@ -21,6 +22,7 @@ from ssseg.losses import (
     cross_entropy,
     gaussian_rampup,
     pixel_sigmoid_focal,
+    trusted_from,
     weighted_mean,
 )
 from ssseg.methods.base import Method
@@ -217,6 +219,11 @@ class GuidedMix(Method):
         """The student, and the teacher where there is one."""
         return {"student": self.student} | ({"teacher": self.ema} if self.teacher else {})
 
+    @property
+    def trains_all(self) -> bool:
+        """The second decoder of the released code idles until the warm-up is over."""
+        return self.mix_space == "image" or bool(self.dec_weight) or not self.warmup_steps
+
     def remarks(self) -> list[str]:
         """Say so where the network has no MITrans, and where nobody but the student labels."""
         lines = []
@@ -240,16 +247,18 @@ class GuidedMix(Method):
         seen = _see(self.student, image if alone else images)
         said = self._label(images) if self.teacher else seen
 
-        terms = {"sup": cross_entropy(seen.logits[:labeled], label)}
+        terms = {"sup": cross_entropy(seen.logits[:labeled], label, step.devices)}
         if self.cla_weight:
             classes = self.classifier(seen.pooled[:labeled])
-            terms["sup_cla"] = self.cla_weight * class_presence_loss(classes, label)
+            presence = class_presence_loss(classes, label, step.devices)
+            terms["sup_cla"] = self.cla_weight * presence
         if self.dec_weight:
             pairs = self._labeled_pairs(said.pooled[:labeled], step)
             guess = self._decoupled(images, pairs, seen, said)
             truth = to_scores(said.logits[pairs.second], self.space).detach()
             known = (label[pairs.first] != IGNORE) & (label[pairs.second] != IGNORE)
-            terms["sup_dec"] = self.dec_weight * _mean(self._squared_error(guess, truth), known)
+            error = self._squared_error(guess, truth)
+            terms["sup_dec"] = self.dec_weight * _mean(error, known, step.devices)
         if not mixing:
             return StepOutput(terms)
 
@@ -260,10 +269,11 @@ class GuidedMix(Method):
         direct = (said if self.target == "direct" else seen).logits[pairs.second]
         direct = direct.detach() if self.target == "direct" else direct
         error = self._error(decoupled, direct)
-        trusted = (self._confidence(decoupled, direct) >= self.threshold).float()
-        weight = confidence_weight(trusted, valid, self.conf_weight)
+        trusted = trusted_from(self._confidence(decoupled, direct), self.threshold)
+        weight = confidence_weight(trusted, valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
-        terms["unsup"] = self.weight * ramp * weighted_mean(error, weight, valid)
+        mean = weighted_mean(error, weight, valid, "valid", step.devices)
+        terms["unsup"] = self.weight * ramp * mean
         asked, answer = (decoupled, direct) if is_target else (direct, decoupled)
         asked, image = asked.detach(), pairs.second - labeled
         pseudo = Pseudo(asked, trusted, valid, asked, valid, answer.detach(), image)
@@ -420,5 +430,5 @@ def _one_hot(scores: Tensor) -> Tensor:
     return torch.zeros_like(scores).scatter(1, scores.argmax(1, keepdim=True), 1.0)
 
 
-def _mean(error: Tensor, valid: Tensor) -> Tensor:
-    return weighted_mean(error, torch.ones_like(error), valid)
+def _mean(error: Tensor, valid: Tensor, devices: Devices = ALONE) -> Tensor:
+    return weighted_mean(error, torch.ones_like(error), valid, "valid", devices)

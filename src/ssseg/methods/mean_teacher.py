@@ -3,6 +3,7 @@
 Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -17,14 +18,22 @@ from ssseg.losses import (
     cross_entropy,
     gaussian_rampup,
     pixel_cross_entropy,
+    pixel_soft_cross_entropy,
     pixel_squared_error,
+    trusted_from,
     weighted_mean,
 )
 from ssseg.methods.base import Method
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter, evaluating
-from ssseg.ops.mix import Mixed, mix, roll_pairs
+from ssseg.ops.mix import Mixed, next_in_ring, paste_all
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput, Unlabeled
+
+ERRORS: dict[ConsistencyLoss, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": pixel_cross_entropy,
+    "soft_cross_entropy": pixel_soft_cross_entropy,
+    "squared_error": pixel_squared_error,
+}
 
 
 class Task(NamedTuple):
@@ -90,14 +99,14 @@ class MeanTeacher(Method):
 
     def trust(self, conf: Tensor) -> Tensor:
         """1 where a pseudo-label is trusted, (B, H, W) float; computed on unmixed images."""
-        return (conf >= self.threshold).float()
+        return trusted_from(conf, self.threshold)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
         """Mix the samples with their partners; `hard` is the teacher's argmax (B, H, W)."""
         mask = self.mask(hard, step)
         if mask is None:
             return Task(sample, None)
-        return Task(mix(sample, roll_pairs(len(hard), hard.device), mask), mask)
+        return Task(paste_all(sample, next_in_ring(sample, step.devices), mask), mask)
 
     def task(self, unlabeled: Unlabeled, step: Step) -> Task:
         """The teacher's labels of the weak view and what becomes of them and the last view."""
@@ -112,7 +121,7 @@ class MeanTeacher(Method):
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` on labeled images and, after the warm-up, `unsup` on what `task` asks for."""
         image, label = batch.labeled
-        sup = cross_entropy(self.student(image), label)
+        sup = cross_entropy(self.student(image), label, step.devices)
         warmup = step.length(self.warmup_steps)
         if step.index < warmup:
             return StepOutput({"sup": sup})
@@ -120,14 +129,13 @@ class MeanTeacher(Method):
         task = self.task(batch.unlabeled, step)
         target, mask = task.target, task.mask
         logits = self.student(target.image)
-        measure = pixel_squared_error if self.loss == "squared_error" else pixel_cross_entropy
-        error = measure(logits, target.label)
-        trust = confidence_weight(target.conf, target.valid, self.conf_weight)
+        error = ERRORS[self.loss](logits, target.label)
+        trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
-        unsup = weighted_mean(error, trust, target.valid, self.denominator)
+        unsup = weighted_mean(error, trust, target.valid, self.denominator, step.devices)
 
         ones = torch.ones_like(target.conf)
-        logs = {"trusted": weighted_mean(target.conf, ones, target.valid).detach()}
+        logs = {"trusted": weighted_mean(target.conf, ones, target.valid)}
         if mask is not None:
             logs["mask_mean"] = mask.float().mean()
         assert task.label is not None
@@ -154,8 +162,8 @@ class MeanTeacher(Method):
             answer = self.student(target.image).argmax(1)
         columns = [Picture("input", "image", unlabeled.views[0])]
         if mask is not None:
-            partner = roll_pairs(len(mask), mask.device)
-            columns.append(Picture("partner", "image", unlabeled.views[0][partner]))
+            partner = step.devices.following(unlabeled.views[0])
+            columns.append(Picture("partner", "image", partner))
             columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
         return [
             *columns,

@@ -13,7 +13,7 @@ from ssseg.errors import UserError
 from ssseg.losses import ConfidenceWeight
 from ssseg.methods.mean_teacher import MeanTeacher, Task
 from ssseg.models.segmenter import Segmenter
-from ssseg.ops.mix import Mixed, beta_lambda, blend, roll_pairs
+from ssseg.ops.mix import Mixed, beta_lambda, blend, next_in_ring
 from ssseg.types import Step
 
 
@@ -47,10 +47,10 @@ class MixUp(MeanTeacher):
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
         """Blend images, probabilities and trust by one share per image."""
-        device = hard.device
-        partner = roll_pairs(len(hard), device)
+        theirs = next_in_ring(sample, step.devices)
         lam = beta_lambda(
-            len(hard), self.alpha, folded=False, generator=step.generator, device=device
+            len(hard), self.alpha, folded=False, generator=step.draws, device=hard.device
         )
-        image, label, conf = (blend(part, part[partner], lam) for part in sample[:3])
-        return Task(Mixed(image, label, conf, sample.valid & sample.valid[partner]), None)
+        parts = zip(sample[:3], theirs[:3], strict=True)
+        image, label, conf = (blend(our, their, lam) for our, their in parts)
+        return Task(Mixed(image, label, conf, sample.valid & theirs.valid), None)

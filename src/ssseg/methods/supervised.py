@@ -17,4 +17,4 @@ class Supervised(Method):
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The mean cross-entropy over the labeled pixels."""
         image, label = batch.labeled
-        return StepOutput({"sup": cross_entropy(self.student(image), label)})
+        return StepOutput({"sup": cross_entropy(self.student(image), label, step.devices)})

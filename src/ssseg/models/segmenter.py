@@ -95,6 +95,7 @@ class Segmenter(nn.Module):
             options=self.hparams["encoder_options"],
         )
         self.decoder = self.new_decoder()
+        self.train()  # freezes BatchNorm: a trainer leaves networks in the mode that they come in
 
     def new_decoder(self) -> nn.Module:
         """A freshly initialised decoder of this network's kind."""

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ssseg.ops.draws import Source, normal, uniform
 from ssseg.ops.photometric import blur_matrix, full_precision
 
 Rounding = Literal["floor", "ceil", "random"]
@@ -25,7 +26,7 @@ def box_mask(
     area: float = 0.5,
     num_boxes: int = 1,
     *,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Rectangles that cover a fixed share of the image (French et al., BMVC 2020).
@@ -49,7 +50,8 @@ def box_mask(
     if num_boxes < 1:
         raise ValueError(f"num_boxes must be at least 1, got {num_boxes}")
     batch, height, width = size
-    draw = torch.rand(3, batch, num_boxes, generator=generator, device=device, dtype=torch.float64)
+    shape, dtype = (3, batch, num_boxes), torch.float64
+    draw = uniform(shape, generator, batch=1, device=device, dtype=dtype)
     scale = math.sqrt(1 / num_boxes)
     share = area ** draw[0]
     rows = (height * share * scale).round()
@@ -65,7 +67,7 @@ def box_mask(
 def half_box_mask(
     size: Size,
     *,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """The CutMix rectangle of the released ClassMix code: half of the image is cut out.
@@ -82,7 +84,7 @@ def half_box_mask(
         (B, 1, H, W) bool, False inside the rectangle.
     """
     batch, height, width = size
-    draw = torch.rand(3, batch, 1, generator=generator, device=device, dtype=torch.float64)
+    draw = uniform((3, batch, 1), generator, batch=1, device=device, dtype=torch.float64)
     least = max(1, width // 2)
     cols = least + (draw[0] * (width - least + 1)).floor()
     rows = (height * width / 2 / cols).round().clamp_max(height)
@@ -102,7 +104,7 @@ def cow_mask(
     share: float = 0.5,
     sigma: tuple[float, float] = (8.0, 32.0),
     *,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Cow-spotted regions: smoothed noise under a threshold (French et al., "Milking CowMask").
@@ -131,9 +133,9 @@ def cow_mask(
     if share in (0, 1):  # the normal quantile is infinite there
         return torch.full((batch, 1, height, width), share == 1, device=device)
     level = NormalDist().inv_cdf(share)
-    noise = torch.randn(batch, height, width, generator=generator, device=device)
+    noise = normal((batch, height, width), generator, device=device)
     low, high = math.log(sigma[0]), math.log(sigma[1])
-    draw = torch.rand(batch, generator=generator, device=device)
+    draw = uniform((batch,), generator, device=device)
     radius = (low + (high - low) * draw).exp()
     extent = math.ceil(4 * sigma[1])
     with full_precision(noise.device):
@@ -147,7 +149,7 @@ def class_mask(
     num_classes: int,
     rounding: Rounding = "floor",
     *,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
 ) -> Tensor:
     """All pixels of half of the classes that occur in each image (ClassMix, Algorithm 1).
 
@@ -174,7 +176,7 @@ def block_class_mask(
     rounding: Rounding = "floor",
     grid: Grid = "per_side",
     *,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
 ) -> Tensor:
     """Class masks drawn independently in every block of a grid (ComplexMix, section 2).
 
@@ -210,7 +212,7 @@ def block_class_mask(
     if class_pool == "present":
         seen = torch.zeros(batch * num_blocks * slots, dtype=torch.bool, device=device)
         present = seen.index_fill_(0, index, True).view(inside)[..., 1:-1]
-    keys = torch.rand(batch, num_blocks, num_classes, generator=generator, device=device)
+    keys = uniform((batch, num_blocks, num_classes), generator, device=device)
     order = keys.masked_fill_(~present, math.inf).argsort(-1)
     half = _half(present.sum(-1, keepdim=True), rounding, generator)
     first = torch.arange(num_classes, device=device) < half
@@ -219,12 +221,12 @@ def block_class_mask(
     return chosen.flatten().index_select(0, index).view(batch, 1, height, width)
 
 
-def _half(count: Tensor, rounding: Rounding, generator: torch.Generator | None) -> Tensor:
+def _half(count: Tensor, rounding: Rounding, generator: Source) -> Tensor:
     if rounding == "floor":
         return count // 2
     if rounding == "ceil":
         return (count + 1) // 2
-    coin = torch.rand(count.shape, generator=generator, device=count.device) < 0.5
+    coin = uniform(count.shape, generator, device=count.device) < 0.5
     return (count + coin) // 2
 
 

@@ -5,6 +5,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ssseg.devices import ALONE, Devices
+from ssseg.ops.draws import Source, gamma, uniform
+
 
 class Mixed(NamedTuple):
     """What moves together through a mix."""
@@ -53,7 +56,17 @@ def mix(sample: Mixed, partner: Tensor, mask: Tensor) -> Mixed:
         partner: (B,) int64, the index of each sample's partner in the same batch.
         mask: (B, 1, H, W) bool; True = this image's pixel.
     """
-    return Mixed(*(paste(part, part[partner], mask) for part in sample))
+    return paste_all(sample, Mixed(*(part[partner] for part in sample)), mask)
+
+
+def paste_all(ours: Mixed, theirs: Mixed, mask: Tensor) -> Mixed:
+    """`paste` for everything that moves together, by the one mask (B, 1, H, W)."""
+    return Mixed(*(paste(our, their, mask) for our, their in zip(ours, theirs, strict=True)))
+
+
+def next_in_ring(sample: Mixed, devices: Devices = ALONE) -> Mixed:
+    """The partner of every sample in the published ClassMix ring, which runs over all devices."""
+    return Mixed(*(devices.following(part) for part in sample))
 
 
 def roll_pairs(batch: int, device: torch.device | str | None = None) -> Tensor:
@@ -120,7 +133,7 @@ def beta_lambda(
     how: Literal["reject", "rescale", "clip"] = "reject",
     *,
     folded: bool = True,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Mixing shares from a Beta(alpha, alpha), folded to its lower half and capped.
@@ -146,12 +159,11 @@ def beta_lambda(
     if not 0 < cap <= 0.5:
         raise ValueError(f"cap must lie in (0, 0.5], got {cap}")
     if folded and alpha == 1 and how == "reject":
-        return cap * torch.rand(batch, generator=generator, device=device)
+        return cap * uniform((batch,), generator, device=device)
     # a fixed number of tries instead of a loop whose end would have to be read by the host
     tries = 64 if folded and how == "reject" else 1
-    shape = torch.full((2, batch, tries), alpha, dtype=torch.float64, device=device)
-    gamma = torch._standard_gamma(shape, generator=generator).clamp_min(1e-300)
-    lam = gamma[0] / gamma.sum(0)
+    drawn = gamma((2, batch, tries), alpha, generator, batch=1, device=device).clamp_min(1e-300)
+    lam = drawn[0] / drawn.sum(0)
     if not folded:
         return lam[:, 0].float()
     lam = torch.minimum(lam, 1 - lam)

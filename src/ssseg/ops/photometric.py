@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from ssseg.ops.draws import Source, uniform
+
 
 def full_precision(device: torch.device) -> torch.autocast:
     """Matrix products inside run in the precision of their operands, also under autocast."""
@@ -61,7 +63,7 @@ def color_jitter(
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    generator: torch.Generator | None = None,
+    generator: Source = None,
 ) -> Tensor:
     """Brightness, contrast, saturation and hue of normalised RGB images, drawn per image.
 
@@ -80,7 +82,7 @@ def color_jitter(
     if image.shape[1] != 3:
         return image
     batch, device = len(image), image.device
-    draw = 2 * torch.rand(4, batch, generator=generator, device=device) - 1
+    draw = 2 * uniform((4, batch), generator, batch=1, device=device) - 1
     brightness, contrast, saturation = (1 + strength * draw[:3]).unbind()
     angle = 2 * math.pi * strength * draw[3]
 

@@ -1,0 +1,212 @@
+"""A batch on several devices gives what it gives on one: draws, partners, means, gradients.
+
+Two real processes (gloo) against one that sees the whole batch, in float64.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from ssseg.devices import ALONE, Devices, Slots
+from ssseg.losses import class_presence_loss, confidence_weight, cross_entropy, weighted_mean
+from ssseg.methods import create_method
+from ssseg.ops import (
+    Mixed,
+    beta_lambda,
+    block_class_mask,
+    box_mask,
+    class_mask,
+    color_jitter,
+    cow_mask,
+    half_box_mask,
+    next_in_ring,
+)
+from ssseg.ops.draws import gamma, normal, uniform
+from ssseg.testing import NUM_CLASSES, SIDE, tiny_network
+from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
+from tests.spread import on_devices
+
+IMAGES = 4
+NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def mine(devices, value):
+    """A device's part of a batch."""
+    share = len(value) // devices.count
+    return value[devices.rank * share : (devices.rank + 1) * share]
+
+
+def whole_batch():
+    """Labels and validity are spread unevenly over the images, so over devices."""
+    generator = seeded(5)
+    image, other = torch.randn(2, IMAGES, 3, SIDE, SIDE, generator=generator).double()
+    label = torch.randint(0, NUM_CLASSES, (IMAGES, SIDE, SIDE), generator=generator)
+    label[0], label[1, : SIDE // 2] = IGNORE, IGNORE
+    valid = torch.rand(IMAGES, SIDE, SIDE, generator=generator) < torch.linspace(0.2, 1, IMAGES)[
+        :, None, None
+    ]  # fmt: skip
+    return Batch(Labeled(image, label), Unlabeled([other, other.flip(1)], valid))
+
+
+def part_of(batch, devices):
+    labeled, unlabeled = batch.labeled, batch.unlabeled
+    views = [mine(devices, view) for view in unlabeled.views]
+    return Batch(
+        Labeled(mine(devices, labeled.image), mine(devices, labeled.label)),
+        Unlabeled(views, mine(devices, unlabeled.valid)),
+    )
+
+
+def gradients(devices, name, hparams):
+    """What an optimiser would see of the whole batch: the mean of the devices' gradients."""
+    torch.manual_seed(0)
+    options = {"warmup_steps": 0, "teacher_norm": "running", "threshold": 0.25}
+    options = {} if name == "supervised" else options
+    method = create_method(name, **{**options, **hparams})
+    network = tiny_network()
+    network.freeze_bn = True  # statistics of a batch are each device's own
+    method.setup(network)
+    method.double().train()
+    common = seeded(9) if devices.count > 1 else None
+    step = Step(50, 100, seeded(9 if devices.rank == 0 else 77), devices, common)
+    terms = method.losses(part_of(whole_batch(), devices), step).losses
+    torch.stack(list(terms.values())).sum().backward()
+    return (
+        {n: float(devices.total(t.detach())) / devices.count for n, t in terms.items()},
+        [
+            (devices.total(p.grad) / devices.count).numpy()
+            for p in method.student.parameters()
+            if p.grad is not None
+        ],
+    )
+
+
+CASES = [
+    *((name, {}) for name in NAMES),
+    ("classmix", {"conf_weight": "batch"}),
+    ("classmix", {"denominator": "trusted", "extra_augmentation": True}),
+    ("complexmix", {"gate": "pixel_before"}),
+    ("mixup", {"denominator": "all"}),
+]
+
+
+def all_gradients(devices):
+    return [gradients(devices, name, hparams) for name, hparams in CASES]
+
+
+@pytest.fixture(scope="module")
+def spread():
+    return on_devices(2, all_gradients)
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{n}-{h}" for n, h in CASES])
+def test_terms_and_gradients_are_those_of_one_device(spread, case):
+    terms, grads = gradients(ALONE, *CASES[case])
+    assert terms.get("unsup") != 0
+    for answers in spread:
+        there, others = answers[case]
+        assert there == pytest.approx(terms, abs=1e-12)
+        for ours, theirs in zip(grads, others, strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-12)
+
+
+def ring_and_sums(devices):
+    values = torch.arange(6).view(6, 1).expand(6, 2)
+    sample = Mixed(values.double(), values, values.float(), values % 2 == 0)
+    ours = Mixed(*(mine(devices, part) for part in sample))
+    return (
+        [part.tolist() for part in next_in_ring(ours, devices)],
+        devices.total(torch.tensor(devices.rank + 1)).item(),
+        devices.denominator(torch.tensor(3 * devices.rank)).item(),
+        devices.denominator(torch.tensor(0)).item(),
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_ring_runs_over_all_devices(count):
+    parts = on_devices(count, ring_and_sums)
+    follower = [1, 2, 3, 4, 5, 0]
+    for part in range(4):
+        rows = [row for answer in parts for row in answer[0][part]]
+        kind = (float, int, float, lambda v: v % 2 == 0)[part]
+        assert rows == [[kind(v)] * 2 for v in follower]
+    total, amount = sum(range(1, count + 1)), 3 * sum(range(count))
+    assert [answer[1] for answer in parts] == [total] * count
+    assert [answer[2] for answer in parts] == [pytest.approx(amount / count)] * count
+    # at least one in all, so that the mean of nothing is 0 and not infinite
+    assert [answer[3] for answer in parts] == [pytest.approx(1 / count)] * count
+
+
+def test_alone_nobody_is_asked():
+    value = torch.tensor([3, 1, 2])
+    assert ALONE.total(value) is value
+    assert ALONE.following(value).tolist() == [1, 2, 3]
+    assert ALONE.denominator(torch.tensor(0)) == 1
+
+
+LABEL = torch.randint(0, NUM_CLASSES, (IMAGES, 9, 11), generator=seeded(1))
+IMAGE = torch.randn(IMAGES, 3, 9, 11, generator=seeded(2))
+NORM = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
+DRAWS = {
+    "uniform": lambda n, g: uniform((n, 3), g),
+    "uniform, images second": lambda n, g: uniform((3, n), g, batch=1).T,
+    "normal": lambda n, g: normal((n, 2), g),
+    "gamma": lambda n, g: gamma((2, n), 0.3, g, batch=1).T,
+    "box": lambda n, g: box_mask((n, 9, 11), num_boxes=2, generator=g),
+    "half box": lambda n, g: half_box_mask((n, 9, 11), generator=g),
+    "cow": lambda n, g: cow_mask((n, 9, 11), sigma=(1.0, 3.0), generator=g),
+    "beta": lambda n, g: beta_lambda(n, 0.4, generator=g),
+    "beta, uniform": lambda n, g: beta_lambda(n, generator=g),
+}
+OF_A_PART = {
+    "class": lambda part, g: class_mask(LABEL[part], NUM_CLASSES, "random", generator=g),
+    "blocks": lambda part, g: block_class_mask(LABEL[part], NUM_CLASSES, 4, generator=g),
+    "jitter": lambda part, g: color_jitter(IMAGE[part], generator=g, **NORM),
+}
+
+
+@pytest.mark.parametrize("name", [*DRAWS, *OF_A_PART])
+@pytest.mark.parametrize("count", [2, 4])
+def test_draws_are_those_of_the_places_in_the_whole_batch(name, count):
+    """No process is needed: a part of the draws is kept, whoever draws."""
+    share = IMAGES // count
+    if name in DRAWS:
+        expected = DRAWS[name](IMAGES, seeded())
+        parts = [DRAWS[name](share, Slots(seeded(), Devices(r, count))) for r in range(count)]
+    else:
+        expected = OF_A_PART[name](slice(None), seeded())
+        parts = [
+            OF_A_PART[name](slice(r * share, (r + 1) * share), Slots(seeded(), Devices(r, count)))
+            for r in range(count)
+        ]
+    assert torch.equal(torch.cat(parts), expected)
+
+
+def losses_of(devices):
+    """Of everything that is counted, with counts that differ between devices."""
+    batch = part_of(whole_batch(), devices)
+    image, label = batch.labeled
+    valid = batch.unlabeled.valid
+    logits = image.mean(1, keepdim=True) * torch.arange(1.0, NUM_CLASSES + 1).view(1, -1, 1, 1)
+    error, trusted = image.square().mean(1), (image.mean(1) > 0.2).double()
+    share = confidence_weight(trusted, valid, "batch", devices)
+    found = {
+        "cross-entropy": cross_entropy(logits, label, devices),
+        "presence": class_presence_loss(logits.mean((2, 3)), label, devices),
+        **{
+            f"mean, {kind}": weighted_mean(error, trusted, valid, kind, devices)
+            for kind in ("valid", "all", "trusted")
+        },
+    }
+    mean = {name: float(devices.total(value)) / devices.count for name, value in found.items()}
+    return {**mean, "share": float(share.flatten()[0])}
+
+
+def test_means_and_shares_are_those_of_the_whole_batch():
+    expected = losses_of(ALONE)
+    for answer in on_devices(2, losses_of):
+        assert answer == pytest.approx(expected, rel=1e-7)
