@@ -6,6 +6,7 @@ import torch
 from pytorch_lightning import Callback
 
 from ssseg.callbacks import EvaluateLast
+from ssseg.compute import Compute
 from ssseg.errors import UserError
 from ssseg.methods import METHODS
 from ssseg.models import Segmenter
@@ -211,7 +212,8 @@ def test_length_must_be_given_in_steps(tmp_path):
 )
 def test_when_devices_share_the_statistics_of_batchnorm(asked, device, devices, frozen, shared):
     module = make_module("classmix")
-    module.sync_batchnorm, module.method.student.freeze_bn = asked, frozen
+    module.compute = Compute(sync_batchnorm=asked)
+    module.method.student.freeze_bn = frozen
     strategy = SimpleNamespace(root_device=torch.device(device))
     module._trainer = SimpleNamespace(
         world_size=devices, strategy=strategy, datamodule=make_data(batch_size=4)

@@ -11,9 +11,9 @@ from pytorch_lightning.plugins import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from ssseg.compute import Compute
 from ssseg.devices import Devices
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
@@ -43,8 +43,7 @@ class SegmentationModule(LightningModule):
         absent: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
-        sync_batchnorm: On several GPUs, normalise over the images of all of them. None: if a device
-            sees fewer than 8 labeled or unlabeled images in a step.
+        compute: How a step is computed.
     """
 
     def __init__(
@@ -56,14 +55,15 @@ class SegmentationModule(LightningModule):
         absent: Absent = "skip",
         boundary: bool = False,
         seed: int | None = None,
-        sync_batchnorm: bool | None = None,
+        compute: Compute = Compute(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         method.setup(network)
         self.method = method
         self.optim = optim
         self.seed = seed
-        self.sync_batchnorm = sync_batchnorm
+        self.compute = compute
+        self._prepared = False
         self.batches_seen = 0
         self.scores: dict[str, Scores] = {}
         self.inference, self.absent = inference, absent
@@ -74,9 +74,14 @@ class SegmentationModule(LightningModule):
         self._step: Step | None = None
 
     def setup(self, stage: str) -> None:
-        """Tell DDP what it need not find out, before it wraps this module."""
+        """Make the networks ready; tell DDP what it need not find out, before it wraps them."""
         strategy = self.trainer.strategy
-        if stage != "fit" or not isinstance(strategy, DDPStrategy):
+        if stage != "fit":
+            return
+        if not self._prepared:
+            self.compute.prepare(self.method)
+            self._prepared = True
+        if not isinstance(strategy, DDPStrategy):
             return
         strategy._ddp_kwargs.setdefault("find_unused_parameters", not self.method.trains_all)
         strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
@@ -90,15 +95,14 @@ class SegmentationModule(LightningModule):
         Where nobody has said so: on GPUs (elsewhere PyTorch cannot), if BatchNorm is trained and a
         device sees fewer than `SMALL` images of a kind in a step.
         """
-        if self.sync_batchnorm is not None:
-            return self.sync_batchnorm
+        if self.compute.sync_batchnorm is not None:
+            return self.compute.sync_batchnorm
         sizes = [
             getattr(self._data, name, SMALL) for name in ("batch_size", "unlabeled_batch_size")
         ]
-        trained = any(isinstance(m, _BatchNorm) for m in self.method.student.modules())
         few = min(sizes) // self.trainer.world_size < SMALL
-        frozen = self.method.student.freeze_bn
-        return few and trained and not frozen and self.trainer.strategy.root_device.type == "cuda"
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return few and on_gpu and not self.method.student.independent
 
     def on_validation_start(self) -> None:
         """All devices score the same networks.
@@ -117,6 +121,10 @@ class SegmentationModule(LightningModule):
     def num_views(self) -> int:
         """What the data side must know of the method."""
         return self.method.num_views
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Training batches, arranged as they are computed."""
+        return self.compute.arrange(batch) if isinstance(batch, Batch) else batch
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, C, H, W) of the method's predictor."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from pytorch_lightning import Trainer
 
 from ssseg.arguments import pairs
+from ssseg.compute import Compute
 from ssseg.data.datasets import DATASETS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
@@ -87,6 +88,9 @@ def spell_out(args: Sequence[str]) -> list[str]:
         elif head == "optim":
             _known("option of the optimiser", option, [f.name for f in fields(Optim)])
             out += [f"--model.optim.{option}", *values]
+        elif head == "compute":
+            _known("option of the computing", option, [f.name for f in fields(Compute)])
+            out += [f"--model.compute.{option}", *values]
         elif head == "eval":
             known = [f.name for f in fields(Inference)]
             _known("option of the evaluation", option, [*known, "absent", "boundary"])

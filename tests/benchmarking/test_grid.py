@@ -244,7 +244,7 @@ def test_the_grids_of_the_repository_can_be_planned():
         grid = read(file, ["--data.root", "DIR"])
         runs = plan(grid, Path("out"))
         skipped = sum(len(columns) for columns in grid.skip.values())
-        assert len(runs) == len(grid.rows) * len(grid.columns) * len(grid.seeds) - skipped
+        assert len(runs) == (len(grid.rows) * len(grid.columns) - skipped) * len(grid.seeds)
         for run in runs:
             spell_out(run.args[1:])
 

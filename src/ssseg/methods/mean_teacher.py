@@ -65,6 +65,9 @@ class MeanTeacher(Method):
         teacher_norm: The teacher labels with `batch` statistics or with its `running` ones (right
             for pretrained, frozen or BatchNorm-free networks). It is always evaluated with the
             running ones.
+        passes: Of the student per step. `two`: labeled and mixed images apart, each with batch
+            statistics of their own, as published. `one`: together, which is faster. `auto`: one
+            where it makes no difference, as BatchNorm is frozen or there is none.
         warmup_steps: Supervised steps before the unlabeled term starts, counted in the budget;
             below 1 a share of the run. The papers start from pretrained networks and have 0.
         rampup_steps: Steps over which the weight then grows; below 1 a share of the run.
@@ -80,6 +83,7 @@ class MeanTeacher(Method):
     decay: float = 0.99
     startup: bool = True
     teacher_norm: Literal["batch", "running"] = "batch"
+    passes: Literal["auto", "one", "two"] = "auto"
     warmup_steps: float = 0.3
     rampup_steps: float = 0.0
 
@@ -110,7 +114,8 @@ class MeanTeacher(Method):
 
     def task(self, unlabeled: Unlabeled, step: Step) -> Task:
         """The teacher's labels of the weak view and what becomes of them and the last view."""
-        logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
+        with torch.inference_mode():
+            logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
         probs = logits.softmax(1)
         conf, hard = probs.max(1)
         label = hard if self.loss == "cross_entropy" else probs
@@ -121,14 +126,14 @@ class MeanTeacher(Method):
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` on labeled images and, after the warm-up, `unsup` on what `task` asks for."""
         image, label = batch.labeled
-        sup = cross_entropy(self.student(image), label, step.devices)
         warmup = step.length(self.warmup_steps)
         if step.index < warmup:
-            return StepOutput({"sup": sup})
+            return StepOutput({"sup": cross_entropy(self.student(image), label, step.devices)})
 
         task = self.task(batch.unlabeled, step)
         target, mask = task.target, task.mask
-        logits = self.student(target.image)
+        ours, logits = self._answers(image, target.image)
+        sup = cross_entropy(ours, label, step.devices)
         error = ERRORS[self.loss](logits, target.label)
         trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
@@ -144,6 +149,13 @@ class MeanTeacher(Method):
         valid = batch.unlabeled.valid
         pseudo = Pseudo(task.label, task.trusted, valid, asked, target.valid, answer)
         return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs, pseudo)
+
+    def _answers(self, labeled: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+        """The student's logits of both batches."""
+        if self.passes == "two" or (self.passes == "auto" and not self.student.independent):
+            return self.student(labeled), self.student(mixed)
+        both = self.student(torch.cat((labeled, mixed)))
+        return both[: len(labeled)], both[len(labeled) :]
 
     def after_step(self, step: Step) -> None:
         """The teacher follows."""

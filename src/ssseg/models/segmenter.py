@@ -126,9 +126,13 @@ class Segmenter(nn.Module):
         return self.upsample(self.decoder(self.encode(image)), image)
 
     def upsample(self, logits: Tensor, image: Tensor) -> Tensor:
-        """Decoder logits at the resolution of the image that they belong to."""
+        """Decoder logits at the resolution of the image that they belong to, never in 16 bits."""
         height, width = image.shape[-2:]
         size = self.padded(image)
+        if logits.dtype in (torch.float16, torch.bfloat16):
+            # losses, confidences and masks are not for half precision; before the upsampling, which
+            # would only make more of what was rounded
+            logits = logits.float()
         if logits.shape[-2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
@@ -140,6 +144,11 @@ class Segmenter(nn.Module):
         unit = self.divisor
         height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
         return height, width
+
+    @property
+    def independent(self) -> bool:
+        """Whether what is trained treats every image alone: no statistics of a batch."""
+        return self.freeze_bn or not any(isinstance(m, _BatchNorm) for m in self.modules())
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Train mode, but for frozen BatchNorm layers."""
