@@ -18,11 +18,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from ssseg.alarms import Alarms
 from ssseg.data.module import SegmentationData
 from ssseg.devices import ALONE
 from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
+from ssseg.nonfinite import NonFiniteError
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
 from ssseg.unfinished import SUMMARY, note_command
@@ -177,7 +179,8 @@ class RunFolder(Callback):
         unfinished = 0 < trainer.global_step < trainer.max_steps
         if isinstance(exception, SIGTERMException) and unfinished and not validated:
             self._save(trainer)
-        if trainer.is_global_zero and trainer.global_step == 0 and self.made:
+        failed = trainer.global_step == 0 and not isinstance(exception, NonFiniteError)
+        if trainer.is_global_zero and failed and self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -236,6 +239,7 @@ class RunFolder(Callback):
             "last": self.last,
             "best": self.best,
             "history": self.history,
+            "alarms": alarms_of(trainer),
             "seconds": round(self.seconds, 1),
             "data_wait": round(data.waiting.seconds / max(self.seconds, 1e-9), 3),
             "peak_memory_mb": peak_memory(),
@@ -260,6 +264,13 @@ class RunFolder(Callback):
         self.history, self.best = state_dict["history"], state_dict["best"]
         self.last, self.fingerprints = state_dict["last"], state_dict["fingerprints"]
         self.seconds = state_dict["seconds"]
+
+
+def alarms_of(trainer: Trainer) -> list[dict[str, Any]]:
+    """What went wrong on the way."""
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    found = [callback for callback in callbacks if isinstance(callback, Alarms)]
+    return [alarm._asdict() for callback in found for alarm in callback.raised]
 
 
 def fingerprint(*tensors: Tensor) -> str:

@@ -17,6 +17,7 @@ USAGE = """usage: ssseg VERB [options]
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
+  replay     the end of a run that stopped at a NaN, to see where it begins:  ssseg replay FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
 
@@ -73,6 +74,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.predict_verb import predict
 
             return predict(rest)
+        case ["replay", *rest]:
+            from ssseg.replay import replay_verb
+
+            return replay_verb(rest)
         case ["report", *rest]:
             from ssseg.benchmarking.report.verb import report_verb
 
@@ -87,7 +92,7 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            others = ["benchmark", "doctor", "export", "predict", "report", "split"]
+            others = ["benchmark", "doctor", "export", "predict", "replay", "report", "split"]
             raise one_of("verb", verb, [*TRAINING, *others, "methods", "datasets"])
     return 0
 
@@ -124,6 +129,8 @@ def _report(verb: str, done: object) -> None:
         if run.samples:
             print(f"picture  {run.samples[-1]}")
         print(f"summary  {run.folder / 'summary.json'}")
+        for alarm in run.summary["alarms"]:
+            print(f"alarm    step {alarm['step']}: {alarm['kind']}: {alarm['text']}")
     else:
         for name, scores in done.model.scores.items():
             numbers = {

@@ -3,16 +3,28 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ssseg.module import logged_at
 from ssseg.run import PROGRESS
 from ssseg.types import Batch
 
 
+class Lap(NamedTuple):
+    """Where the watch stood when numbers were last logged."""
+
+    step: int
+    now: float
+    waited: float
+
+
 class Heartbeat(Callback):
-    """Writes progress.json about once a second; it is gone when the run is finished.
+    """Writes progress.json about once a second, which is gone when the run is finished.
+
+    With the other numbers it logs `seconds/step` and `seconds/data_wait`, how much of it was
+    waiting for data: means over the steps since the last time.
 
     Args:
         folder: Of the run.
@@ -22,14 +34,16 @@ class Heartbeat(Callback):
     def __init__(self, folder: Path, every: float = 1.0) -> None:
         self.folder, self.every = folder, every
         self.images = 0
-        self.started = self.beaten = 0.0
+        self.started = self.beaten = self.paused = 0.0
         self.first = 0
+        self.lap = Lap(0, 0.0, 0.0)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to count."""
         self.images, self.first = 0, trainer.global_step
         self.started = time.monotonic()
         self.beaten = 0.0
+        self.lap = Lap(self.first, self.started, _waited(trainer))
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -40,9 +54,21 @@ class Heartbeat(Callback):
         if trainer.is_global_zero and now - self.beaten >= self.every:
             self.beaten = now
             self._beat(trainer, now - self.started)
+        step = trainer.global_step
+        if logged_at(trainer, step) and step > self.lap.step:
+            before, self.lap = self.lap, Lap(step, now, _waited(trainer))
+            steps = step - before.step
+            seconds = {"step": now - before.now, "data_wait": self.lap.waited - before.waited}
+            named = {f"seconds/{name}": value / steps for name, value in seconds.items()}
+            module.log_dict(named, on_step=True, on_epoch=False)
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """A validation is no step."""
+        self.paused = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Scores are news."""
+        self.lap = self.lap._replace(now=self.lap.now + time.monotonic() - self.paused)
         if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._beat(trainer, time.monotonic() - self.started)
 
@@ -68,3 +94,9 @@ class Heartbeat(Callback):
         """What is finished has a summary."""
         if trainer.is_global_zero and trainer.global_step >= trainer.max_steps:
             (self.folder / PROGRESS).unlink(missing_ok=True)
+
+
+def _waited(trainer: Trainer) -> float:
+    """Seconds that training has waited for data."""
+    waiting = getattr(getattr(trainer, "datamodule", None), "waiting", None)
+    return 0.0 if waiting is None else float(waiting.seconds)

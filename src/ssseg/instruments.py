@@ -40,7 +40,7 @@ def readings(
         "train/largest_class": share.amax(),
     }
     if labeled is not None:
-        wanted = torch.tensor(labeled, dtype=torch.float64, device=share.device)
+        wanted = torch.tensor(labeled, dtype=torch.float64).to(share.device, non_blocking=True)
         out["train/class_shift"] = (share - wanted / wanted.sum()).abs().sum() / 2
     per_class: dict[str, Tensor] = {
         "pseudo_share": share,

@@ -86,7 +86,7 @@ def pixel_sigmoid_focal(
         gamma: Focus on hard pixels. The default is GuidedMix-Net's released code.
         alpha: Weight of the true class against the others. The default is the same code.
     """
-    truth = F.one_hot(label, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    truth = torch.zeros_like(logits).scatter(1, label[:, None], 1.0)
     towards = logits * (2 * truth - 1)
     balance = alpha * truth + (1 - alpha) * (1 - truth)
     # torchvision's raises 1 - p to gamma, whose slope is infinite at p = 1 for gamma below 1

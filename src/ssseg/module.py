@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.plugins import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
@@ -142,7 +142,7 @@ class SegmentationModule(LightningModule):
         found |= {f"train/{name}": value for name, value in out.logs.items()}
         if self.watched:
             if out.pseudo is not None:
-                found |= readings(out.pseudo, truth, *self._classes)
+                found |= readings(out.pseudo, truth, *self.classes)
             found = self._step.devices.means(found)
         self.log_dict(found)
         self.batches_seen += 1
@@ -151,11 +151,10 @@ class SegmentationModule(LightningModule):
     @property
     def watched(self) -> bool:
         """Whether the instruments are read at this step: those whose numbers are logged."""
-        every = int(getattr(self.trainer, "log_every_n_steps", 0))
-        return every > 0 and (self.global_step + 1) % every == 0
+        return logged_at(self.trainer, self.global_step + 1)
 
     @property
-    def _classes(self) -> tuple[Sequence[int] | None, list[str]]:
+    def classes(self) -> tuple[Sequence[int] | None, list[str]]:
         """Pixels of each class in the labeled set, and the classes' names."""
         contents = getattr(self._data, "contents", None)
         if contents is None:
@@ -286,6 +285,17 @@ class SegmentationModule(LightningModule):
                     f"{found[2]!r}; start from the configuration that the checkpoint was made with"
                 )
         self.batches_seen = saved["batches_seen"]
+
+
+def logged_at(trainer: Trainer, step: int) -> bool:
+    """Whether the numbers of a step are logged, for which the host waits for the device.
+
+    Args:
+        trainer: Of the run.
+        step: Optimiser steps done after it.
+    """
+    every = int(getattr(trainer, "log_every_n_steps", 0))
+    return every > 0 and step % every == 0
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

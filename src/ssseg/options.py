@@ -18,6 +18,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from ssseg.alarms import Alarms, history_of
 from ssseg.arguments import pairs, without
 from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.complaints import sentence
@@ -28,11 +29,12 @@ from ssseg.lock import FolderLock, is_held
 from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
 from ssseg.module import SegmentationModule, read_checkpoint
+from ssseg.nonfinite import StopAtNaN
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
 from ssseg.resuming import StepLogger, asked_folder, continued, leads
-from ssseg.run import config_hash
+from ssseg.run import Run, config_hash
 from ssseg.spelling import LINKED, spell_out
 
 LOGGERS = ("csv", "wandb", "tensorboard")
@@ -45,6 +47,7 @@ class CLI(LightningCLI):
     """What was typed, for the summary."""
     folder: RunFolder | None = None
     page: EvaluationPage | None = None
+    alarms: Alarms | None = None
     resumed: Path | None = None
     """The checkpoint that a run goes on from in its own folder."""
     lock: FolderLock | None = None
@@ -93,6 +96,14 @@ class CLI(LightningCLI):
                 "--page", type=bool, default=True, help="Write a page of the scores."
             )
             parser.set_defaults({"verbose": False})  # we print more than Lightning's table has
+        else:
+            parser.add_argument(
+                "--reference",
+                type=str | None,
+                default=None,
+                help="Folder of a supervised run of the same split and budget: an alarm is raised "
+                "where unlabeled images do not help.",
+            )
         if subcommand == "test":
             splits = Literal["test", "val"]
             parser.add_argument("--split", type=splits, default="test", help="Images to score.")
@@ -118,6 +129,8 @@ class CLI(LightningCLI):
     def before_fit(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
         self.datamodule.prepare("fit", self.model.num_views)
+        if self.alarms is not None and self.alarms.reference is not None:
+            history_of(self.alarms.reference, self.datamodule.split_hash)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
@@ -136,7 +149,10 @@ class CLI(LightningCLI):
             }
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
-            callbacks += [EvaluateLast(), self.folder, Heartbeat(folder)]
+            self.alarms = Alarms(None if config.reference is None else Run(Path(config.reference)))
+            # what is no number must be found before anybody saves
+            callbacks += [StopAtNaN(folder), EvaluateLast(), self.folder, Heartbeat(folder)]
+            callbacks.append(self.alarms)
             callbacks += _checkpoints(folder, config.data)
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())

@@ -55,16 +55,25 @@ def continued(args: list[str]) -> tuple[list[str], Path | None]:
         if stored is None:
             return args, None
         refuse_another(folder, without(args, "--out"), without(stored, "--out"))
-    last, *others = (folder / "checkpoints" / name for name in CHECKPOINTS)
-    for checkpoint in (last, *others):
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        if leads():  # cut off before its first checkpoint: nothing is lost by a new start
+            shutil.rmtree(folder)
+        return args, None
+    last = newest.with_name(CHECKPOINTS[0])
+    if newest != last and leads():  # the newest one is torn, or gone
+        shutil.copy(newest, last)
+    return args, last
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a run; None where there is none."""
+    for name in CHECKPOINTS:
+        checkpoint = folder / "checkpoints" / name
         with suppress(UserError):
             read_checkpoint(checkpoint)
-            if checkpoint != last and leads():  # the newest one is torn, or gone
-                shutil.copy(checkpoint, last)
-            return args, last
-    if leads():  # cut off before its first checkpoint: nothing is lost by a new start
-        shutil.rmtree(folder)
-    return args, None
+            return checkpoint
+    return None
 
 
 class StepLogger(CSVLogger):

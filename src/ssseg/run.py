@@ -14,9 +14,9 @@ from ssseg.errors import UserError
 PROGRESS = "progress.json"
 """How an unfinished run is doing."""
 
-NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger")
-"""Options that a hash of the configuration leaves out: where a run is kept, and its seed, which
-stands beside it."""
+NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger", "reference")
+"""Options that a hash of the configuration leaves out: where a run is kept, what it is compared
+with, and its seed, which stands beside it."""
 
 
 def config_hash(config: Mapping[str, Any]) -> str:

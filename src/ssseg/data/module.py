@@ -39,6 +39,15 @@ class DataInfo(NamedTuple):
     split_hash: str
 
 
+class Drawn(NamedTuple):
+    """A training batch, and which images it is of."""
+
+    batch: Batch
+    labeled: list[str]
+    """Ids, in their order."""
+    unlabeled: list[str]
+
+
 class SegmentationData(LightningDataModule):
     """Labeled and unlabeled images in one batch, infinite and step-based.
 
@@ -341,6 +350,26 @@ class SegmentationData(LightningDataModule):
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Endless `Batch`es, from the step at which the module stands."""
+        module = self.trainer.lightning_module if self.trainer else None
+        dataset, sampler = self._training(int(getattr(module, "batches_seen", 0)))
+        return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
+
+    def draw(self, number: int) -> Drawn:
+        """This device's part of a training batch, as training sees it.
+
+        Args:
+            number: Its place in the run, from 0.
+        """
+        dataset, sampler = self._training(number)
+        draws = next(iter(sampler))
+        ids: dict[str, list[str]] = {"labeled": [], "unlabeled": []}
+        for draw in draws:
+            records = dataset.labeled if draw.stream == "labeled" else dataset.unlabeled
+            ids[draw.stream].append(records[draw.record].id)
+        return Drawn(dataset.collate([dataset[draw] for draw in draws]), **ids)
+
+    def _training(self, start: int) -> tuple[TrainImages, StepSampler]:
+        """Training images, and which come when."""
         trainer = self.trainer
         world_size = trainer.world_size if trainer else 1
         streams = [Stream("labeled", len(self.split.labeled), self.batch_size)]
@@ -353,11 +382,10 @@ class SegmentationData(LightningDataModule):
                     f"the {stream.name} batch of {stream.batch_size} cannot be divided among "
                     f"{world_size} devices; give a multiple of {world_size}"
                 )
-        module = trainer.lightning_module if trainer else None
         sampler = StepSampler(
             streams,
             self.run_seed,
-            start=int(getattr(module, "batches_seen", 0)),
+            start=start,
             rank=trainer.global_rank if trainer else 0,
             world_size=world_size,
         )
@@ -372,7 +400,7 @@ class SegmentationData(LightningDataModule):
             seed=self.run_seed,
             lend_truth=self.lend_truth,
         )
-        return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
+        return dataset, sampler
 
     @property
     def transform(self) -> TrainTransform:

@@ -92,11 +92,13 @@ def color_jitter(
     turn[:, 1, 2] = -saturation * angle.sin()
     turn[:, 2, 1] = saturation * angle.sin()
 
-    center = torch.tensor(mean, device=device).view(3, 1, 1)
-    spread = torch.tensor(std, device=device).view(3, 1, 1)
+    constants = (torch.tensor(mean), torch.tensor(std), _TO_YIQ, _FROM_YIQ)
+    # not waited for: the host would stand still until the device has done all that it was asked
+    center, spread, to_yiq, from_yiq = (c.to(device, non_blocking=True) for c in constants)
+    center, spread = center.view(3, 1, 1), spread.view(3, 1, 1)
     rgb = image.float() * spread + center
     with full_precision(device):
-        color = brightness[:, None, None] * (_FROM_YIQ.to(device) @ turn @ _TO_YIQ.to(device))
+        color = brightness[:, None, None] * (from_yiq @ turn @ to_yiq)
         rgb = torch.einsum("bij,bjhw->bihw", color, rgb)
     level = rgb.mean((1, 2, 3), keepdim=True)
     rgb = (level + contrast.view(-1, 1, 1, 1) * (rgb - level)).clamp(0, 1)
