@@ -12,6 +12,7 @@ import ssseg
 from ssseg import rehearsal
 from ssseg.errors import UserError
 from ssseg.rehearsal import outlooks, rehearse
+from ssseg.trial import TrialSteps
 from tests.data.trees import draw_tree
 
 TINY = [
@@ -58,16 +59,16 @@ def test_the_hash_is_of_every_option_and_not_of_the_seed():
 
 
 def test_measured_seconds_are_of_the_steps_and_validations(monkeypatch):
-    monkeypatch.setattr(rehearsal, "_timed_step", lambda *_: 0.5)
-    monkeypatch.setattr(rehearsal, "_validation", lambda *_: 7.0)
+    monkeypatch.setattr(TrialSteps, "step", lambda *_: 0.5)
+    monkeypatch.setattr(TrialSteps, "validation", lambda *_: 7.0)
     more = ("--trainer.max_steps", "100", "--trainer.val_check_interval", "30")
     assert rehearse(fit(*more), measure=True)["seconds"] == 100 * 0.5 + 4 * 7.0
 
 
 def test_a_slow_step_is_not_timed_again(monkeypatch):
     steps = []
-    monkeypatch.setattr(rehearsal, "_timed_step", lambda *args: steps.append(args) or 30.0)
-    monkeypatch.setattr(rehearsal, "_validation", lambda *_: 0.0)
+    monkeypatch.setattr(TrialSteps, "step", lambda *args: steps.append(args) or 30.0)
+    monkeypatch.setattr(TrialSteps, "validation", lambda *_: 0.0)
     assert rehearse(fit("--trainer.max_steps", "10"), measure=True)["seconds"] == 300
     assert len(steps) == 2
 

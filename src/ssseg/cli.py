@@ -17,6 +17,7 @@ USAGE = """usage: ssseg VERB [options]
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
+  probe      the largest batch that fits, with the options of fit:  ssseg probe --method classmix
   replay     the end of a run that stopped at a NaN, to see where it begins:  ssseg replay FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
@@ -74,6 +75,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.predict_verb import predict
 
             return predict(rest)
+        case ["probe", *rest]:
+            from ssseg.probe import probe_verb
+
+            return probe_verb(rest)
         case ["replay", *rest]:
             from ssseg.replay import replay_verb
 
@@ -92,7 +97,16 @@ def _verb(args: list[str]) -> int:
             done = run(args)
             _report(verb, done)
         case [verb, *_]:
-            others = ["benchmark", "doctor", "export", "predict", "replay", "report", "split"]
+            others = [
+                "benchmark",
+                "doctor",
+                "export",
+                "predict",
+                "probe",
+                "replay",
+                "report",
+                "split",
+            ]
             raise one_of("verb", verb, [*TRAINING, *others, "methods", "datasets"])
     return 0
 

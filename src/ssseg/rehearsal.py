@@ -26,10 +26,9 @@ from ssseg.doctor.memory import memory_of_step
 from ssseg.errors import UserError
 from ssseg.models.ema import EMA
 from ssseg.module import SegmentationModule
-from ssseg.optim import create_optimizer
 from ssseg.options import CLI, command_line
 from ssseg.run import config_hash
-from ssseg.types import Batch, Step
+from ssseg.trial import TrialSteps
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
 """Places in a run whose steps are timed: a method may do other things early than late."""
@@ -77,14 +76,15 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
             "compare by"
         )
     config = yaml.safe_load(cli.configuration())
-    memory = _memory(data, module)
+    precision = str(cli.trainer.precision)
+    memory = _memory(data, module) if precision.startswith("32") else None
     device = cli.trainer.strategy.root_device
     if at_once and memory is not None:
         _fits(memory, at_once, device)
     seconds = None
     if measure:
-        steps = int(cli.trainer.max_steps)
-        seconds = _seconds(data, module.to(device), steps, config["trainer"]["val_check_interval"])
+        trial = TrialSteps(cli.trainer, module, data)
+        seconds = _seconds(trial, config["trainer"]["val_check_interval"])
     return {
         "config": config,
         "config_hash": config_hash(config),
@@ -96,7 +96,9 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
 
 
 def _memory(data: SegmentationData, module: SegmentationModule) -> int | None:
-    """Bytes that a step holds at least, see `ssseg.doctor.memory`."""
+    """Bytes that a step holds at least, see `ssseg.doctor.memory`; None where that is unknown."""
+    if module.compute.checkpoint_activations:
+        return None
     hparams = module.method.student.hparams
     known = ("decoder", "encoder", "depth", "output_stride", "encoder_options", "decoder_options")
     asked = {
@@ -144,64 +146,18 @@ def machine_memory() -> int:
     return total
 
 
-def _seconds(
-    data: SegmentationData, module: SegmentationModule, steps: int, every: float | int
-) -> float:
+def _seconds(trial: TrialSteps, every: float | int) -> float:
     """Of a whole run: its steps and its validations, not its start."""
-    data.num_views = module.num_views
-    batches = iter(data.train_dataloader())
-    optimizer, _ = create_optimizer(module.method, module.optim, steps)
-    module.train()
+    steps, batches = trial.steps, trial.batches()
     times = []
     for share in LOOKS:
-        step = Step(round(share * (steps - 1)), steps, torch.Generator(module.device))
-        _timed_step(module, optimizer, batches, step)  # what is slow only once
-        times.append(_timed_step(module, optimizer, batches, step))
+        index = round(share * (steps - 1))
+        trial.step(batches, index)  # what is slow only once
+        times.append(trial.step(batches, index))
         if times[-1] > LONG:
             break
     interval = every if isinstance(every, int) else max(1, round(every * steps))
-    checks = math.ceil(steps / interval)
-    return mean(times) * steps + checks * _validation(data, module)
-
-
-def _timed_step(
-    module: SegmentationModule,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterator[Batch],
-    step: Step,
-) -> float:
-    started = _now(module.device)
-    batch = module.transfer_batch_to_device(next(batches), module.device, 0)
-    losses = module.method.losses(batch._replace(truth=None), step).losses
-    optimizer.zero_grad()
-    torch.autograd.backward(torch.stack(list(losses.values())).sum())
-    optimizer.step()
-    module.method.after_step(step)
-    return _now(module.device) - started
-
-
-def _validation(data: SegmentationData, module: SegmentationModule) -> float:
-    """Seconds of one validation, from its first batch."""
-    records = data.source.records("val")
-    if not records:
-        return 0.0
-    images = data.eval_images(records)
-    count = min(data.val_batch_size, len(records))
-    started = _now(module.device)
-    module.eval()
-    infer = module.inference.within(data.crop_size)
-    with torch.inference_mode():
-        for place in range(count):
-            image = images[place].image[None].to(module.device)
-            for network in module.method.networks.values():
-                infer(network, image)
-    return (_now(module.device) - started) * len(records) / count
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return mean(times) * steps + math.ceil(steps / interval) * trial.validation()
 
 
 def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
