@@ -46,10 +46,13 @@ lint: $(VENV)/.installed-dev ## style, types, architecture
 docs: $(VENV)/.installed-docs ## build the site in docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench: $(VENV)/.installed ## operators and loader against plain loops, guidedmix's memory against CCT's
+bench: $(VENV)/.installed ## operators, step, loader, scoring, memory and start-up beside others
 	$(BIN)/python benchmarks/operators.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/validation.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) runs docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""Times of the mask and mix operators against plain loops, in one process on the CPU.
+"""Times of the mask and mix operators against plain loops and other libraries, on the CPU.
 
 The loops have the shape of the published code: for every image (and every block) `torch.unique`, a
 choice by NumPy, one comparison per chosen class, and a concatenation of the pieces. Both sides get
@@ -11,6 +11,7 @@ and at least 50 for the block masks.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import platform
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssseg.ops import Mixed, block_class_mask, class_mask, mix, roll_pairs
+from ssseg.ops import Mixed, block_class_mask, box_mask, class_mask, mix, paste, roll_pairs
 from ssseg.ops.masks import block_rows_cols
 from ssseg.types import IGNORE
 
@@ -167,6 +168,25 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
         lambda: loop_mix(image, probs, number),
     )
     rows.append((f"mix (loop: {classes} channels)", *times))
+
+    from torchvision.transforms import v2
+
+    size, whole = (batch, height, width), torch.zeros(batch, dtype=torch.int64)
+    others: dict[str, Callable[[], object]] = {}
+    cutmix = v2.CutMix(num_classes=2)
+    others["torchvision"] = lambda: cutmix(image, whole)
+    if importlib.util.find_spec("kornia"):  # it is no dependency of ours
+        from kornia.augmentation import RandomCutMixV2
+
+        theirs = RandomCutMixV2(p=1.0, data_keys=["input"])
+        others["kornia"] = lambda: theirs(image)
+    for name, run in others.items():
+        times = medians(
+            repeats,
+            lambda: paste(image, image.roll(-1, 0), box_mask(size, generator=generator)),
+            run,
+        )
+        rows.append((f"box mix ({name}'s CutMix)", *times))
     return [
         {"operator": name, "ours_ms": a, "loop_ms": b, "ratio": b / a, "copies": a / copy}
         for name, a, b in rows
@@ -201,12 +221,13 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
     }
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(f"{'operator':<24}{'ours ms':>10}{'loop ms':>11}{'ratio':>9}{'copies':>9}")
+    print(f"{'operator':<34}{'ours ms':>10}{'loop ms':>11}{'ratio':>9}{'copies':>9}")
     for row in rows:
         print(
-            f"{row['operator']:<24}{row['ours_ms']:>10.2f}{row['loop_ms']:>11.2f}"
+            f"{row['operator']:<34}{row['ours_ms']:>10.2f}{row['loop_ms']:>11.2f}"
             f"{row['ratio']:>9.1f}{row['copies']:>9.1f}"
         )
+    print("box mix: images alone; theirs cuts one box for the whole batch (torchvision)")
     print("copies: our time in copies of the image batch, (B, 3, H, W) float32")
     if args.json:
         args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=2) + "\n")

@@ -49,6 +49,7 @@ def scores_of(checkpoint, out, *args):
     return json.loads((out / "scores.json").read_text(encoding="utf-8"))["networks"]
 
 
+@pytest.mark.slow
 def test_one_process_and_two_agree_for_any_batch_size(tmp_path):
     trainer = {"accelerator": "cpu"}
     run = ssseg.fit("classmix", out=tmp_path / "run", max_steps=2, trainer=trainer, **TINY)
@@ -87,7 +88,8 @@ def assert_same_run(first, second):
         assert mine == pytest.approx(other, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", [pytest.param("supervised", marks=pytest.mark.slow), "classmix"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["supervised", "classmix"])
 def test_two_processes_train_as_one(tmp_path, name):
     """In float64, without batch statistics, which are each device's own."""
     options = [*EXACT, "--method", name, *METHOD[name]]

@@ -1,6 +1,7 @@
 """A run that is cut off, at any moment and in any way, ends as one that was not."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -187,3 +188,57 @@ class TestFolders:
         args = [*OPTIONS[:-2], "--checkpoint_every", "0", "--out", str(tmp_path / "run")]
         assert main(args) == 2
         assert "checkpoint_every is 0; expected at least 1" in capsys.readouterr().err
+
+
+def killed_often(folder, options, kills, seed):
+    """SIGKILL a run this many times, each at a random moment after a checkpoint of its own."""
+    moments = random.Random(seed)
+    last = folder / "checkpoints" / "last.ckpt"
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = 0
+    while done < kills:
+        before = last.stat().st_mtime_ns if last.is_file() else 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssseg", *options, "--out", str(folder)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # its workers die with it
+        )
+        try:
+            while process.poll() is None:
+                if last.is_file() and last.stat().st_mtime_ns != before:
+                    time.sleep(moments.uniform(0, 0.6))
+                    os.killpg(process.pid, signal.SIGKILL)
+                    break
+                time.sleep(0.002)
+        finally:
+            process.kill()
+            process.wait(60)
+        assert not (folder / "summary.json").exists(), f"it was over after {done} kills"
+        done += 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        ["supervised"],
+        ["classmix", "--method.threshold", "0"],
+        ["guidedmix", "--method.teacher", "true"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_killed_twenty_times_it_ends_as_if_left_alone(tmp_path, method, workers):
+    """During steps, validations and writes of checkpoints: they fill most of this run's time."""
+    options = [
+        *("fit", "--method", *method, *OPTIONS[OPTIONS.index("--data") :], "--network", "small"),
+        *("--trainer.max_steps", "1200", "--trainer.val_check_interval", "11"),
+        *("--checkpoint_every", "3", "--data.num_workers", workers),
+    ]
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    killed_often(folder, options, kills=20, seed=int(workers))
+    assert main([*options, "--out", str(folder)]) == 0
+    assert main([*options, "--out", str(whole)]) == 0
+    assert_equal(whole, folder)

@@ -122,10 +122,6 @@ class SegmentationModule(LightningModule):
         """What the data side must know of the method."""
         return self.method.num_views
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Training batches, arranged as they are computed."""
-        return self.compute.arrange(batch) if isinstance(batch, Batch) else batch
-
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, C, H, W) of the method's predictor."""
         logits: Tensor = self.method.networks[self.method.predictor](image)
@@ -134,7 +130,7 @@ class SegmentationModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the method's terms; every term and diagnostic is logged."""
         self._step = self.make_step()
-        truth, batch = batch.truth, batch._replace(truth=None)
+        truth, batch = batch.truth, self.compute.arrange(batch._replace(truth=None))
         out = self.method.losses(batch, self._step)
         loss = torch.stack(list(out.losses.values())).sum()
         found = {"loss": loss.detach()}

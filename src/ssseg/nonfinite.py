@@ -105,7 +105,9 @@ class StopAtNaN(Callback):
 
     def _advice(self) -> str:
         kept = next(iter(sorted((self.folder / "checkpoints").glob("last*.ckpt"))), None)
-        what = "There is no checkpoint yet" if kept is None else f"The last good one is {kept}"
+        what = (
+            "There is no checkpoint yet" if kept is None else f"The last good checkpoint is {kept}"
+        )
         return f"{what}. `ssseg replay {self.folder}` repeats it and says where it begins"
 
 

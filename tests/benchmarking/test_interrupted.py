@@ -40,6 +40,7 @@ def told(summary):
     return {key: summary[key] for key in keys}
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert start(whole).wait(300) == 0
@@ -76,7 +77,9 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
 def test_ctrl_c_and_a_kill_of_the_benchmark_alone_leave_everything_usable(tmp_path, how):
     """Its runs save and end; the same command goes on."""
     out = tmp_path / "study"
-    process = start(out)
+    # long enough not to be over before it is told to end
+    args = [*ARGS, "--trainer.max_steps", "300", "--checkpoint_every", "20"]
+    process = start(out, args)
     last = out / NAMES[1] / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 200
     while not last.is_file():
@@ -84,11 +87,11 @@ def test_ctrl_c_and_a_kill_of_the_benchmark_alone_leave_everything_usable(tmp_pa
         time.sleep(0.01)
     process.send_signal(how)
     assert process.wait(60) == (130 if how == signal.SIGINT else -9)
-    again = start(out)
+    again = start(out, args)
     said = again.communicate(timeout=300)[0]
     assert again.returncode == 0, said
     assert "classmix seed 0: goes on from where it stood" in said
-    assert all(Run(out / name).summary["steps"] == 60 for name in NAMES)
+    assert all(Run(out / name).summary["steps"] == 300 for name in NAMES)
 
 
 TWELVE = ["benchmark", "--methods", "supervised,cutmix,classmix", "--seeds", "4", *ARGS[3:]]
