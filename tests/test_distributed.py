@@ -164,9 +164,14 @@ torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
     ("name", "hparams", "val", "unused"),
     [
         ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5, False),
-        ("guidedmix", {"warmup_steps": 2, "teacher": True}, 1, False),
+        pytest.param(
+            *("guidedmix", {"warmup_steps": 2, "teacher": True}, 1, False), marks=pytest.mark.slow
+        ),
         pytest.param("guidedmix", {"warmup_steps": 2}, 2, False, marks=pytest.mark.slow),
-        ("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2, True),
+        pytest.param(
+            *("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2, True),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["classmix", "guidedmix with teacher", "guidedmix", "released"],
 )

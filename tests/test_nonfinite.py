@@ -80,6 +80,7 @@ def test_a_nan_in_one_image_of_one_step(tmp_path, poisoned, stream, capsys):
     assert sorted(path.name for path in folder.rglob("*")) == before, "replaying left something"
 
 
+@pytest.mark.slow
 def test_once_mended_it_goes_on(tmp_path, poisoned, monkeypatch):
     folder, whole = tmp_path / "run", tmp_path / "whole"
     assert main([*OPTIONS, "--out", str(folder)]) == 2

@@ -81,6 +81,7 @@ def test_the_same_command_goes_on(whole, tmp_path, how):
     assert_equal(whole, folder)
 
 
+@pytest.mark.slow
 def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
     """The newest checkpoint must not be of the very step whose validation is still to come."""
     from ssseg.callbacks import RunFolder
@@ -105,11 +106,11 @@ def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("hook", "step"),
     [
-        ("on_train_batch_start", 7),
-        ("on_train_batch_end", 7),
+        pytest.param("on_train_batch_start", 7, marks=pytest.mark.slow),
+        pytest.param("on_train_batch_end", 7, marks=pytest.mark.slow),
         ("on_train_batch_end", 9),  # a validation follows
-        ("on_validation_start", 10),
-        ("on_validation_end", 10),
+        pytest.param("on_validation_start", 10, marks=pytest.mark.slow),
+        pytest.param("on_validation_end", 10, marks=pytest.mark.slow),
         ("on_save_checkpoint", 12),
     ],
 )

@@ -24,7 +24,9 @@ def fit(
     method_options: Mapping[str, Any] | None = None,
     network_options: Mapping[str, Any] | None = None,
     optim: Mapping[str, Any] | None = None,
+    compute: Mapping[str, Any] | None = None,
     trainer: Mapping[str, Any] | None = None,
+    reference: str | Path | None = None,
     **data_options: Any,
 ) -> Run:
     """Train, as `ssseg fit` does: `ssseg.fit(method="classmix", data="folder", root="photos")`.
@@ -40,7 +42,9 @@ def fit(
         method_options: Of the method, e.g. `{"threshold": 0.9}`.
         network_options: Of the network, e.g. `{"encoder": "resnet50"}`.
         optim: Of the optimiser, e.g. `{"lr": 1e-4}`.
+        compute: Of how steps are computed, e.g. `{"channels_last": True}`.
         trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`.
+        reference: Folder of a supervised run: an alarm is raised where this one does not do better.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
     Returns:
@@ -63,7 +67,10 @@ def fit(
     args += _flags("method", method_options or {})
     args += _flags("network", network_options or {})
     args += _flags("optim", optim or {})
+    args += _flags("compute", compute or {})
     args += _flags("trainer", trainer_options)
+    if reference is not None:
+        args += ["--reference", str(reference)]
     args += _flags("data", data_options)
     done = run(args)
     assert done.folder is not None

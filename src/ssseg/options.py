@@ -77,6 +77,13 @@ class CLI(LightningCLI):
             help="Steps between checkpoints, besides those after each validation.",
         )
         parser.add_argument(
+            "--reference",
+            type=str | None,
+            default=None,
+            help="Folder of a supervised run of the same split and budget: an alarm is raised "
+            "where unlabeled images do not help.",
+        )
+        parser.add_argument(
             "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
         )
         network = {"class_path": "ssseg.models.Segmenter", "init_args": NETWORKS["unet"]}
@@ -96,14 +103,6 @@ class CLI(LightningCLI):
                 "--page", type=bool, default=True, help="Write a page of the scores."
             )
             parser.set_defaults({"verbose": False})  # we print more than Lightning's table has
-        else:
-            parser.add_argument(
-                "--reference",
-                type=str | None,
-                default=None,
-                help="Folder of a supervised run of the same split and budget: an alarm is raised "
-                "where unlabeled images do not help.",
-            )
         if subcommand == "test":
             splits = Literal["test", "val"]
             parser.add_argument("--split", type=splits, default="test", help="Images to score.")

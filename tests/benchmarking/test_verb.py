@@ -88,6 +88,7 @@ published:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys):
     (here / "grids").mkdir()
