@@ -30,19 +30,16 @@ def measure(contender: str, given: argparse.Namespace) -> dict[str, float]:
         steps after it.
     """
     import torch
+    from common import noise
 
     from ssseg.testing import step as make_step
-    from ssseg.types import Batch, Labeled, Unlabeled
 
     torch.manual_seed(0)
     device = torch.device(given.device)
-    crop, generator = given.crop, torch.Generator(device).manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     method = make(contender, given).to(device).train()
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=1e-3)
-    image = torch.randn(2, given.batch, 3, crop, crop, generator=generator, device=device)
-    label = torch.randint(given.classes, (given.batch, crop, crop), device=device)
-    valid = torch.ones(given.batch, crop, crop, dtype=torch.bool, device=device)
-    batch = Batch(Labeled(image[0], label), Unlabeled([image[1]], valid))
+    batch = noise(given.batch, given.crop, given.classes, device)
     step = make_step(index=50)
     object.__setattr__(step, "generator", generator)
     before, seconds = held(device), []

@@ -15,13 +15,12 @@ import importlib.util
 import json
 import math
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from common import medians
 from torch import Tensor
 
 from ssseg.ops import Mixed, block_class_mask, box_mask, class_mask, mix, paste, roll_pairs
@@ -113,25 +112,13 @@ def kept(label: Tensor, mask: Tensor, num_classes: int, blocks: int) -> int:
     return len(torch.unique(triple[mask[:, 0].bool()]))
 
 
-def medians(repeats: int, *runs: Callable[[], object]) -> list[float]:
-    """Median milliseconds of every run, the runs taking turns; a first turn is not counted."""
-    times: list[list[float]] = [[] for _ in runs]
-    for turn in range(repeats + 1):
-        for run, own in zip(runs, times, strict=True):
-            start = time.perf_counter()
-            run()
-            if turn > 0:
-                own.append(1e3 * (time.perf_counter() - start))
-    return [statistics.median(own) for own in times]
-
-
 def compare(args: argparse.Namespace) -> list[dict[str, object]]:
     """One row per operator: our time, the loop's time, their ratio, and ours in image copies."""
     height, width = args.size
     classes, batch, repeats = args.classes, args.batch, args.repeats
     label = voronoi((batch, height, width), classes, CELLS)
     image = torch.rand(batch, 3, height, width)
-    (copy,) = medians(4 * repeats, image.clone)
+    (copy,) = medians(4 * repeats, [image.clone])
 
     generator = torch.Generator().manual_seed(0)
     rng = np.random.default_rng(0)
@@ -153,7 +140,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
         counts = kept(label, ours(), classes, p), kept(label, loop(), classes, p)
         if counts[0] != counts[1]:
             raise RuntimeError(f"{name}: we keep {counts[0]} classes, the loop {counts[1]}")
-        rows.append((name, *medians(repeats, ours, loop)))
+        rows.append((name, *medians(repeats, [ours, loop])))
 
     mask = class_mask(label, classes, generator=generator)
     probs = torch.rand(batch, classes, height, width).softmax(1)
@@ -163,9 +150,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
     if not torch.equal(mix(sample, partner, mask).image, loop_mix(image, probs, number)[0]):
         raise RuntimeError("mix: the loop gives other images than we do")
     times = medians(
-        repeats,
-        lambda: mix(sample, partner, mask),
-        lambda: loop_mix(image, probs, number),
+        repeats, [lambda: mix(sample, partner, mask), lambda: loop_mix(image, probs, number)]
     )
     rows.append((f"mix (loop: {classes} channels)", *times))
 
@@ -180,15 +165,21 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
 
         theirs = RandomCutMixV2(p=1.0, data_keys=["input"])
         others["kornia"] = lambda: theirs(image)
+
+    def box_mix() -> Tensor:
+        return paste(image, image.roll(-1, 0), box_mask(size, generator=generator))
+
     for name, run in others.items():
-        times = medians(
-            repeats,
-            lambda: paste(image, image.roll(-1, 0), box_mask(size, generator=generator)),
-            run,
-        )
+        times = medians(repeats, [box_mix, run])
         rows.append((f"box mix ({name}'s CutMix)", *times))
     return [
-        {"operator": name, "ours_ms": a, "loop_ms": b, "ratio": b / a, "copies": a / copy}
+        {
+            "operator": name,
+            "ours_ms": 1e3 * a,
+            "loop_ms": 1e3 * b,
+            "ratio": b / a,
+            "copies": a / copy,
+        }
         for name, a, b in rows
     ]
 

@@ -8,12 +8,12 @@ Each command runs in a process of its own; they take turns, a first turn is not 
 """
 
 import argparse
-import json
-import statistics
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
+
+from common import medians, save
 
 PYTHON = [sys.executable, "-c"]
 COMMANDS = {
@@ -27,22 +27,9 @@ COMMANDS = {
 }
 
 
-def seconds(command: list[str]) -> float:
-    """Of one process from its start to its end."""
-    started = time.perf_counter()
+def start(command: list[str]) -> None:
+    """One process from its start to its end."""
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def measure(rounds: int) -> dict[str, float]:
-    """Median seconds of every command."""
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for turn in range(rounds + 1):
-        for name, command in COMMANDS.items():
-            took = seconds(command)
-            if turn:
-                times[name].append(took)
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main() -> None:
@@ -51,11 +38,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    found = measure(given.rounds)
+    seconds = medians(given.rounds, [partial(start, command) for command in COMMANDS.values()])
+    found = dict(zip(COMMANDS, seconds, strict=True))
     for name, value in found.items():
         print(f"{name:<26}{value:7.3f} s{value - found['python']:+9.3f} s to Python")
-    if given.json:
-        given.json.write_text(json.dumps({"seconds": found}, indent=1) + "\n")
+    save(given, seconds=found)
 
 
 if __name__ == "__main__":

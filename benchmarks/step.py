@@ -12,7 +12,6 @@ network dominates.
 
 import argparse
 import copy
-import json
 import platform
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from common import noise, save
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from ssseg import SegmentationModule
@@ -35,7 +35,7 @@ from ssseg.nonfinite import StopAtNaN
 from ssseg.ops import class_mask
 from ssseg.options import be_quiet
 from ssseg.resuming import StepLogger
-from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
+from ssseg.types import IGNORE, Batch
 
 DECAY, THRESHOLD, LR = 0.99, 0.968, 1e-4
 
@@ -108,12 +108,9 @@ class OneBatch(LightningDataModule):
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Medians over the steps that are counted, and the median of the ratios of neighbors."""
     torch.manual_seed(0)
-    classes, crop, batch = given.classes, given.crop, given.batch
+    classes = given.classes
     network = Segmenter(classes, encoder=given.encoder, decoder=given.decoder)
-    image = torch.randn(2, batch, 3, crop, crop)
-    label = torch.randint(0, classes, (batch, crop, crop))
-    valid = torch.ones(batch, crop, crop, dtype=torch.bool)
-    data = Batch(Labeled(image[0], label), Unlabeled([image[1]], valid))
+    data = noise(given.batch, given.crop, classes)
     turns = Turns(plain_loop(network, data, classes))
     module = SegmentationModule(ClassMix(warmup_steps=0.0, threshold=THRESHOLD), network, seed=0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -162,9 +159,7 @@ def main() -> None:
     )
     print(f"ssseg {found['ours_ms']:.1f} ms   loop {found['loop_ms']:.1f} ms per step")
     print(f"median ratio of {found['steps']} pairs: {found['ratio']:.3f}")
-    if given.json:
-        about = {name: str(value) for name, value in vars(given).items() if name != "json"}
-        given.json.write_text(json.dumps({"about": about, **found}, indent=1) + "\n")
+    save(given, **found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ and at the end, so that a device that slows down is noticed.
 
 import argparse
 import copy
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -22,12 +21,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from common import noise, save
 from torch import Tensor
 
 from ssseg.compute import Compute
 from ssseg.methods import create_method
 from ssseg.models import Segmenter
-from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
+from ssseg.types import IGNORE, Batch, Step
 
 METHODS = {"classmix": "deeplabv3plus", "guidedmix": "deeplabv3plus"}
 WAYS: dict[str, tuple[bool, Compute]] = {
@@ -127,15 +127,11 @@ def main() -> None:
     given = parser.parse_args()
     device = torch.device(given.device)
     torch.manual_seed(0)
-    count, crop = given.batch, given.crop
-    image = torch.randn(2, count, 3, crop, crop, device=device)
-    label = torch.randint(0, given.classes, (count, crop, crop), device=device)
-    valid = torch.ones(count, crop, crop, dtype=torch.bool, device=device)
-    batch = Batch(Labeled(image[0], label), Unlabeled([image[1]], valid))
+    batch = noise(given.batch, given.crop, given.classes, device)
     rows: list[dict[str, Any]] = []
 
     def note(name: str, step: Callable[[], None]) -> None:
-        found = rate(step, device, given.steps, 2 * count)
+        found = rate(step, device, given.steps, 2 * given.batch)
         rows.append({"contender": name, "images_per_second": found})
         ratio = found / rows[0]["images_per_second"]
         print(f"{name:<42}{found:9.2f} images/s   x {ratio:.2f}", flush=True)
@@ -150,9 +146,7 @@ def main() -> None:
         for way in given.ways:
             note(f"{name}, {way}", ours(name, networks[decoder], batch, way))
     note("published loop, fp32, once more", published_loop(plain, batch))
-    if given.json:
-        about = {name: str(value) for name, value in vars(given).items() if name != "json"}
-        given.json.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
+    save(given, rows=rows)
 
 
 if __name__ == "__main__":

@@ -135,12 +135,10 @@ class Watch:
 class Alarms(Callback):
     """Reads what the instruments say whenever it is logged, and prints what is wrong.
 
-    Args:
-        reference: A finished supervised run of the same data and budget to compare with.
+    `watch.reference` may be given the `history_of` a supervised run to compare with.
     """
 
-    def __init__(self, reference: Run | None = None) -> None:
-        self.reference = reference
+    def __init__(self) -> None:
         self.watch = Watch()
         self.looked = 0
 
@@ -150,11 +148,7 @@ class Alarms(Callback):
         return self.watch.raised
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Learn what is usual here.
-
-        Raises:
-            UserError: For a reference that cannot be compared with.
-        """
+        """Learn what is usual here."""
         assert isinstance(module, SegmentationModule)
         watch = self.watch
         watch.threshold = getattr(module.method, "threshold", None)
@@ -163,9 +157,6 @@ class Alarms(Callback):
         if pixels is not None:
             whole = max(1, sum(pixels))
             watch.labeled = {n: p / whole for n, p in zip(names, pixels, strict=True)}
-        if self.reference is not None:
-            hash_ = getattr(getattr(trainer, "datamodule", None), "split_hash", None)
-            watch.reference = history_of(self.reference, hash_)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -202,7 +193,7 @@ class Alarms(Callback):
         self.looked = state_dict["looked"]
 
 
-def history_of(reference: Run, split_hash: str | None = None) -> dict[int, float]:
+def history_of(reference: Run, split_hash: str) -> dict[int, float]:
     """The mIoU of a run by step, of the network that it predicts with.
 
     Args:
@@ -214,7 +205,7 @@ def history_of(reference: Run, split_hash: str | None = None) -> dict[int, float
     """
     summary = reference.summary
     theirs = summary["data"]["split_hash"]
-    if split_hash not in (None, theirs):
+    if split_hash != theirs:
         raise UserError(
             f"option reference: {reference.folder} was trained with other labeled images (split "
             f"hash {theirs}, here {split_hash}); give a run of the same split"

@@ -128,8 +128,10 @@ class CLI(LightningCLI):
     def before_fit(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
         self.datamodule.prepare("fit", self.model.num_views)
-        if self.alarms is not None and self.alarms.reference is not None:
-            history_of(self.alarms.reference, self.datamodule.split_hash)
+        reference = self.config[self.subcommand].reference
+        if self.alarms is not None and reference is not None:
+            history = history_of(Run(Path(reference)), self.datamodule.split_hash)
+            self.alarms.watch.reference = history
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
@@ -148,7 +150,7 @@ class CLI(LightningCLI):
             }
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
-            self.alarms = Alarms(None if config.reference is None else Run(Path(config.reference)))
+            self.alarms = Alarms()
             # what is no number must be found before anybody saves
             callbacks += [StopAtNaN(folder), EvaluateLast(), self.folder, Heartbeat(folder)]
             callbacks.append(self.alarms)
@@ -186,6 +188,16 @@ class CLI(LightningCLI):
         if leads():  # the others are this run too
             CLI.lock = FolderLock(folder)
         return folder
+
+
+class Traceless(CLI):
+    """Makes everything that training needs, but for what would leave a trace."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """A trainer without loggers, folder and progress bar."""
+        return super(CLI, self).instantiate_trainer(
+            logger=False, enable_checkpointing=False, enable_progress_bar=False, **kwargs
+        )
 
 
 def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:

@@ -14,6 +14,7 @@ from rich.progress import (
 )
 
 from ssseg.callbacks import data_of
+from ssseg.instruments import numbers
 from ssseg.module import SegmentationModule
 from ssseg.types import Batch
 
@@ -125,7 +126,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
 
 def _numbers(trainer: Trainer) -> str:
     """Losses, trusted share and scores of the moment in one line."""
-    metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+    metrics = numbers(trainer.callback_metrics)
     parts = [
         f"{key.removeprefix('loss/')} {value:.3f}"
         for key, value in metrics.items()

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 import yaml
-from pytorch_lightning import Trainer
 
 from ssseg.arguments import without
 from ssseg.data.module import SegmentationData
@@ -26,7 +25,7 @@ from ssseg.doctor.memory import memory_of_step
 from ssseg.errors import UserError
 from ssseg.models.ema import EMA
 from ssseg.module import SegmentationModule
-from ssseg.options import CLI, command_line
+from ssseg.options import Traceless, command_line
 from ssseg.run import config_hash
 from ssseg.trial import TrialSteps
 
@@ -36,14 +35,8 @@ LONG = 20.0
 """Seconds after which a step is not timed again, nor another one of the same run."""
 
 
-class Rehearsal(CLI):
+class Rehearsal(Traceless):
     """Makes everything that training needs, looks at all data, and leaves no trace."""
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer without loggers, folder and progress bar."""
-        return super(CLI, self).instantiate_trainer(
-            logger=False, enable_checkpointing=False, enable_progress_bar=False, **kwargs
-        )
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.before_fit()

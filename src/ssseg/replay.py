@@ -4,20 +4,20 @@ A run is a function of its options and seed, so the steps after its newest check
 repeated. This time every layer, every loss and every gradient is looked at.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ssseg.arguments import without
 from ssseg.callbacks import data_of
 from ssseg.errors import UserError
-from ssseg.module import SegmentationModule
-from ssseg.options import CLI, command_line
+from ssseg.module import SegmentationModule, read_checkpoint
+from ssseg.options import Traceless, command_line
 from ssseg.resuming import newest_checkpoint
 from ssseg.types import Batch, StepOutput
 from ssseg.unfinished import command_of
@@ -93,7 +93,7 @@ class Look(Callback):
             for name, p in module.named_parameters()
             if p.grad is not None and not _finite(p.grad)
         ]
-        losses_fine = all(torch.tensor(value).isfinite() for value in self.terms.values())
+        losses_fine = all(map(math.isfinite, self.terms.values()))
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         # with scaled losses an infinite gradient is nothing unusual: the step is left out
         if losses_fine and (not bad or scaled) and not self.images:
@@ -109,21 +109,14 @@ class Look(Callback):
         raise Found(trainer.global_step + 1, lines)
 
 
-class Replay(CLI):
+class Replay(Traceless):
     """Trains from a checkpoint, looks at everything and writes nothing."""
 
     checkpoint: Path | None = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer without loggers, folder and progress bar."""
-        return super(CLI, self).instantiate_trainer(
-            callbacks=[Look()],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            limit_val_batches=0,
-            **kwargs,
-        )
+        """A trainer that looks, and does not validate."""
+        return super().instantiate_trainer(callbacks=[Look()], limit_val_batches=0, **kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
         checkpoint = None if self.checkpoint is None else str(self.checkpoint)
@@ -148,8 +141,7 @@ def replay(folder: Path) -> tuple[int, Found | None]:
     Replay.checkpoint = newest_checkpoint(folder)
     step = 0
     if Replay.checkpoint is not None:
-        saved = torch.load(Replay.checkpoint, map_location="cpu", weights_only=True)
-        step = saved["global_step"]
+        step = read_checkpoint(Replay.checkpoint)["global_step"]
     try:
         command_line(Replay, "fit", without(without(args, "--out"), "--ckpt_path"))
     except Found as found:

@@ -26,6 +26,8 @@ from ssseg.optim import Optim
 
 AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
+GROUPS = {"optim": ("optimiser", Optim), "compute": ("computing", Compute)}
+"""Options of the module that are dataclasses of their own."""
 
 
 def spell_out(args: Sequence[str]) -> list[str]:
@@ -85,12 +87,10 @@ def spell_out(args: Sequence[str]) -> list[str]:
             known = [n for n in _parameters(Segmenter) if n not in LINKED]
             _known("option of the network", option, known)
             out += [f"--model.network.{option}", *values]
-        elif head == "optim":
-            _known("option of the optimiser", option, [f.name for f in fields(Optim)])
-            out += [f"--model.optim.{option}", *values]
-        elif head == "compute":
-            _known("option of the computing", option, [f.name for f in fields(Compute)])
-            out += [f"--model.compute.{option}", *values]
+        elif head in GROUPS:
+            what, kind = GROUPS[head]
+            _known(f"option of the {what}", option, [f.name for f in fields(kind)])
+            out += [f"--model.{head}.{option}", *values]
         elif head == "eval":
             known = [f.name for f in fields(Inference)]
             _known("option of the evaluation", option, [*known, "absent", "boundary"])

@@ -1,0 +1,47 @@
+"""What several of the programs do: take turns, make a batch of noise, write numbers."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from ssseg.types import Batch, Labeled, Unlabeled
+
+
+def medians(repeats: int, runs: Sequence[Callable[[], object]]) -> list[float]:
+    """Median seconds of every run, the runs taking turns; a first turn is not counted."""
+    times: list[list[float]] = [[] for _ in runs]
+    for turn in range(repeats + 1):
+        for run, own in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            if turn > 0:
+                own.append(time.perf_counter() - start)
+    return [statistics.median(own) for own in times]
+
+
+def noise(count: int, crop: int, classes: int, device: torch.device | str = "cpu") -> Batch:
+    """As many labeled as unlabeled images of noise; all pixels are labeled and valid.
+
+    Args:
+        count: Images of each kind.
+        crop: Their height and width.
+        classes: Of the labels.
+        device: Where they are made.
+    """
+    image = torch.randn(2, count, 3, crop, crop, device=device)
+    label = torch.randint(0, classes, (count, crop, crop), device=device)
+    valid = torch.ones(count, crop, crop, dtype=torch.bool, device=device)
+    return Batch(Labeled(image[0], label), Unlabeled([image[1]], valid))
+
+
+def save(given: argparse.Namespace, **numbers: object) -> None:
+    """Write numbers and the options that they were found with where `--json` says, if it does."""
+    if given.json:
+        about = {name: str(value) for name, value in vars(given).items() if name != "json"}
+        text = json.dumps({"about": about, **numbers}, indent=1)
+        Path(given.json).write_text(text + "\n", encoding="utf-8")
