@@ -106,7 +106,10 @@ class OneBatch(LightningDataModule):
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """Medians over the steps that are counted, and the median of the ratios of neighbors."""
+    """Medians over the steps that are counted, and the median of the ratios of neighbors.
+
+    `ratio_of_sums` has the steps in it whose numbers are logged, which a median passes over.
+    """
     torch.manual_seed(0)
     classes = given.classes
     network = Segmenter(classes, encoder=given.encoder, decoder=given.decoder)
@@ -133,6 +136,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "ours_ms": 1e3 * statistics.median(ours),
         "loop_ms": 1e3 * statistics.median(theirs),
         "ratio": statistics.median(ratios),
+        "ratio_of_sums": sum(ours) / sum(theirs),
         "steps": given.steps,
     }
 
@@ -158,7 +162,10 @@ def main() -> None:
         f"{given.crop} x {given.crop}, {platform.machine()}, torch {torch.__version__}"
     )
     print(f"ssseg {found['ours_ms']:.1f} ms   loop {found['loop_ms']:.1f} ms per step")
-    print(f"median ratio of {found['steps']} pairs: {found['ratio']:.3f}")
+    print(
+        f"median ratio of {found['steps']} pairs: {found['ratio']:.3f}; all of their time, "
+        f"logging included: {found['ratio_of_sums']:.3f}"
+    )
     save(given, **found)
 
 

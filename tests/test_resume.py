@@ -168,6 +168,34 @@ class TestFolders:
         assert main(["fit", "--resume", str(unfinished)]) == 0
         assert_equal(whole, unfinished)
 
+    def test_the_newest_of_those_that_can_be_read(self, whole, unfinished, monkeypatch):
+        """Not the best one, where the one before the torn one is later than that."""
+        from ssseg.resuming import newest_checkpoint
+
+        last, previous, best = (
+            unfinished / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous", "best")
+        )
+        saved = torch.load(last, weights_only=True)
+        at = torch.load(best, weights_only=True)["global_step"]
+        last.write_bytes(b"torn")
+        for step, newest in ((at + 1, previous), (at - 1, best)):
+            torch.save({**saved, "global_step": step}, previous)
+            assert newest_checkpoint(unfinished) == newest
+
+    def test_nothing_is_removed_where_no_checkpoint_can_be_read(self, unfinished, capsys):
+        for name in ("last", "best"):
+            (unfinished / "checkpoints" / f"{name}.ckpt").write_bytes(b"torn")
+        assert main(["fit", "--resume", str(unfinished)]) == 2
+        assert f"no checkpoint of {unfinished} can be read" in capsys.readouterr().err
+        assert (unfinished / "metrics.csv").is_file()
+
+    def test_the_last_checkpoint_by_that_name(self, whole, unfinished, capsys):
+        again = ["--ckpt_path", "last"]
+        assert main([*OPTIONS, *again]) == 2
+        assert "option ckpt_path is last, of no folder" in capsys.readouterr().err
+        assert main([*OPTIONS, *again, "--out", str(unfinished)]) == 0
+        assert_equal(whole, unfinished)
+
     def test_a_run_that_never_saved_starts_anew(self, whole, unfinished):
         shutil.rmtree(unfinished / "checkpoints")
         assert main([*OPTIONS, "--out", str(unfinished)]) == 0
@@ -191,33 +219,69 @@ class TestFolders:
         assert "checkpoint_every is 0; expected at least 1" in capsys.readouterr().err
 
 
+VISIBLE = """
+import os, sys, time
+from pathlib import Path
+from ssseg.cli import main
+from ssseg.heartbeat import Heartbeat
+
+mark = Path(sys.argv[1])
+
+class Marked(Heartbeat):
+    def on_validation_batch_start(self, *args):
+        mark.touch()
+
+    def on_validation_end(self, *args):
+        mark.unlink(missing_ok=True)
+        super().on_validation_end(*args)
+
+import ssseg.options
+ssseg.options.Heartbeat = Marked
+os.fsync = lambda file: time.sleep(0.03)
+sys.exit(main(sys.argv[2:]))
+"""
+"""`ssseg`, which shows to others that a validation is under way, on a slow disk."""
+
+
 def killed_often(folder, options, kills, seed):
-    """SIGKILL a run this many times, each at a random moment after a checkpoint of its own."""
+    """SIGKILL a run this many times, each time after a checkpoint of its own.
+
+    In turn: at a random moment, as soon as a validation is under way, and as soon as a checkpoint
+    is being written.
+    """
     moments = random.Random(seed)
     last = folder / "checkpoints" / "last.ckpt"
+    marks = [None, folder.with_name("validating"), last.with_name("last.ckpt.part")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = 0
-    while done < kills:
+    hit = []
+    while len(hit) < kills:
+        mark = marks[len(hit) % 3]
+        marks[1].unlink(missing_ok=True)
         before = last.stat().st_mtime_ns if last.is_file() else 0
         process = subprocess.Popen(
-            [sys.executable, "-m", "ssseg", *options, "--out", str(folder)],
+            [sys.executable, "-c", VISIBLE, str(marks[1]), *options, "--out", str(folder)],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # its workers die with it
         )
+        ours = False
         try:
             while process.poll() is None:
-                if last.is_file() and last.stat().st_mtime_ns != before:
+                ours = ours or (last.is_file() and last.stat().st_mtime_ns != before)
+                if ours and mark is None:
                     time.sleep(moments.uniform(0, 0.6))
+                if ours and (mark is None or mark.exists()):
                     os.killpg(process.pid, signal.SIGKILL)
                     break
-                time.sleep(0.002)
+                time.sleep(0.0005)
         finally:
             process.kill()
             process.wait(60)
-        assert not (folder / "summary.json").exists(), f"it was over after {done} kills"
-        done += 1
+        assert process.returncode == -signal.SIGKILL, f"it ended by itself after {len(hit)} kills"
+        hit.append([mark for mark in marks[1:] if mark.exists()])
+    assert any(marks[1] in found for found in hit), "no validation was cut off"
+    assert any(marks[2] in found for found in hit), "no write of a checkpoint was cut off"
 
 
 @pytest.mark.slow
@@ -232,10 +296,9 @@ def killed_often(folder, options, kills, seed):
     ids=lambda args: args[0],
 )
 def test_killed_twenty_times_it_ends_as_if_left_alone(tmp_path, method, workers):
-    """During steps, validations and writes of checkpoints: they fill most of this run's time."""
     options = [
         *("fit", "--method", *method, *OPTIONS[OPTIONS.index("--data") :], "--network", "small"),
-        *("--trainer.max_steps", "1200", "--trainer.val_check_interval", "11"),
+        *("--trainer.max_steps", "400", "--trainer.val_check_interval", "11"),
         *("--checkpoint_every", "3", "--data.num_workers", workers),
     ]
     whole, folder = tmp_path / "whole", tmp_path / "run"

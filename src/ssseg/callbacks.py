@@ -27,7 +27,7 @@ from ssseg.module import SegmentationModule
 from ssseg.nonfinite import NonFiniteError
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
-from ssseg.unfinished import SUMMARY, note_command
+from ssseg.unfinished import LAST, PREVIOUS, SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels
 
 
@@ -108,7 +108,7 @@ class RunFolder(Callback):
             self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.folder / "checkpoints" / "last.ckpt")
+        trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
 
     def on_validation_batch_end(
         self,
@@ -207,6 +207,7 @@ class RunFolder(Callback):
         draft = self.folder / f"{SUMMARY}.part"
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(self.folder / SUMMARY)
+        (self.folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 
     def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
         """Single pictures of a few validation images, for reports to put side by side."""

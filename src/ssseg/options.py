@@ -16,11 +16,13 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.alarms import Alarms, history_of
 from ssseg.arguments import pairs, without
 from ssseg.callbacks import EvaluateLast, RunFolder
+from ssseg.checkpoint_io import WholeCheckpointIO
 from ssseg.complaints import sentence
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
@@ -168,9 +170,12 @@ class CLI(LightningCLI):
             callbacks.append(self.page)
         if config.trainer.logger is not None:
             loggers = config.trainer.logger
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
         )
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that was asked for
+            trainer.strategy.checkpoint_io = WholeCheckpointIO()
+        return trainer
 
     def configuration(self) -> str:
         """Everything that decides a run, the defaults included, as YAML."""
@@ -201,10 +206,7 @@ class Traceless(CLI):
 
 
 def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
-    """After every validation: the best one so far, and where the run stands.
-
-    Files are written under another name and renamed, so a run that is killed leaves a whole one.
-    """
+    """After every validation: the best one so far, and where the run stands."""
     if not data.source.records("val"):
         return []
     make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)

@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from ssseg.arguments import pairs, without
 from ssseg.errors import UserError
 from ssseg.module import read_checkpoint
-from ssseg.unfinished import CHECKPOINTS, SUMMARY, command_of, earlier_rows, refuse_another
+from ssseg.unfinished import CHECKPOINTS, LAST, SUMMARY, command_of, earlier_rows, refuse_another
 
 
 def leads() -> bool:
@@ -34,12 +34,20 @@ def continued(args: list[str]) -> tuple[list[str], Path | None]:
     """The options of `fit`, and the checkpoint of an unfinished run of theirs.
 
     `--resume FOLDER` stands for the options of the run in that folder. `--out FOLDER` finds an
-    unfinished run of the same options by itself.
+    unfinished run of the same options by itself; `--ckpt_path last` says that it may be there.
 
     Raises:
-        UserError: For a folder without an unfinished run, or with one of other options.
+        UserError: For a folder without an unfinished run, with one of other options, or with
+            checkpoints of which none can be read.
     """
     given, folder = dict(pairs(args)), asked_folder(args)
+    if given.get("--ckpt_path") == ["last"]:
+        if folder is None:
+            raise UserError(
+                "option ckpt_path is last, of no folder; give the run's as --out FOLDER, or a file"
+            )
+        args = without(args, "--ckpt_path")
+        given = dict(pairs(args))
     if folder is None:
         return args, None
     if "--resume" in given:
@@ -60,20 +68,32 @@ def continued(args: list[str]) -> tuple[list[str], Path | None]:
         if leads():  # cut off before its first checkpoint: nothing is lost by a new start
             shutil.rmtree(folder)
         return args, None
-    last = newest.with_name(CHECKPOINTS[0])
+    last = newest.with_name(LAST)
     if newest != last and leads():  # the newest one is torn, or gone
         shutil.copy(newest, last)
     return args, last
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a run; None where there is none."""
-    for name in CHECKPOINTS:
-        checkpoint = folder / "checkpoints" / name
+    """The newest whole checkpoint of a run; None where none was written.
+
+    Raises:
+        UserError: Where there are some, and none can be read.
+    """
+    last, *others = (folder / "checkpoints" / name for name in CHECKPOINTS)
+    steps: dict[Path, int] = {}
+    for path in (last, *others):
         with suppress(UserError):
-            read_checkpoint(checkpoint)
-            return checkpoint
-    return None
+            steps[path] = read_checkpoint(path)["global_step"]
+        if last in steps:
+            return last
+    torn = [path for path in (last, *others) if path.exists()]
+    if torn and not steps:
+        raise UserError(
+            f"no checkpoint of {folder} can be read ({', '.join(map(str, torn))}); put a copy of "
+            "one there, or remove the folder to start anew"
+        )
+    return max(steps, key=steps.__getitem__, default=None)
 
 
 class StepLogger(CSVLogger):

@@ -10,8 +10,9 @@ from ssseg.errors import UserError
 
 COMMAND = "command.json"
 SUMMARY = "summary.json"
-CHECKPOINTS = ("last.ckpt", "best.ckpt")
-"""Where a run may go on from, the newest first. Any of them leads to the same end."""
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+CHECKPOINTS = (LAST, PREVIOUS, "best.ckpt")
+"""Where a run may go on from. Any of them leads to the same end."""
 
 
 def note_command(folder: Path, args: Sequence[str]) -> None:
