@@ -34,7 +34,7 @@ from ssseg.models import Segmenter
 from ssseg.nonfinite import StopAtNaN
 from ssseg.ops import class_mask
 from ssseg.options import be_quiet
-from ssseg.resuming import StepLogger
+from ssseg.step_logger import StepLogger
 from ssseg.types import IGNORE, Batch
 
 DECAY, THRESHOLD, LR = 0.99, 0.968, 1e-4

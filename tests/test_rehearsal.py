@@ -63,6 +63,8 @@ def test_measured_seconds_are_of_the_steps_and_validations(monkeypatch):
     monkeypatch.setattr(TrialSteps, "validation", lambda *_: 7.0)
     more = ("--trainer.max_steps", "100", "--trainer.val_check_interval", "30")
     assert rehearse(fit(*more), measure=True)["seconds"] == 100 * 0.5 + 4 * 7.0
+    two = ("--trainer.accumulate_grad_batches", "2")  # 200 batches, a validation after every 30
+    assert rehearse(fit(*more, *two), measure=True)["seconds"] == 200 * 0.5 + 7 * 7.0
 
 
 def test_a_slow_step_is_not_timed_again(monkeypatch):

@@ -62,8 +62,9 @@ def assert_equal(first, second):
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
     runs = [ssseg.Run(folder) for folder in (first, second)]
-    assert runs[0].history == runs[1].history
-    assert runs[0].summary["best"] == runs[1].summary["best"]
+    own = {"seconds", "data_wait", "peak_memory_mb", "command"}  # `--out` is in the command
+    summaries = [{k: v for k, v in run.summary.items() if k not in own} for run in runs]
+    assert summaries[0] == summaries[1]
     rows = [
         [{k: v for k, v in row.items() if "seconds" not in k} for row in run.metrics]
         for run in runs
@@ -116,7 +117,7 @@ def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
 )
 def test_told_to_end_at_any_place_of_a_step(whole, tmp_path, monkeypatch, hook, step):
     """SIGTERM saves at once: no step is done again, but those of a validation under way."""
-    from ssseg.heartbeat import Heartbeat  # after RunFolder, which has seen the step by then
+    from ssseg.heartbeat import Heartbeat  # after Saver, which has seen the step by then
 
     folder = tmp_path / "run"
     told = []
@@ -136,6 +137,111 @@ def test_told_to_end_at_any_place_of_a_step(whole, tmp_path, monkeypatch, hook, 
     assert step <= saved <= step + 1
     assert main([*OPTIONS, "--out", str(folder)]) == 0
     assert_equal(whole, folder)
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL in this process."""
+
+
+def killed_after_saving(monkeypatch, step):
+    """The next run dies right after it has saved a step."""
+    from ssseg.saver import Saver
+
+    usual = Saver.save
+
+    def save(self, trainer):
+        usual(self, trainer)
+        if trainer.global_step == step:
+            raise Killed
+
+    monkeypatch.setattr(Saver, "save", save)
+
+
+def test_an_alarm_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
+    """It takes ten readings in a row, of which one is of the step of the checkpoint."""
+    eager = ("--method.threshold", "0.01", "--trainer.log_every_n_steps", "2")
+    folders = tmp_path / "whole", tmp_path / "run"
+    assert main([*OPTIONS, *eager, "--out", str(folders[0])]) == 0
+    (alarm,) = ssseg.Run(folders[0]).summary["alarms"]
+    assert 24 < alarm["step"] <= STEPS
+    with monkeypatch.context() as patched:
+        killed_after_saving(patched, step=24)
+        with pytest.raises(Killed):
+            main([*OPTIONS, *eager, "--out", str(folders[1])])
+    assert main([*OPTIONS, *eager, "--out", str(folders[1])]) == 0
+    assert_equal(*folders)
+
+
+def test_killed_between_a_checkpoint_and_its_row(whole, tmp_path, monkeypatch):
+    """Lightning logs a step's numbers after the callbacks that may have saved it."""
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        killed_after_saving(patched, step=12)
+        with pytest.raises(Killed):
+            main([*OPTIONS, "--out", str(folder)])
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 12
+    assert main([*OPTIONS, "--out", str(folder)]) == 0
+    assert_equal(whole, folder)
+
+
+class TestAccumulating:
+    """Gradients of part of a step are in no checkpoint."""
+
+    OPTIONS = (*OPTIONS, "--trainer.max_steps", "18", "--trainer.accumulate_grad_batches", "2")
+
+    @pytest.fixture(scope="class")
+    def whole(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("accumulating") / "run"
+        assert main([*self.OPTIONS, "--out", str(folder)]) == 0
+        return folder
+
+    def test_killed_in_the_middle_of_a_step(self, whole, tmp_path, monkeypatch):
+        from ssseg.saver import Saver
+
+        folder, seen = tmp_path / "run", []
+        usual = Saver.on_train_batch_end
+
+        def hooked(self, trainer, *args):
+            usual(self, trainer, *args)
+            seen.append(trainer.global_step)
+            if seen[-2:] == [8, 8]:  # the first half of the ninth step
+                raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Saver, "on_train_batch_end", hooked)
+            with pytest.raises(Killed):
+                main([*self.OPTIONS, "--out", str(folder)])
+        last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        assert (last["global_step"], last["ssseg"]["batches_seen"]) == (8, 16)
+        assert main([*self.OPTIONS, "--out", str(folder)]) == 0
+        assert_equal(whole, folder)
+
+    def test_told_to_end_in_the_middle_of_a_step(self, whole, tmp_path, monkeypatch):
+        """It finishes the step first."""
+        from ssseg.module import SegmentationModule
+
+        folder = tmp_path / "run"
+        usual = SegmentationModule.training_step
+
+        def tell(self, batch, batch_idx):
+            if batch_idx == 14:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return usual(self, batch, batch_idx)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(SegmentationModule, "training_step", tell)
+            with pytest.raises(SystemExit) as ended:
+                main([*self.OPTIONS, "--out", str(folder)])
+        assert ended.value.code == 143
+        last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        assert last["global_step"] == 8
+        assert main([*self.OPTIONS, "--out", str(folder)]) == 0
+        assert_equal(whole, folder)
+
+    def test_a_validation_in_the_middle_of_a_step_is_refused(self, tmp_path, capsys):
+        args = [*self.OPTIONS, "--trainer.val_check_interval", "5", "--out", str(tmp_path / "run")]
+        assert main(args) == 2
+        assert "val_check_interval is 5 batches, in the middle of" in capsys.readouterr().err
 
 
 class TestFolders:

@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from ssseg.data.datasets.base import ClassInfo
 from ssseg.types import IGNORE, Picture
-from ssseg.viz import IGNORE_COLOR, colorize, displayable, gallery
+from ssseg.viz import CELL, GAP, IGNORE_COLOR, LINE, colorize, displayable, gallery
 
 CLASSES = (ClassInfo("road", (128, 64, 128)), ClassInfo("car", (0, 0, 180)))
 
@@ -42,6 +43,35 @@ def test_a_gallery_shows_the_pictures_it_is_given(tmp_path):
     pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
     blue = (pixels == (0, 0, 180)).all(1).mean()
     assert 0.1 < blue < 0.5
+
+
+def test_pictures_keep_their_shape_and_stay_apart(tmp_path):
+    """Crops are square, validation images wide; colours of classes blend into no others."""
+    square = [Picture(str(i), "label", torch.ones(2, 30, 30, dtype=torch.long)) for i in range(3)]
+    stripes = (torch.arange(80) % 2).expand(2, 40, 80)
+    wide = [Picture("a title that is longer than the picture is wide", "label", stripes)]
+    path = tmp_path / "sample.png"
+    gallery(path, [("a", square), ("b", wide)], CLASSES, (0.5,) * 3, (0.25,) * 3)
+    sheet = np.asarray(Image.open(path).convert("RGB"))
+    blue = (sheet == (0, 0, 180)).all(-1)
+    # each square is as wide as high, each wide one has half of its width in stripes
+    assert blue.sum() == pytest.approx(2 * (3 * CELL**2 + CELL * CELL / 2 / 2), rel=0.02)
+    assert blue[:, : CELL // 2].sum(1).max() <= CELL // 2
+    seen = {tuple(color) for color in sheet[-2 * CELL :, : CELL + GAP].reshape(-1, 3)}
+    assert all(color in seen for color in ((128, 64, 128), (0, 0, 180)))
+    blends = [c for c in seen if len(set(c)) > 1]  # all but greys, which are text and frames
+    assert set(blends) == {(128, 64, 128), (0, 0, 180)}
+
+
+def test_a_mask_that_trusts_everything_can_be_seen(tmp_path):
+    def drawn(*pictures):
+        gallery(tmp_path / "one.png", [("a", pictures)], CLASSES, (0.5,) * 3, (0.25,) * 3)
+        return np.asarray(Image.open(tmp_path / "one.png").convert("RGB"))
+
+    other = Picture("other", "mask", torch.zeros(1, 20, 20))
+    sheet = drawn(other, Picture("trusted", "mask", torch.ones(1, 20, 20)))
+    right = sheet[4 * LINE : 4 * LINE + CELL // 2, CELL + 2 * GAP - 2 :]
+    assert (right < 250).any(-1).sum() >= CELL // 2 - 1  # its left frame
 
 
 def test_images_in_a_unit_of_their_own_can_be_seen():

@@ -1,11 +1,7 @@
 """What happens around training: evaluation of the last step, and the run's folder."""
 
-import hashlib
 import json
-import platform
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,19 +11,18 @@ from typing import Any
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.exceptions import SIGTERMException
-from torch import Tensor
 
 from ssseg.alarms import Alarms
 from ssseg.data.module import SegmentationData
 from ssseg.devices import ALONE
 from ssseg.evaluation.metrics import Scores
+from ssseg.facts import commit, device_name, fingerprint, peak_memory, versions
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.nonfinite import NonFiniteError
 from ssseg.recipe import plain
 from ssseg.types import Batch, Picture
-from ssseg.unfinished import LAST, PREVIOUS, SUMMARY, note_command
+from ssseg.unfinished import PREVIOUS, SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels
 
 
@@ -50,7 +45,6 @@ class RunFolder(Callback):
         config: Text of the configuration that repeats the run.
         identity: Names of method, data and network, and the command, for the summary.
         args: The options of the run, to go on with after an interruption.
-        save_every: Steps between checkpoints, besides those after each validation.
     """
 
     def __init__(
@@ -59,17 +53,14 @@ class RunFolder(Callback):
         config: str,
         identity: dict[str, Any],
         args: Sequence[str] = (),
-        save_every: int | None = None,
     ) -> None:
         self.folder, self.config, self.identity, self.args = folder, config, identity, args
-        self.save_every = save_every
         self.made = not any(folder.glob("*"))
         self.history: list[dict[str, float]] = []
         self.fingerprints: dict[str, str] = {}
         self.best: dict[str, dict[str, Any]] = {}
         self.last: dict[str, dict[str, Any]] = {}
         self.batch: Batch | None = None
-        self.told_to_end = False
         self.seconds = 0.0
         self.started = 0.0
 
@@ -95,47 +86,13 @@ class RunFolder(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Keep the latest batch for the next sample picture; save where the run stands, if due.
-
-        A step that is validated is saved after that: a run that went on from before would leave
-        the validation out. Later than here Lightning's count of logged steps would be one ahead of
-        what a resumed run expects.
-        """
+        """Keep the latest batch for the next sample picture."""
         self.batch = batch._replace(truth=None)
-        due = self.save_every is not None and trainer.global_step % self.save_every == 0
-        validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
-        if due and not (validated and self._scored(trainer)):
-            self._save(trainer)
-
-    def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """A validation is finished before a run that is told to end does so.
-
-        It would be lost else, with the steps before it: a checkpoint cannot stand in its middle.
-        """
-        if trainer.received_sigterm:
-            self.told_to_end = True
-            trainer._signal_connector.received_sigterm = False
-
-    def _scored(self, trainer: Trainer) -> bool:
-        return bool(data_of(trainer).source.records("val"))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note the scores and draw a sample picture."""
         if trainer.state.fn != "fit" or not isinstance(module, SegmentationModule):
             return
-        if self.told_to_end:
-            trainer._signal_connector.received_sigterm = True
         step = trainer.global_step
         row: dict[str, float] = {"step": step}
         self.last = {name: self._named(trainer, s) for name, s in module.scores.items()}
@@ -170,27 +127,17 @@ class RunFolder(Callback):
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
-        """Save a run that is told to end; leave no folder of one that failed before its first step.
-
-        Lightning raises SIGTERMException between two steps, with all its counts whole. A step that
-        was validated has been saved after that.
-        """
-        validated = bool(self.history) and self.history[-1]["step"] == trainer.global_step
-        unfinished = 0 < trainer.global_step < trainer.max_steps
-        if isinstance(exception, SIGTERMException) and unfinished and not validated:
-            self._save(trainer)
+        """Leave no folder of a run that failed before its first step."""
         failed = trainer.global_step == 0 and not isinstance(exception, NonFiniteError)
         if trainer.is_global_zero and failed and self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write the final checkpoint, which knows the last scores, and the summary."""
+        """Write the summary, once the final checkpoint is there."""
         self.seconds += time.monotonic() - self.started
         self.started = 0.0
         if not self.history and trainer.is_global_zero and isinstance(module, SegmentationModule):
             self._draw(trainer, module, self._sample(trainer))
-        # every process takes part in saving; one of them writes
-        self._save(trainer)
         self._finish(trainer, module)
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -274,16 +221,6 @@ def alarms_of(trainer: Trainer) -> list[dict[str, Any]]:
     return [alarm._asdict() for callback in found for alarm in callback.raised]
 
 
-def fingerprint(*tensors: Tensor) -> str:
-    """A short hash of values; equal for equal tensors, wherever they lie."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
-
-
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:
     """Input, every network's prediction and the truth of a few validation images."""
     examples = data_of(trainer).examples()
@@ -315,49 +252,3 @@ def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[st
         "eval_masks": data.eval_masks,
         "eval_crop": data.eval_crop,
     }
-
-
-def device_name(device: torch.device) -> str:
-    """What computes, as people call it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-
-
-def peak_memory() -> float:
-    """Most memory held at once, in MB: of the GPU where one is used, else of the process."""
-    if torch.cuda.is_available():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    try:
-        import resource
-    except ImportError:  # no such module on Windows
-        return 0.0
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
-
-
-def versions() -> dict[str, str]:
-    """Of everything that a number may depend on."""
-    from importlib.metadata import version
-
-    packages = ("ssseg", "torch", "pytorch-lightning", "timm", "segmentation-models-pytorch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def commit() -> str | None:
-    """The commit of the source tree that ssseg is run from; None where it is not one."""
-    here = Path(__file__).resolve().parents[2]
-    if not (here / ".git").exists():  # installed, perhaps inside somebody else's repository
-        return None
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

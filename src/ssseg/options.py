@@ -35,9 +35,11 @@ from ssseg.nonfinite import StopAtNaN
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
-from ssseg.resuming import StepLogger, asked_folder, continued, leads
+from ssseg.resuming import asked_folder, continued, leads
 from ssseg.run import Run, config_hash
+from ssseg.saver import Saver
 from ssseg.spelling import LINKED, spell_out
+from ssseg.step_logger import StepLogger
 
 LOGGERS = ("csv", "wandb", "tensorboard")
 
@@ -124,8 +126,16 @@ class CLI(LightningCLI):
             every = config.checkpoint_every
             if every is not None and every < 1:
                 raise UserError(f"option checkpoint_every is {every}; expected at least 1 step")
-            if config.trainer.val_check_interval is None:
-                config.trainer.val_check_interval = -(-steps // 8)
+            together = config.trainer.accumulate_grad_batches
+            interval = config.trainer.val_check_interval
+            if interval is None:
+                config.trainer.val_check_interval = -(-steps // 8) * together
+            elif isinstance(interval, int) and interval % together:
+                raise UserError(
+                    f"option trainer.val_check_interval is {interval} batches, in the middle of an "
+                    f"optimiser step of {together} (trainer.accumulate_grad_batches); give a "
+                    f"multiple of {together}"
+                )
 
     def before_fit(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
@@ -151,16 +161,17 @@ class CLI(LightningCLI):
                 "config_hash": config_hash(yaml.safe_load(text)),
             }
             options = self.given[1:]
-            self.folder = RunFolder(folder, text, identity, options, config.checkpoint_every)
+            self.folder = RunFolder(folder, text, identity, options)
             self.alarms = Alarms()
-            # what is no number must be found before anybody saves
-            callbacks += [StopAtNaN(folder), EvaluateLast(), self.folder, Heartbeat(folder)]
-            callbacks.append(self.alarms)
+            # what is no number is found before anybody saves, and alarms have read what is saved;
+            # the summary comes after the last checkpoint: who finds it knows that all is there
+            callbacks += [StopAtNaN(folder), EvaluateLast(), self.alarms]
+            callbacks += [Saver(folder, config.checkpoint_every), self.folder, Heartbeat(folder)]
             callbacks += _checkpoints(folder, config.data)
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
-            csv = StepLogger(folder, self.resumed)
-            loggers = [csv, *_loggers(config.logger, folder)]
+            rows = StepLogger(folder, self.resumed)
+            loggers = [rows, *_loggers(config.logger, folder)]
         elif config.page:
             if config.out is not None:
                 _must_be_free(config.out)

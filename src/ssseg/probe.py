@@ -10,9 +10,9 @@ import torch
 from pytorch_lightning import Trainer
 
 from ssseg.arguments import pairs, without
-from ssseg.callbacks import peak_memory
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
+from ssseg.facts import peak_memory
 from ssseg.module import SegmentationModule
 from ssseg.options import command_line
 from ssseg.rehearsal import Rehearsal, machine_memory

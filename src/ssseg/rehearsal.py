@@ -142,6 +142,7 @@ def machine_memory() -> int:
 def _seconds(trial: TrialSteps, every: float | int) -> float:
     """Of a whole run: its steps and its validations, not its start."""
     steps, batches = trial.steps, trial.batches()
+    all_batches = steps * trial.batches_per_step
     times = []
     for share in LOOKS:
         index = round(share * (steps - 1))
@@ -149,8 +150,8 @@ def _seconds(trial: TrialSteps, every: float | int) -> float:
         times.append(trial.step(batches, index))
         if times[-1] > LONG:
             break
-    interval = every if isinstance(every, int) else max(1, round(every * steps))
-    return mean(times) * steps + math.ceil(steps / interval) * trial.validation()
+    interval = every if isinstance(every, int) else max(1, round(every * all_batches))
+    return mean(times) * all_batches + math.ceil(all_batches / interval) * trial.validation()
 
 
 def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,15 +4,13 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from ssseg.arguments import pairs, without
 from ssseg.errors import UserError
 from ssseg.module import read_checkpoint
-from ssseg.unfinished import CHECKPOINTS, LAST, SUMMARY, command_of, earlier_rows, refuse_another
+from ssseg.unfinished import CHECKPOINTS, LAST, SUMMARY, command_of, refuse_another
 
 
 def leads() -> bool:
@@ -94,28 +92,3 @@ def newest_checkpoint(folder: Path) -> Path | None:
             "one there, or remove the folder to start anew"
         )
     return max(steps, key=steps.__getitem__, default=None)
-
-
-class StepLogger(CSVLogger):
-    """Lightning's CSVLogger, which would begin the file of a run that goes on anew.
-
-    Args:
-        folder: Of the run.
-        resumed: The checkpoint that the run goes on from.
-    """
-
-    def __init__(self, folder: Path, resumed: Path | None) -> None:
-        super().__init__(folder, name="", version="")
-        if resumed is not None:
-            rows = earlier_rows(folder, read_checkpoint(resumed)["global_step"])
-            self._keep(rows)
-
-    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
-        """A row; what has no value (the accuracy of a class that nobody predicted) stays empty."""
-        known = {name: value for name, value in metrics.items() if value == value}  # NaN
-        super().log_metrics(known, step)
-
-    @rank_zero_only
-    def _keep(self, rows: list[dict[str, Any]]) -> None:
-        self.experiment.metrics = rows
-        self.experiment.save()

@@ -27,6 +27,7 @@ class TrialSteps:
         self.device = trainer.strategy.root_device
         self.plugin = trainer.precision_plugin
         self.steps, self.devices = trainer.max_steps, trainer.world_size
+        self.batches_per_step = trainer.accumulate_grad_batches
         module.compute.prepare(module.method)
         self.plugin.convert_module(module)
         self.module = module.to(self.device)

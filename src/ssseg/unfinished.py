@@ -10,6 +10,7 @@ from ssseg.errors import UserError
 
 COMMAND = "command.json"
 SUMMARY = "summary.json"
+METRICS = "metrics.csv"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CHECKPOINTS = (LAST, PREVIOUS, "best.ckpt")
 """Where a run may go on from. Any of them leads to the same end."""
@@ -63,10 +64,10 @@ def earlier_rows(folder: Path, step: int) -> list[dict[str, Any]]:
         folder: Of the run.
         step: Optimiser steps done at the checkpoint.
     """
-    path = folder / "metrics.csv"
+    path = folder / METRICS
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [{k: v for k, v in row.items() if k and v} for row in csv.DictReader(file)]
-    whole = [row for row in rows if row.get("step", "").isdigit()]  # the last may be cut off
-    return [{**row, "step": int(row["step"])} for row in whole if int(row["step"]) < step]
+        lines = [line for line in file if line.endswith("\n")]  # the last may be cut off
+    rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(lines)]
+    return [{**row, "step": int(row["step"])} for row in rows if int(row["step"]) < step]

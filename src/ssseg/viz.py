@@ -1,18 +1,20 @@
 """Pictures that a person understands: colours with a legend, overlays, galleries of steps."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, ClassInfo
 from ssseg.types import IGNORE, Picture
 
 IGNORE_COLOR = (235, 235, 235)
+CELL, GAP, LINE = 190, 6, 18
+"""Pixels: the width of a picture, what is between two, a line of text."""
 
 
 def colorize(label: Array, classes: Sequence[ClassInfo]) -> Array:
@@ -72,36 +74,82 @@ def gallery(
         rows: At most so many images of each block.
     """
     blocks = [(heading, pictures) for heading, pictures in blocks if pictures]
-    counts = [min(rows, len(pictures[0].tensor)) for _, pictures in blocks]
-    width = max(len(pictures) for _, pictures in blocks)
-    height, length = blocks[0][1][0].tensor.shape[-2:]
-    cell = 1.7
-    tall = cell * height / length
-    figure = Figure(figsize=(width * cell + 0.2, sum(counts) * tall + 0.55 * len(blocks) + 0.6))
-    FigureCanvasAgg(figure)
-    parts = figure.subfigures(
-        len(blocks) + 1,
-        1,
-        height_ratios=[*(n * tall + 0.55 for n in counts), 0.6],
-        squeeze=False,
-    )[:, 0]
-    for part, count, (heading, pictures) in zip(parts, counts, blocks, strict=False):
-        part.suptitle(heading, fontsize=10, x=0.01, ha="left", weight="bold")
-        axes = part.subplots(count, width, squeeze=False)
-        part.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.5 / (count * tall + 0.55), 0.04, 0.04)
-        for axis in axes.flat:
-            axis.set_axis_off()
-        for column, picture in enumerate(pictures):
-            axes[0, column].set_title(picture.title, fontsize=7, pad=3)
-            for row in range(count):
-                axes[row, column].imshow(picture_pixels(picture, row, classes, mean, std))
-    shown = [*classes, ClassInfo("ignored", IGNORE_COLOR)]
-    legend = [Patch(color="#" + bytes(c.color).hex(), label=c.name) for c in shown]
-    parts[-1].legend(
-        handles=legend, ncols=min(len(legend), 2 * width), loc="center", fontsize=7, frameon=False
-    )
+    width = max(len(pictures) for _, pictures in blocks) * (CELL + GAP) + GAP
+    parts = []
+    for heading, pictures in blocks:
+        cells = [
+            [_cell(picture, row, classes, mean, std) for picture in pictures]
+            for row in range(min(rows, len(pictures[0].tensor)))
+        ]
+        parts.append(_block(heading, [picture.title for picture in pictures], cells, width))
+    parts.append(_legend([*classes, ClassInfo("ignored", IGNORE_COLOR)], width))
+    sheet = Image.new("RGB", (width, sum(part.height for part in parts)), "white")
+    top = 0
+    for part in parts:
+        sheet.paste(part, (0, top))
+        top += part.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    sheet.save(path)
+
+
+def _cell(
+    picture: Picture,
+    row: int,
+    classes: Sequence[ClassInfo],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Image.Image:
+    image = Image.fromarray(picture_pixels(picture, row, classes, mean, std))
+    # colours of classes must not blend into those of others
+    how = Image.Resampling.BILINEAR if picture.kind == "image" else Image.Resampling.NEAREST
+    return image.resize((CELL, max(1, round(CELL * image.height / image.width))), how)
+
+
+def _block(
+    heading: str, titles: Sequence[str], cells: Sequence[Sequence[Image.Image]], width: int
+) -> Image.Image:
+    tall = max(cell.height for cell in cells[0]) + GAP
+    above = 3 * LINE
+    block = Image.new("RGB", (width, above + len(cells) * tall), "white")
+    draw = ImageDraw.Draw(block)
+    draw.text((GAP, LINE), heading, "black", _font(15, "-Bold"), "lm")
+    for column, title in enumerate(titles):
+        left = GAP + column * (CELL + GAP)
+        size = min(11.0, 11 * CELL / _font(11).getlength(title or " "))
+        draw.text((left + CELL / 2, above - LINE / 2), title, "black", _font(size), "mm")
+        for row, line in enumerate(cells):
+            top, cell = above + row * tall, line[column]
+            block.paste(cell, (left, top))
+            # a mask that is white everywhere is seen to be there
+            frame = (left - 1, top - 1, left + cell.width, top + cell.height)
+            draw.rectangle(frame, None, "silver")
+    return block
+
+
+def _legend(classes: Sequence[ClassInfo], width: int) -> Image.Image:
+    font, swatch = _font(11), LINE - 4
+    step = max(font.getlength(c.name) for c in classes) + 2 * swatch + 2 * GAP
+    columns = min(len(classes), max(1, int((width - GAP) // step)))
+    legend = Image.new("RGB", (width, LINE * (-(-len(classes) // columns)) + 2 * GAP), "white")
+    draw = ImageDraw.Draw(legend)
+    for place, known in enumerate(classes):
+        left, top = GAP + int(place % columns * step), GAP + place // columns * LINE
+        draw.rectangle((left, top, left + 2 * swatch, top + swatch), known.color, "silver")
+        draw.text((left + 2 * swatch + GAP, top + swatch / 2), known.name, "black", font, "lm")
+    return legend
+
+
+@cache
+def _font(size: float, style: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The one that matplotlib brings with it, which knows more letters than Pillow's."""
+    spec = find_spec("matplotlib")
+    assert spec is not None
+    assert spec.origin is not None
+    fonts = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
+    try:
+        return ImageFont.truetype(str(fonts / f"DejaVuSans{style}.ttf"), size)
+    except OSError:  # a system's own matplotlib may use the system's fonts
+        return ImageFont.load_default(size)
 
 
 def picture_pixels(

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ssseg.callbacks import commit, data_of, device_name, evaluation_of, versions
+from ssseg.callbacks import data_of, evaluation_of
 from ssseg.data.datasets.base import Split
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Confusion
+from ssseg.facts import commit, device_name, versions
 from ssseg.module import SegmentationModule
 from ssseg.page.document import document
 from ssseg.page.pictures import draw

@@ -1,0 +1,123 @@
+"""When a run is saved, and how it ends when it is told to."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from ssseg.data.module import SegmentationData
+from ssseg.instruments import numbers
+from ssseg.module import logged_at
+from ssseg.unfinished import LAST
+
+
+class Saver(Callback):
+    """Keeps checkpoints/last.ckpt, from which a run goes on as if it had never been cut off.
+
+    Args:
+        folder: Of the run.
+        every: Steps between checkpoints, besides those after each validation.
+    """
+
+    def __init__(self, folder: Path, every: int | None = None) -> None:
+        self.folder, self.every = folder, every
+        self.row: dict[str, float] = {}
+        self.told_to_end = False
+        self.whole = True
+        self.step = self.validated = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Know where the run begins."""
+        self.step = self.validated = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where the run stands, if due.
+
+        A step that is validated is saved after that: a run that went on from before would leave
+        the validation out. Later than here Lightning's count of logged steps would be one ahead of
+        what a resumed run expects. Nor is anything saved, and no end obeyed, while gradients of a
+        step accumulate, which are in no checkpoint.
+        """
+        self.whole, self.step = trainer.global_step > self.step, trainer.global_step
+        if not self.whole:
+            self._end_later(trainer)
+            return
+        self._end_now(trainer)
+        due = self.every is not None and trainer.global_step % self.every == 0
+        validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
+        if due and not (validated and _has_validation(trainer)):
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the checkpoint; all processes take part, one of them writes.
+
+        It has the row that Lightning is about to log of its own last step: a kill before that
+        would leave a gap in the log.
+        """
+        if logged_at(trainer, trainer.global_step):
+            known = {
+                name: value
+                for name, value in numbers(trainer.callback_metrics).items()
+                if not name.startswith(("val/", "seconds/")) and value == value
+            }
+            # of steps there are as many as were done; rows count them from 0
+            self.row = {**known, "epoch": trainer.current_epoch, "step": trainer.global_step - 1}
+        trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A validation is finished before a run that is told to end does so.
+
+        It would be lost else, with the steps before it: a checkpoint cannot stand in its middle.
+        """
+        self._end_later(trainer)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Now it may end; where it stands is saved by ModelCheckpoint."""
+        if trainer.state.fn == "fit":
+            self.validated = trainer.global_step
+            self._end_now(trainer)
+
+    def _end_later(self, trainer: Trainer) -> None:
+        if trainer.received_sigterm:
+            self.told_to_end = True
+            trainer._signal_connector.received_sigterm = False
+
+    def _end_now(self, trainer: Trainer) -> None:
+        if self.told_to_end:
+            trainer._signal_connector.received_sigterm = True
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save a run that is told to end, unless that has been done after its validation.
+
+        Lightning raises SIGTERMException between two batches, with all its counts whole.
+        """
+        told = isinstance(exception, SIGTERMException) and self.whole
+        unfinished = self.validated < trainer.global_step < trainer.max_steps
+        if told and unfinished:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """The final checkpoint, which knows the last scores."""
+        self.save(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the log of a resumed run."""
+        return {"row": self.row}
+
+
+def _has_validation(trainer: Trainer) -> bool:
+    data = getattr(trainer, "datamodule", None)
+    return isinstance(data, SegmentationData) and bool(data.source.records("val"))
