@@ -1,5 +1,7 @@
 """One process per run folder, however it ends."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -38,6 +40,21 @@ def test_it_is_free_when_its_holder_was_killed(other, tmp_path):
     other.wait()
     assert not is_held(tmp_path / "run")
     FolderLock(tmp_path / "run").release()
+
+
+def test_workers_that_outlive_it_hold_nothing(tmp_path):
+    """Those of a data loader notice only after seconds that they are alone."""
+    code = HOLD.replace("print(", "import os, time; os.fork() or time.sleep(60); print(")
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        assert is_held(tmp_path / "run")
+        process.kill()
+        process.wait()
+        os.killpg(process.pid, 0)  # the child is there
+        assert not is_held(tmp_path / "run")
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_the_next_free_folder_is_not_one_that_somebody_is_about_to_make(

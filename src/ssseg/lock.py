@@ -38,6 +38,9 @@ class FolderLock:
             )
         self._file.write(str(os.getpid()))
         self._file.flush()
+        # workers live on for seconds where their run is killed, and would hold the lock with it
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._file.close)
 
     def release(self) -> None:
         """Let go, and leave no empty folder behind; a second time does nothing."""
