@@ -5,7 +5,8 @@ import torch
 from pytorch_lightning import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ssseg.instruments import readings
+from ssseg.devices import wide
+from ssseg.instruments import numbers, readings
 from ssseg.methods import METHODS, method_class
 from ssseg.optim import Optim
 from ssseg.testing import NUM_CLASSES, make_method, step, tiny_batch
@@ -81,6 +82,45 @@ def test_no_method_waits(name, options):
         if out.pseudo is not None:
             readings(out.pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)])
     assert waits.found == []
+
+
+class Widths(TorchDispatchMode):
+    """Notes the operators whose results are in float64."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        parts = out if isinstance(out, tuple | list) else [out]
+        if any(isinstance(part, torch.Tensor) and part.dtype == torch.float64 for part in parts):
+            self.found.append(func.overloadpacket.__name__)
+        return out
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
+def test_a_device_without_float64_is_asked_for_none(name, options, monkeypatch):
+    """Apple's GPUs have none; here the CPU stands for one."""
+    monkeypatch.setattr("ssseg.devices.WITHOUT_FLOAT64", ("cpu",))
+    method = make_method(method_class(name), options)
+    batch, now = tiny_batch(method.num_views), step()
+    truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
+    with Widths() as widths:
+        out = method.losses(batch, now)
+        torch.autograd.backward(torch.stack(list(out.losses.values())).sum())
+        method.after_step(now)
+        logs = dict(out.logs)
+        if out.pseudo is not None:
+            names = [str(i) for i in range(NUM_CLASSES)]
+            logs |= readings(out.pseudo, truth, [1] * NUM_CLASSES, names)
+        numbers(logs)
+    assert widths.found == []
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_sums_are_as_wide_as_a_device_can(device):
+    assert wide(device) == (torch.float32 if device == "mps" else torch.float64)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -14,6 +14,15 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+WITHOUT_FLOAT64 = ("mps",)
+"""Kinds of devices that compute in 32 bits at most: Apple's."""
+
+
+def wide(device: torch.device | str | None) -> torch.dtype:
+    """float64, for sums and draws that must be exact, or float32 where a device has no more."""
+    kind = torch.get_default_device() if device is None else torch.device(device)
+    return torch.float32 if kind.type in WITHOUT_FLOAT64 else torch.float64
+
 
 @dataclass(frozen=True, slots=True)
 class Devices:
@@ -46,7 +55,7 @@ class Devices:
         """
         if self.count == 1:
             return dict(values)
-        stacked = torch.stack([value.detach().double() for value in values.values()])
+        stacked = torch.stack([value.detach().to(wide(value.device)) for value in values.values()])
         return dict(zip(values, self.total(stacked) / self.count, strict=True))
 
     def following(self, value: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from ssseg.devices import wide
 from ssseg.types import IGNORE, Pseudo
 
 
@@ -40,7 +41,7 @@ def readings(
         "train/largest_class": share.amax(),
     }
     if labeled is not None:
-        wanted = torch.tensor(labeled, dtype=torch.float64).to(share.device, non_blocking=True)
+        wanted = torch.tensor(labeled, dtype=share.dtype).to(share.device, non_blocking=True)
         out["train/class_shift"] = (share - wanted / wanted.sum()).abs().sum() / 2
     per_class: dict[str, Tensor] = {
         "pseudo_share": share,
@@ -49,7 +50,7 @@ def readings(
     if truth is not None:
         truth = truth if pseudo.image is None else truth[pseudo.image]
         known = pseudo.valid & (truth != IGNORE)
-        right = (label == truth).double()
+        right = (label == truth).to(share.dtype)
         out["train/pseudo_accuracy"] = _share(right, known)
         out["train/pseudo_accuracy_trusted"] = _share(right, known * pseudo.trusted)
         per_class["pseudo_accuracy"] = tally(label, known, classes, right) / tally(
@@ -61,7 +62,7 @@ def readings(
 
 
 def tally(label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = None) -> Tensor:
-    """The weight of the valid pixels of each class, (C,) float64; other ids count nowhere.
+    """The weight of the valid pixels of each class, (C,) `wide`; other ids count nowhere.
 
     Args:
         label: (B, H, W) int64.
@@ -71,8 +72,9 @@ def tally(label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = No
     """
     inside = valid & (label >= 0) & (label < classes)
     place = torch.where(inside, label, classes).flatten()
-    amount = torch.ones_like(place, dtype=torch.float64) if weight is None else weight.double()
-    total = torch.zeros(classes + 1, dtype=torch.float64, device=label.device)
+    dtype = wide(label.device)
+    amount = torch.ones_like(place, dtype=dtype) if weight is None else weight.to(dtype)
+    total = torch.zeros(classes + 1, dtype=dtype, device=label.device)
     return total.index_add_(0, place, amount.flatten())[:classes]
 
 
@@ -86,10 +88,13 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """As numbers of the host, in one transfer."""
+    """As numbers of the host, in one transfer from the device."""
     if not values:
         return {}
-    stacked = torch.stack([value.double() for value in values.values()])
+    device = next((v.device for v in values.values() if v.device.type != "cpu"), None)
+    stacked = torch.stack(
+        [value.to(device=device, dtype=wide(device)) for value in values.values()]
+    )
     return dict(zip(values, stacked.tolist(), strict=True))
 
 
@@ -98,5 +103,5 @@ def _classes(label: Tensor) -> Tensor:
 
 
 def _share(which: Tensor, weight: Tensor) -> Tensor:
-    weight = weight.double()
+    weight = weight.to(wide(weight.device))
     return (which * weight).sum() / weight.sum()

@@ -128,7 +128,8 @@ class Boundary(Metric):
 
     def compute(self) -> Tensor:
         """(C,) IoU; NaN for a class without boundary in truth and prediction."""
-        return self.hit.double() / (self.truth + self.predicted - self.hit)
+        hit, either = self.hit.cpu().double(), (self.truth + self.predicted - self.hit).cpu()
+        return hit / either
 
     def per_class(self) -> list[float | None]:
         """IoU per class; None for a class without boundary."""
@@ -161,7 +162,7 @@ def scores(matrix: Tensor, absent: Absent = "skip") -> Scores:
     Returns:
         `Scores`; all 0 for an empty matrix.
     """
-    matrix = matrix.double().cpu()
+    matrix = matrix.cpu().double()
     hit, truth, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
     union = truth + predicted - hit
     iou, recall = hit / union, hit / truth

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ssseg.devices import Slots
+from ssseg.devices import Slots, wide
 
 Source = torch.Generator | Slots | None
 """Where random numbers come from; None: torch's default generator of the device."""
@@ -48,10 +48,10 @@ def gamma(
     batch: int = 0,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """From Gamma(concentration, 1), float64; arguments as in `uniform`."""
+    """From Gamma(concentration, 1), as `wide` as can be; arguments as in `uniform`."""
 
     def draw(size: Sequence[int], generator: torch.Generator | None) -> Tensor:
-        filled = torch.full(size, concentration, dtype=torch.float64, device=device)
+        filled = torch.full(size, concentration, dtype=wide(device), device=device)
         return torch._standard_gamma(filled, generator=generator)
 
     return _mine(shape, source, batch, draw)

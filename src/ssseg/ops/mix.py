@@ -162,7 +162,8 @@ def beta_lambda(
         return cap * uniform((batch,), generator, device=device)
     # a fixed number of tries instead of a loop whose end would have to be read by the host
     tries = 64 if folded and how == "reject" else 1
-    drawn = gamma((2, batch, tries), alpha, generator, batch=1, device=device).clamp_min(1e-300)
+    drawn = gamma((2, batch, tries), alpha, generator, batch=1, device=device)
+    drawn = drawn.clamp_min(torch.finfo(drawn.dtype).tiny)
     lam = drawn[0] / drawn.sum(0)
     if not folded:
         return lam[:, 0].float()
