@@ -68,6 +68,9 @@ def test_the_counter_can_count(ask):
     with Waits() as waits:
         ask(torch.randn(7))
     assert waits.found
+    with Widths() as widths:
+        torch.ones(2).double()
+    assert widths.found
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
