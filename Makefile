@@ -32,7 +32,7 @@ demo: $(VENV)/.installed ## methods side by side on built-in scenes: a table and
 	  --out runs/demo --data street --trainer.max_steps 600 --guidedmix.teacher true
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -84,6 +84,7 @@ COMMON = [
     *("--data", "street", "--data.train_images", "24", "--data.val_images", "4"),
     *("--data.size", "32", "--data.labeled", "8", "--data.batch_size", "4"),
     *("--trainer.accelerator", "cpu", "--trainer.max_steps", "24"),
+    *("--network.encoder", "test_resnet", "--network.depth", "3"),
     *("--trainer.val_check_interval", "12", "--trainer.log_every_n_steps", "1"),
 ]
 BLIND = ["fit", "--method", "classmix", "--method.threshold", "1.0", "--method.warmup_steps", "2"]

@@ -20,6 +20,7 @@ OPTIONS = [
     *("--data", "street", "--data.train_images", "24", "--data.val_images", "4"),
     *("--data.size", "32", "--data.labeled", "8", "--data.batch_size", "4"),
     *("--trainer.accelerator", "cpu", "--trainer.max_steps", "20"),
+    *("--network.encoder", "test_resnet", "--network.depth", "3"),
     *("--trainer.val_check_interval", "20", "--checkpoint_every", "5"),
 ]
 

@@ -19,6 +19,7 @@ OPTIONS = [
     *("fit", "--method", "classmix", "--method.threshold", "0", "--data", "street"),
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
+    *("--network.encoder", "test_resnet", "--network.depth", "3"),
     *("--trainer.max_steps", str(STEPS), "--trainer.val_check_interval", "10"),
     *("--trainer.log_every_n_steps", "3", "--checkpoint_every", "4"),
 ]
@@ -72,7 +73,9 @@ def assert_equal(first, second):
     assert rows[0] == rows[1], "logs have a gap, or rows twice"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_same_command_goes_on(whole, tmp_path, how):
     folder = tmp_path / "run"
     step = cut_off(folder, how, at_step=8)
@@ -160,6 +163,7 @@ def killed_after_saving(monkeypatch, step):
 def test_an_alarm_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
     """It takes ten readings in a row, of which one is of the step of the checkpoint."""
     eager = ("--method.threshold", "0.01", "--trainer.log_every_n_steps", "2")
+    eager += ("--trainer.val_check_interval", str(STEPS))
     folders = tmp_path / "whole", tmp_path / "run"
     assert main([*OPTIONS, *eager, "--out", str(folders[0])]) == 0
     (alarm,) = ssseg.Run(folders[0]).summary["alarms"]
@@ -403,7 +407,7 @@ def killed_often(folder, options, kills, seed):
 )
 def test_killed_twenty_times_it_ends_as_if_left_alone(tmp_path, method, workers):
     options = [
-        *("fit", "--method", *method, *OPTIONS[OPTIONS.index("--data") :], "--network", "small"),
+        *("fit", "--method", *method, *OPTIONS[OPTIONS.index("--data") :]),
         *("--trainer.max_steps", "400", "--trainer.val_check_interval", "11"),
         *("--checkpoint_every", "3", "--data.num_workers", workers),
     ]

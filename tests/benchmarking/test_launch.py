@@ -22,6 +22,7 @@ time.sleep(60)
 LONG = [
     *("fit", "--method", "supervised", "--data.train_images", "8", "--data.val_images", "2"),
     *("--data.size", "32", "--data.labeled", "all", "--trainer.accelerator", "cpu"),
+    *("--network.encoder", "test_resnet", "--network.depth", "3"),
     *("--trainer.max_steps", "100000", "--trainer.val_check_interval", "100000"),
 ]
 

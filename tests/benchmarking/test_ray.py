@@ -19,6 +19,7 @@ GRID = [
     *("benchmark", "--methods", "supervised,classmix", "--classmix.threshold", "0"),
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
+    *("--network.encoder", "test_resnet", "--network.depth", "3"),
     *("--trainer.max_steps", "30", "--trainer.val_check_interval", "15"),
     *("--checkpoint_every", "2"),
 ]

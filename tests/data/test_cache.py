@@ -1,5 +1,6 @@
-import multiprocessing
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,19 +80,20 @@ def test_a_torn_entry_is_written_again(tmp_path, file):
         assert entry.read_bytes() == content
 
 
-def fill(folder, file):
-    big = np.full((400, 400), 7, np.uint8)
-    assert (DecodedCache(folder).get(file, "image", lambda: big) == 7).all()
+FILL = """
+import sys
+from pathlib import Path
+import numpy as np
+from ssseg.data.cache import DecodedCache
+big = np.full((400, 400), 7, np.uint8)
+assert (DecodedCache(Path(sys.argv[1])).get(Path(sys.argv[2]), "image", lambda: big) == 7).all()
+"""
 
 
 def test_processes_at_once(tmp_path, file):
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=fill, args=(tmp_path / "cache", file)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    command = [sys.executable, "-c", FILL, str(tmp_path / "cache"), str(file)]
+    workers = [subprocess.Popen(command) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
     assert [path.suffix for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".npy"]
 
 
