@@ -50,7 +50,7 @@ def fresh(code):
     "args",
     [
         *(["--help"], [], ["--version"], ["methods"], ["datasets"], ["benchmark", "--help"]),
-        ["benchmark", "--methods", "guidedmix", "--dry-run"],
+        pytest.param(["benchmark", "--methods", "guidedmix", "--dry-run"], marks=pytest.mark.slow),
     ],
 )
 def test_fast_verbs_answer_without_torch(args):

@@ -373,6 +373,7 @@ def growth(run, tmp_path, warm, images):
     return float(done.stdout.split()[-1])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(run, photo, tmp_path):
     for folder, count in (("few", 5), ("many", 200)):
         (tmp_path / folder).mkdir()

@@ -24,7 +24,8 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     """Real processes, a table, a picture; what is finished is not trained again."""
     out = tmp_path / "study"
     args = ["benchmark", "--methods", "supervised,classmix", "--jobs", "2", "--out", str(out)]
-    assert main([*args, *SMALL]) == 0
+    args += [*SMALL, "--network", "small"]
+    assert main(args) == 0
     printed = capsys.readouterr().out
     assert "supervised seed 0: finished" in printed
     assert "classmix seed 0: finished" in printed
@@ -40,7 +41,7 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     assert len({run.summary["data"]["split_hash"] for run in runs}) == 1
 
     before = (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns
-    assert main([*args, *SMALL]) == 0
+    assert main(args) == 0
     assert "finished before" in capsys.readouterr().out
     assert (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns == before
 
