@@ -32,15 +32,20 @@ def whole(tmp_path_factory):
     return folder
 
 
-def cut_off(folder, how, at_step):
-    """Start the run in a process and end it when its newest checkpoint is of some step."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(
+def start(folder, cwd=None, **environment):
+    threads = str(torch.get_num_threads())
+    return subprocess.Popen(
         [sys.executable, "-m", "ssseg", *OPTIONS, "--out", str(folder)],
-        env=environment,
+        env={**os.environ, "OMP_NUM_THREADS": threads, **environment},
+        cwd=cwd,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def cut_off(folder, how, at_step, **where):
+    """Start the run in a process and end it when its newest checkpoint is of some step."""
+    process = start(folder, **where)
     last = folder / "checkpoints" / "last.ckpt"
     try:
         while process.poll() is None:
@@ -82,6 +87,28 @@ def test_the_same_command_goes_on(whole, tmp_path, how):
     if how == signal.SIGKILL:
         assert step % 4 == 0 or step % 10 == 0
     assert main([*OPTIONS, "--out", str(folder)]) == 0
+    assert_equal(whole, folder)
+
+
+@pytest.mark.slow
+def test_a_job_that_slurm_puts_back_into_the_queue(whole, tmp_path):
+    """SIGUSR1 some time before the end; the job is put back, which ends it by SIGTERM."""
+    slurm = tmp_path / "bin" / "scontrol"
+    slurm.parent.mkdir()
+    slurm.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nkill -TERM $PPID\n')
+    slurm.chmod(0o755)
+    job = {"JOB_ID": "7", "JOB_NAME": "train", "NTASKS": "1", "PROCID": "0", "LOCALID": "0"}
+    environment = {f"SLURM_{name}": value for name, value in job.items()} | {
+        "SLURM_NODEID": "0",
+        "PATH": f"{slurm.parent}:{os.environ['PATH']}",
+    }
+    folder, cwd = tmp_path / "run", tmp_path / "cwd"
+    cwd.mkdir()
+    cut_off(folder, signal.SIGUSR1, at_step=8, cwd=cwd, **environment)
+    assert (tmp_path / "asked").read_text().startswith("requeue 7")
+    assert not list(cwd.iterdir()), "another run would begin with it"
+    again = start(folder, cwd=cwd, **environment)
+    assert again.wait(300) == 0
     assert_equal(whole, folder)
 
 

@@ -168,6 +168,10 @@ class CLI(LightningCLI):
             callbacks += [StopAtNaN(folder), EvaluateLast(), self.alarms]
             callbacks += [Saver(folder, config.checkpoint_every), self.folder, Heartbeat(folder)]
             callbacks += _checkpoints(folder, config.data)
+            if config.trainer.default_root_dir is None:
+                # on SLURM a checkpoint is written there when a job is put back into the queue, and
+                # any run that finds one there begins with it
+                kwargs["default_root_dir"] = folder
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
             rows = StepLogger(folder, self.resumed)
