@@ -57,6 +57,22 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def watched_step(mode, name, options):
+    """What a mode found in a step of a method and its readings, and what would be logged of it."""
+    method = make_method(method_class(name), options)
+    batch, now = tiny_batch(method.num_views), step()
+    truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
+    with mode:
+        out = method.losses(batch, now)
+        torch.autograd.backward(torch.stack(list(out.losses.values())).sum())
+        method.after_step(now)
+        logs = dict(out.logs)
+        if out.pseudo is not None:
+            names = [str(i) for i in range(NUM_CLASSES)]
+            logs |= readings(out.pseudo, truth, [1] * NUM_CLASSES, names)
+    return mode.found, logs
+
+
 @pytest.mark.parametrize("ask", [
     lambda x: x.sum().item(),
     lambda x: x[x > 0],
@@ -75,16 +91,7 @@ def test_the_counter_can_count(ask):
 
 @pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
 def test_no_method_waits(name, options):
-    method = make_method(method_class(name), options)
-    batch, now = tiny_batch(method.num_views), step()
-    truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
-    with Waits() as waits:
-        out = method.losses(batch, now)
-        torch.autograd.backward(torch.stack(list(out.losses.values())).sum())
-        method.after_step(now)
-        if out.pseudo is not None:
-            readings(out.pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)])
-    assert waits.found == []
+    assert watched_step(Waits(), name, options)[0] == []
 
 
 class Widths(TorchDispatchMode):
@@ -106,19 +113,10 @@ class Widths(TorchDispatchMode):
 def test_a_device_without_float64_is_asked_for_none(name, options, monkeypatch):
     """Apple's GPUs have none; here the CPU stands for one."""
     monkeypatch.setattr("ssseg.devices.WITHOUT_FLOAT64", ("cpu",))
-    method = make_method(method_class(name), options)
-    batch, now = tiny_batch(method.num_views), step()
-    truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
+    found, logs = watched_step(Widths(), name, options)
     with Widths() as widths:
-        out = method.losses(batch, now)
-        torch.autograd.backward(torch.stack(list(out.losses.values())).sum())
-        method.after_step(now)
-        logs = dict(out.logs)
-        if out.pseudo is not None:
-            names = [str(i) for i in range(NUM_CLASSES)]
-            logs |= readings(out.pseudo, truth, [1] * NUM_CLASSES, names)
         numbers(logs)
-    assert widths.found == []
+    assert (found, widths.found) == ([], [])
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])

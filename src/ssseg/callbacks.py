@@ -13,10 +13,11 @@ from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssseg.alarms import Alarms
-from ssseg.data.module import SegmentationData
+from ssseg.data.module import SegmentationData, data_of
 from ssseg.devices import ALONE
 from ssseg.evaluation.metrics import Scores
 from ssseg.facts import commit, device_name, fingerprint, peak_memory, versions
+from ssseg.files import written_whole
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.nonfinite import NonFiniteError
@@ -151,9 +152,8 @@ class RunFolder(Callback):
         self._write_tiles(trainer, module)
         text = json.dumps(self.summary(trainer, module), indent=1)
         # whole or not at all: who finds it knows that the run is finished
-        draft = self.folder / f"{SUMMARY}.part"
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(self.folder / SUMMARY)
+        with written_whole(self.folder / SUMMARY) as draft:
+            draft.write_text(text + "\n", encoding="utf-8")
         (self.folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 
     def _write_tiles(self, trainer: Trainer, module: SegmentationModule) -> None:
@@ -233,13 +233,6 @@ def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Pi
         with evaluating(network), trainer.precision_plugin.val_step_context():
             columns.append(Picture(f"{name} predicts", "label", network(image).argmax(1)))
     return [*columns, Picture("truth", "label", label)]
-
-
-def data_of(trainer: Trainer) -> SegmentationData:
-    """The data of the run under way."""
-    data = getattr(trainer, "datamodule", None)
-    assert isinstance(data, SegmentationData)
-    return data
 
 
 def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[str, Any]:

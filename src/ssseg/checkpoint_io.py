@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from ssseg.files import written_whole
 from ssseg.unfinished import LAST, PREVIOUS
 
 
@@ -30,20 +31,18 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         whole = Path(path)
         whole.parent.mkdir(parents=True, exist_ok=True)
-        draft = whole.with_name(f"{whole.name}.part")
-        with draft.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if whole.name == LAST:
-            _keep(whole)
-        draft.replace(whole)
+        with written_whole(whole) as draft:
+            with draft.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if whole.name == LAST:
+                _keep(whole)
 
 
 def _keep(last: Path) -> None:
     """A second name for a file, so that the first is never missing."""
-    again = last.with_name(f"{PREVIOUS}.part")
-    with suppress(OSError):  # no such file yet, or a file system without second names
+    # there may be no such file yet, or a file system without second names
+    with suppress(OSError), written_whole(last.with_name(PREVIOUS)) as again:
         again.unlink(missing_ok=True)
         again.hardlink_to(last)
-        again.replace(last.with_name(PREVIOUS))

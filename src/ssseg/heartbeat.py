@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from ssseg.files import written_whole
 from ssseg.module import logged_at
 from ssseg.run import PROGRESS
 from ssseg.types import Batch
@@ -86,9 +87,8 @@ class Heartbeat(Callback):
                 if key.startswith("val/miou_")
             },
         }
-        draft = self.folder / f"{PROGRESS}.part"
-        draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
-        draft.replace(self.folder / PROGRESS)
+        with written_whole(self.folder / PROGRESS) as draft:
+            draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         """What is finished has a summary."""

@@ -263,7 +263,7 @@ def _carry_out(verb: str, rest: list[str]) -> CLI:
     if verb != "fit":
         rest = _for_evaluation(_with_configuration(rest))
     for flag, values in pairs(rest):
-        if flag == "--ckpt_path" and values:
+        if flag == "--ckpt_path" and values and values != [str(CLI.resumed)]:  # that has been read
             read_checkpoint(values[0])
     try:
         return command_line(CLI, verb, rest)

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ssseg.callbacks import data_of
+from ssseg.data.module import data_of
 from ssseg.instruments import numbers
 from ssseg.module import SegmentationModule
 from ssseg.types import Batch

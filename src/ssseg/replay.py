@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ssseg.arguments import without
-from ssseg.callbacks import data_of
+from ssseg.data.module import data_of
 from ssseg.errors import UserError
 from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.options import Traceless, command_line

@@ -78,14 +78,15 @@ def newest_checkpoint(folder: Path) -> Path | None:
     Raises:
         UserError: Where there are some, and none can be read.
     """
-    last, *others = (folder / "checkpoints" / name for name in CHECKPOINTS)
+    last, *others = paths = [folder / "checkpoints" / name for name in CHECKPOINTS]
+    with suppress(UserError):
+        read_checkpoint(last)
+        return last
     steps: dict[Path, int] = {}
-    for path in (last, *others):
+    for path in others:
         with suppress(UserError):
             steps[path] = read_checkpoint(path)["global_step"]
-        if last in steps:
-            return last
-    torn = [path for path in (last, *others) if path.exists()]
+    torn = [path for path in paths if path.exists()]
     if torn and not steps:
         raise UserError(
             f"no checkpoint of {folder} can be read ({', '.join(map(str, torn))}); put a copy of "

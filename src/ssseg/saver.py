@@ -6,7 +6,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssseg.data.module import SegmentationData
+from ssseg.data.module import data_of
 from ssseg.instruments import numbers
 from ssseg.module import logged_at
 from ssseg.unfinished import LAST
@@ -48,7 +48,7 @@ class Saver(Callback):
         self._end_now(trainer)
         due = self.every is not None and trainer.global_step % self.every == 0
         validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
-        if due and not (validated and _has_validation(trainer)):
+        if due and not (validated and data_of(trainer).source.records("val")):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -116,8 +116,3 @@ class Saver(Callback):
     def state_dict(self) -> dict[str, Any]:
         """For the log of a resumed run."""
         return {"row": self.row}
-
-
-def _has_validation(trainer: Trainer) -> bool:
-    data = getattr(trainer, "datamodule", None)
-    return isinstance(data, SegmentationData) and bool(data.source.records("val"))

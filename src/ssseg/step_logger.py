@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ssseg.files import written_whole
 from ssseg.module import read_checkpoint
 from ssseg.unfinished import METRICS, earlier_rows
 
@@ -70,12 +71,13 @@ class StepLogger(Logger):
     def _begin(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.columns = sorted({*self.columns, *(name for row in rows for name in row)})
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f"{METRICS}.part")
-        with draft.open("w", encoding="utf-8", newline="") as file:
+        with (
+            written_whole(self._file) as draft,
+            draft.open("w", encoding="utf-8", newline="") as file,
+        ):
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        draft.replace(self._file)
 
 
 def rows_before(folder: Path, checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from ssseg.data.datasets.base import ClassInfo, Pixels, Record, Source, Split
@@ -480,6 +480,13 @@ class SegmentationData(LightningDataModule):
             generator=torch.Generator().manual_seed(0),
             **options,
         )
+
+
+def data_of(trainer: Trainer) -> SegmentationData:
+    """The data of the run under way."""
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, SegmentationData)
+    return data
 
 
 def _at_least(least: int, option: str, given: int | tuple[int, int] | None) -> None:

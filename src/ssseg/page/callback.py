@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from ssseg.callbacks import data_of, evaluation_of
+from ssseg.callbacks import evaluation_of
 from ssseg.data.datasets.base import Split
+from ssseg.data.module import data_of
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Confusion
 from ssseg.facts import commit, device_name, versions

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 
-from ssseg.callbacks import data_of
 from ssseg.data.datasets.base import Array, Record
-from ssseg.data.module import DataInfo
+from ssseg.data.module import DataInfo, data_of
 from ssseg.evaluation.metrics import Confusion
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule

@@ -1,0 +1,19 @@
+"""Files that others read while they are written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A draft beside a file, to write to; in the end it takes the file's place, in one move.
+
+    Where writing fails or is cut off, the file is what it was.
+
+    Args:
+        path: Of the file.
+    """
+    draft = path.with_name(f"{path.name}.part")
+    yield draft
+    draft.replace(path)
