@@ -21,7 +21,8 @@ def on_devices(count, function, *args):
     The function must be importable: at the top of a module.
     """
     port = free_port()
-    context = get_context("spawn")
+    context = get_context("forkserver")  # torch is imported once for all of them
+    context.set_forkserver_preload(["ssseg.testing", "torch.distributed"])
     answers = context.Queue()
     processes = [
         context.Process(target=_work, args=(rank, count, port, answers, function, args))

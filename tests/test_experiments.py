@@ -30,6 +30,11 @@ def name_of(path):
     return f"{path.parent.name}-{path.stem}"
 
 
+def marked(table):
+    """One that names every option of a method takes its time."""
+    return pytest.param(table, marks=[pytest.mark.slow] * (len(read_grid(table).rows) > 10))
+
+
 def draw(source, root):
     """A small tree in the layout that a recipe's data set is published in."""
     names = [f"2008_{i:06d}" for i in range(9)]
@@ -75,7 +80,7 @@ def test_grids_say_how_they_are_run_and_name_known_options(grid):
         assert f"{command} --miniature" in text
 
 
-@pytest.mark.parametrize("grid", TABLES, ids=name_of)
+@pytest.mark.parametrize("grid", [marked(path) for path in TABLES], ids=name_of)
 def test_every_table_has_a_miniature_of_all_its_rows_that_can_run(grid):
     """Each kind of run is made whole, network, data and method, but trains nothing."""
     whole, small = read_grid(grid), read_grid(grid, miniature=True)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import torch
@@ -57,11 +58,19 @@ def make_method(method: type[Method], hparams: Mapping[str, Any] | None = None) 
     eager = {"threshold": 0.0, "warmup_steps": 0.0, "rampup_steps": 0.0}
     names = {field.name for field in fields(method)}
     given = {name: value for name, value in eager.items() if name in names} | dict(hparams or {})
+    network = copy.deepcopy(_network())
     torch.manual_seed(0)
     made = method(**given)
-    made.setup(tiny_network())
+    made.setup(network)
     made.train()
     return made
+
+
+@cache
+def _network() -> Segmenter:
+    """Building one takes as long as several steps."""
+    torch.manual_seed(0)
+    return tiny_network()
 
 
 def step(seed: int = 0, index: int = 50, total: int = 100) -> Step:

@@ -89,7 +89,7 @@ def gallery(
         sheet.paste(part, (0, top))
         top += part.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    sheet.save(path, compress_level=1)  # half the time of the default, for a fifth more bytes
 
 
 def _cell(

@@ -38,11 +38,16 @@ def ask_here(runs, measure, at_once, threads):
 
 
 @pytest.fixture
-def in_this_process(monkeypatch):
-    here = SimpleNamespace(**{**vars(subprocess), "Popen": InThisProcess})
-    monkeypatch.setattr(launch, "subprocess", here)
+def looks_ahead_here(monkeypatch):
+    """Runs are looked at in this process; they train in their own."""
     monkeypatch.setattr(outlook, "_ask", ask_here)
     monkeypatch.setattr(outlook.time, "time", lambda: 0.0)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, looks_ahead_here):
+    here = SimpleNamespace(**{**vars(subprocess), "Popen": InThisProcess})
+    monkeypatch.setattr(launch, "subprocess", here)
 
 
 @pytest.fixture

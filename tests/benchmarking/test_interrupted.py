@@ -10,6 +10,9 @@ import time
 import pytest
 import torch
 
+from ssseg.benchmarking import runner
+from ssseg.cli import main
+from ssseg.lock import is_held
 from ssseg.run import Run
 
 ARGS = [
@@ -74,26 +77,49 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     assert "step    20/60" not in log or before <= 20, "it began anew"
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
-def test_ctrl_c_and_a_kill_of_the_benchmark_alone_leave_everything_usable(tmp_path, how):
-    """Its runs save and end; the same command goes on."""
-    out, (name, *_) = tmp_path / "study", NAMES
-    one = ["benchmark", "--methods", "supervised", *ARGS[3:]]
-    process = start(out, one)
-    last = out / name / "checkpoints" / "last.ckpt"
+ONE = ["benchmark", "--methods", "supervised", *ARGS[3:]]
+
+
+@pytest.mark.usefixtures("looks_ahead_here")
+def test_ctrl_c_leaves_everything_usable(tmp_path, monkeypatch, request, capsys):
+    """The run, a process of its own, is told to save and to end; the same command goes on."""
+    folder = tmp_path / "study" / NAMES[0]
+    last = folder / "checkpoints" / "last.ckpt"
+    command = [*ONE, "--out", str(tmp_path / "study")]
+
+    def pause(seconds, usual=time.sleep):
+        if last.is_file():
+            raise KeyboardInterrupt
+        usual(seconds / 20)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runner.time, "sleep", pause)
+        assert main(command) == 130
+    assert not (folder / "summary.json").exists()
+    assert not is_held(folder), "the run has not ended"
+    request.getfixturevalue("in_this_process")
+    assert main(command) == 0
+    assert "supervised seed 0: goes on from where it stood" in capsys.readouterr().out
+    assert Run(folder).summary["steps"] == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_signal_to_the_benchmark_alone_leaves_everything_usable(tmp_path, how):
+    out = tmp_path / "study"
+    process = start(out, ONE)
+    last = out / NAMES[0] / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 200
     while not last.is_file():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(how)
     assert process.wait(60) == (130 if how == signal.SIGINT else -9)
-    again = start(out, one)
+    again = start(out, ONE)
     said = again.communicate(timeout=300)[0]
     assert again.returncode == 0, said
     assert "supervised seed 0: goes on from where it stood" in said
-    assert Run(out / name).summary["steps"] == 60
+    assert Run(out / NAMES[0]).summary["steps"] == 60
 
 
 TWELVE = ["benchmark", "--methods", "supervised,cutmix,classmix", "--seeds", "4", *ARGS[3:]]

@@ -20,7 +20,7 @@ SMALL = [
 ]
 
 
-def test_two_methods_side_by_side(tmp_path, capsys):
+def test_two_methods_side_by_side(tmp_path, request, capsys):
     """Real processes, a table, a picture; what is finished is not trained again."""
     out = tmp_path / "study"
     args = ["benchmark", "--methods", "supervised,classmix", "--jobs", "2", "--out", str(out)]
@@ -41,6 +41,7 @@ def test_two_methods_side_by_side(tmp_path, capsys):
     assert len({run.summary["data"]["split_hash"] for run in runs}) == 1
 
     before = (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns
+    request.getfixturevalue("in_this_process")
     assert main(args) == 0
     assert "finished before" in capsys.readouterr().out
     assert (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns == before
@@ -195,11 +196,12 @@ def test_a_dry_run_of_methods(here, capsys):
 
 
 @pytest.mark.usefixtures("in_this_process")
+@pytest.mark.usefixtures("in_this_process")
 def test_what_cannot_work_is_said_before_anything_trains(here, capsys):
     (here / "grid.yaml").write_text(
         "methods: [supervised, cutmix]\n"
         "columns:\n"
-        "  fine: {}\n"
+        "  fine: {data.size: 32}\n"
         "  large: {data.batch_size: 500}\n"
         "  lost: {data: folder, data.root: nowhere}\n"
         "seeds: 3\n"

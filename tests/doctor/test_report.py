@@ -293,15 +293,10 @@ def test_the_page_shows_what_camvid_gives(camvid, capsys):
     ]
 
 
-def test_camvid(camvid):
-    """A real process on real photographs; the numbers are those of a plain loop."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ssseg", "doctor", camvid, "--labeled", "1/8", "--json"],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    report = json.loads(done.stdout)
+def test_camvid(camvid, capsys):
+    """Real photographs; the numbers are those of a plain loop."""
+    code, report = examined(capsys, camvid, "--labeled", "1/8")
+    assert code == 0
     number = {name: numbers["images"] for name, numbers in report["sets"].items()}
     assert number == {"labeled": 46, "unlabeled": 321, "val": 101, "test": 233}
     assert report["findings"] == []
