@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from torch import nn
 
 import ssseg
@@ -84,6 +85,9 @@ def test_every_format_answers_as_the_model_whatever_the_size(run, files, name):
 def metadata(name, path):
     if name == "onnx":
         return {each.key: each.value for each in onnx.load(str(path)).metadata_props}["ssseg"]
+    if name == "safetensors":
+        with safe_open(path, framework="pt") as file:
+            return file.metadata()["ssseg"]
     extra = {"ssseg.json": ""}
     torch.export.load(path, extra_files=extra)
     return extra["ssseg.json"]
@@ -128,15 +132,16 @@ def test_an_onnx_file_names_its_sides_and_nothing_of_this_machine(files):
         assert b"site-packages" not in held
 
 
-def test_student_and_teacher_are_told_apart(run, tmp_path):
-    path = ssseg.export(run.checkpoint(), "safetensors", out=tmp_path, network="student")
-    assert path == tmp_path / "last_student.safetensors"
+@pytest.mark.parametrize("name", ["safetensors", pytest.param("torch", marks=pytest.mark.slow)])
+def test_student_and_teacher_are_told_apart(run, tmp_path, name):
+    path = ssseg.export(run.checkpoint(), name, out=tmp_path, network="student")
+    assert path == tmp_path / f"last_student{FORMATS[name].ending}"
     image = images()[1]
-    found = FORMATS["safetensors"].open(path)(image)
+    found = FORMATS[name].open(path)(image)
     student, teacher = (ssseg.load(run.checkpoint(), name) for name in ("student", "teacher"))
     torch.testing.assert_close(found, student(image))
     assert (found - teacher(image)).abs().max() > 1e-3
-    assert ssseg.load(path).card.about["saved"] == "student"
+    assert json.loads(metadata(name, path))["saved"] == "student"
 
 
 def test_on_the_command_line(run, capsys):

@@ -196,7 +196,6 @@ def test_a_dry_run_of_methods(here, capsys):
 
 
 @pytest.mark.usefixtures("in_this_process")
-@pytest.mark.usefixtures("in_this_process")
 def test_what_cannot_work_is_said_before_anything_trains(here, capsys):
     (here / "grid.yaml").write_text(
         "methods: [supervised, cutmix]\n"

@@ -590,11 +590,11 @@ def test_each_image_is_decoded_once_per_step(tree, monkeypatch):
 def test_the_watch_counts_waiting_and_nothing_else(tree, num_workers):
     data = data_of(tree, num_workers=num_workers)
     read = data.source.read_image
-    data.source.read_image = lambda record: time.sleep(0.1) or read(record)
+    data.source.read_image = lambda record: time.sleep(0.02) or read(record)
     iterator = iter(data.train_dataloader())
     try:
         next(iterator)
-        assert data.waiting.seconds > 2 * 0.1  # four images are read one after the other
+        assert data.waiting.seconds > 4 * 0.02  # four images are read one after the other
         before = data.waiting.seconds
         time.sleep(0.3)  # a step of training
         assert data.waiting.seconds == before

@@ -295,8 +295,10 @@ def test_the_page_shows_what_camvid_gives(camvid, capsys):
 
 def test_camvid(camvid, capsys):
     """Real photographs; the numbers are those of a plain loop."""
-    code, report = examined(capsys, camvid, "--labeled", "1/8")
-    assert code == 0
+    assert main(["doctor", str(camvid), "--labeled", "1/8", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    report = json.loads(captured.out)
     number = {name: numbers["images"] for name, numbers in report["sets"].items()}
     assert number == {"labeled": 46, "unlabeled": 321, "val": 101, "test": 233}
     assert report["findings"] == []
