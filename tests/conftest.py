@@ -1,6 +1,9 @@
 """What several tests share: small data, quick trainers, the folder of real photographs."""
 
+import atexit
 import os
+import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -13,6 +16,11 @@ from ssseg.data.module import SegmentationData
 from ssseg.methods import create_method
 from ssseg.module import SegmentationModule
 from ssseg.testing import tiny_network
+
+# what the tests and their processes keep of data sets is no part of the user's cache
+KEPT = tempfile.mkdtemp()
+os.environ["SSSEG_CACHE"] = KEPT
+atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
 
 warnings.filterwarnings("ignore", ".*does not have many workers")
 warnings.filterwarnings("ignore", ".*in eval mode at the start")

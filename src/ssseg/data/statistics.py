@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssseg.data.datasets.base import Record, Source
+from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.reading import in_threads, kept_of
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 ENOUGH = 200
@@ -25,17 +26,22 @@ def statistics_of(
         float in their own unit.
     """
     count = min(len(records), ENOUGH)
-    pixels = 0
-    total = np.zeros(source.in_channels)
-    squares = np.zeros(source.in_channels)
-    for place in range(count):
-        image = source.read_image(records[place * len(records) // count])
+    chosen = [records[place * len(records) // count] for place in range(count)]
+
+    def sums(record: Record) -> tuple[int, Array, Array]:
+        image = source.read_image(record)
         values = image.reshape(-1, source.in_channels).astype(np.float64)
         values /= 255 if image.dtype == np.uint8 else 1
-        pixels += len(values)
-        total += values.sum(0)
-        squares += np.square(values).sum(0)
-    mean = total / pixels
-    # a channel that never changes says nothing; it must not be divided by 0
-    std = np.sqrt(np.maximum(squares / pixels - mean**2, 1e-12))
-    return tuple(mean.tolist()), tuple(std.tolist())
+        return len(values), values.sum(0), np.square(values).sum(0)
+
+    def found() -> tuple[list[float], list[float]]:
+        pixels, total, squares = 0, np.zeros(source.in_channels), np.zeros(source.in_channels)
+        for number, values, squared in in_threads(sums, chosen):
+            pixels, total, squares = pixels + number, total + values, squares + squared
+        mean: Array = total / pixels
+        # a channel that never changes says nothing; it must not be divided by 0
+        std: Array = np.sqrt(np.maximum(squares / pixels - mean**2, 1e-12))
+        return mean.tolist(), std.tolist()
+
+    mean, std = kept_of(source, "statistics", chosen, found)
+    return tuple(mean), tuple(std)

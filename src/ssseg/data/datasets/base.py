@@ -85,6 +85,14 @@ class Source(ABC):
         """Keep decoded images and masks in a folder, where that saves time."""
 
     @property
+    def meaning(self) -> str | None:
+        """All that decides what is read from its files, besides the files.
+
+        None where that is not known: nothing that was found in them is kept for later runs.
+        """
+        return None
+
+    @property
     def num_classes(self) -> int:
         """Number of classes, ignore not counted."""
         return len(self.classes)

@@ -128,6 +128,12 @@ class CamVid(Files):
         self.unlabeled_folders = existing_folders(unlabeled)
         self._records: dict[Split, list[Record]] = {}
 
+    @property
+    def meaning(self) -> str | None:
+        """With the colours of `label_colors.txt`."""
+        known = super().meaning
+        return None if known is None else f"{known} {self.ids_of_codes}"
+
     def _colors(self) -> dict[Color, str]:
         """The labels by their colours: those of the tree's own file where there is one."""
         if not self.color_file.is_file():

@@ -8,6 +8,7 @@ import numpy as np
 from ssseg.data.cache import DecodedCache
 from ssseg.data.datasets.base import Array, Record, Source
 from ssseg.data.images import IMAGE_ENDINGS, expect_kind, probe, read_ids, read_image
+from ssseg.data.reading import in_threads, kept_of
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 
@@ -16,6 +17,14 @@ class Files(Source):
     """A source whose images, and the masks that go with them, are files."""
 
     cache: DecodedCache | None = None
+
+    @property
+    def meaning(self) -> str | None:
+        """What decides what is read from the files; unknown for readers that are not ours."""
+        cls = type(self)
+        if not cls.__module__.startswith("ssseg."):
+            return None
+        return f"{cls.__qualname__} {list(self.classes)} {self.in_channels} {self.pixels}"
 
     def use_cache(self, folder: Path) -> None:
         """Keep decoded images and masks in a folder."""
@@ -78,18 +87,25 @@ class Files(Source):
 
     def check(self, records: list[Record]) -> None:
         """Open every image; read every mask, and compare its size with the image's."""
-        for record in records:
-            info = probe(Path(str(record.image)))
-            expect_kind(Path(str(record.image)), info.pixels, self.pixels)
-            if record.mask is None:
-                continue
-            mask = self.read_mask(record)
-            if mask.shape != (info.height, info.width):
-                raise UserError(
-                    f"{record.image} is {info.width} x {info.height} pixels, but its mask "
-                    f"{record.mask} is {mask.shape[1]} x {mask.shape[0]}; they must be the same "
-                    "size"
-                )
+
+        def sound() -> bool:
+            return all(in_threads(self._is_sound, records))
+
+        kept_of(self, "sound", records, sound)
+
+    def _is_sound(self, record: Record) -> bool:
+        path = Path(str(record.image))
+        info = probe(path)
+        expect_kind(path, info.pixels, self.pixels)
+        if record.mask is None:
+            return True
+        mask = self.read_mask(record)
+        if mask.shape != (info.height, info.width):
+            raise UserError(
+                f"{record.image} is {info.width} x {info.height} pixels, but its mask "
+                f"{record.mask} is {mask.shape[1]} x {mask.shape[0]}; they must be the same size"
+            )
+        return True
 
 
 def find_images(folder: Path, *, deep: bool = False) -> list[Path]:

@@ -59,6 +59,12 @@ class Folder(Files):
         self.in_channels, self.pixels = channels or first.channels, first.pixels
         self._records: dict[Split, list[Record]] = {}
 
+    @property
+    def meaning(self) -> str | None:
+        """With the colours of `classes.json`."""
+        known = super().meaning
+        return None if known is None else f"{known} {self.class_file}"
+
     def _read_classes(self) -> ClassList:
         return read_classes(self.root / "classes.json")
 

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.reading import in_threads, kept_of
 from ssseg.data.splits.classes import class_presence, cover, stratify
 from ssseg.data.splits.counts import count_of, number_of
 from ssseg.data.splits.lists import read_list
@@ -168,15 +169,19 @@ class Contents(NamedTuple):
 
 
 def contents(source: Source, records: list[Record]) -> Contents:
-    """Reads the masks of a labeled set once."""
-    digest = hashlib.sha256()
-    pixels = np.zeros(256, np.int64)
-    for record in records:
-        mask = source.read_mask(record)
-        digest.update(f"{record.id} {mask.shape}".encode())
-        digest.update(np.ascontiguousarray(mask).tobytes())
-        pixels += np.bincount(mask.ravel(), minlength=256)
-    return Contents(digest.hexdigest()[:12], pixels[: source.num_classes].tolist())
+    """Reads the masks of a labeled set, unless an earlier run has, see `reading.kept`."""
+
+    def found() -> Contents:
+        digest = hashlib.sha256()
+        pixels = np.zeros(256, np.int64)
+        masks = in_threads(source.read_mask, records)
+        for record, mask in zip(records, masks, strict=True):
+            digest.update(f"{record.id} {mask.shape}".encode())
+            digest.update(np.ascontiguousarray(mask).tobytes())
+            pixels += np.bincount(mask.ravel(), minlength=256)
+        return Contents(digest.hexdigest()[:12], pixels[: source.num_classes].tolist())
+
+    return Contents(*kept_of(source, "contents", records, found))
 
 
 def content_hash(source: Source, records: list[Record]) -> str:

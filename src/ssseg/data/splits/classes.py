@@ -1,11 +1,9 @@
 """Choices that look at which classes occur in which image: coverage and stratification."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.reading import in_threads, kept_of
 
 
 def class_presence(source: Source, records: list[Record]) -> Array:
@@ -18,15 +16,15 @@ def class_presence(source: Source, records: list[Record]) -> Array:
         UserError: For the first mask that cannot be read.
     """
 
-    def occurring(record: Record) -> Array:
-        seen = np.zeros(256, bool)
-        seen[source.read_mask(record)] = True
-        return seen[: source.num_classes]
+    def occurring(record: Record) -> list[int]:
+        seen = np.bincount(source.read_mask(record).ravel(), minlength=256)
+        return np.flatnonzero(seen[: source.num_classes]).tolist()
 
-    # decoding leaves Python's lock, so that threads are enough
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        rows = list(pool.map(occurring, records))
-    return np.array(rows, bool).reshape(len(records), source.num_classes)
+    shown = kept_of(source, "presence", records, lambda: list(in_threads(occurring, records)))
+    presence = np.zeros((len(records), source.num_classes), bool)
+    for row, ids in zip(presence, shown, strict=True):
+        row[ids] = True
+    return presence
 
 
 def cover(presence: Array, least: int, rng: np.random.Generator) -> list[int]:

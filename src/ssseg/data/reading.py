@@ -1,0 +1,125 @@
+"""Many files at once, and what was found in them kept for later runs."""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from ssseg.data.datasets.base import Record, Source
+
+try:
+    import fcntl
+except ImportError:  # on Windows several processes may read the same files at the same time
+    fcntl = None  # type: ignore[assignment]
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
+    """`map` on a few threads: decoders let go of Python's lock.
+
+    Results come in the order of the items, so that the first error is the same every time. Only
+    some items are worked on ahead, so that large results do not pile up.
+    """
+    workers = min(8, os.cpu_count() or 1)
+    waiting = deque[Future[Found]]()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def kept_of(
+    source: Source, question: str, records: Sequence[Record], find: Callable[[], Found]
+) -> Found:
+    """`kept`, of a question about records; of sources that say what their files mean."""
+    places = [p for record in records for p in (record.image, record.mask) if p is not None]
+    files = [place for place in places if isinstance(place, Path)]
+    if source.meaning is None or len(files) < len(places):
+        return find()
+    ids = json.dumps([record.id for record in records])
+    return kept(f"{question} {source.meaning} {ids}", files, find)
+
+
+def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Found:
+    """The answer to a question about files, from an earlier process if they are unchanged.
+
+    Files are unchanged if path, size and time of modification are, and those of the code that
+    reads them. One process finds the answer while others that ask the same wait for it. Where the
+    cache folder cannot be used, the answer is found each time.
+
+    Args:
+        question: All that the answer depends on besides the files.
+        files: What is read for it.
+        find: Finds the answer, which JSON must be able to hold.
+    """
+    try:
+        name = _name(question, files)
+        place = cache_folder() / f"{name}.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = place.open("a+", encoding="utf-8")
+    except OSError:  # a missing file is for `find` to report
+        return find()
+    with file:
+        _lock(file)
+        with suppress(OSError, ValueError):  # empty: it was just made; cut off: by a full disk
+            file.seek(0)
+            answer: Found = json.load(file)
+            return answer
+        try:
+            found = find()
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+        with suppress(OSError):
+            file.truncate(0)
+            json.dump(found, file)
+            file.flush()
+        return found
+
+
+def cache_folder() -> Path:
+    """`$SSSEG_CACHE`, or else the folder `ssseg` in the user's cache folder."""
+    if own := os.environ.get("SSSEG_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ssseg"
+
+
+def _name(question: str, files: Sequence[Path]) -> str:
+    digest = hashlib.sha256(question.encode())
+    digest.update(_code())
+    for path in files:
+        status = path.stat()
+        stamp = [str(path.absolute()), status.st_size, status.st_mtime_ns]
+        digest.update(json.dumps(stamp).encode())
+    return digest.hexdigest()
+
+
+@cache
+def _code() -> bytes:
+    """Of the code that reads data: after a change of it nothing is taken from before."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def _lock(file: IO[Any]) -> None:
+    """Wait until no other process holds the file; closing it releases it."""
+    if fcntl is not None:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
