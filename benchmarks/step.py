@@ -33,7 +33,7 @@ from ssseg.methods import ClassMix
 from ssseg.models import Segmenter
 from ssseg.nonfinite import StopAtNaN
 from ssseg.ops import class_mask
-from ssseg.options import be_quiet
+from ssseg.quiet import ignore_messages
 from ssseg.step_logger import StepLogger
 from ssseg.types import IGNORE, Batch
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    be_quiet()
+    ignore_messages()
     torch.set_num_threads(given.threads)
     found = measure(given)
     print(

@@ -17,6 +17,7 @@ from ssseg.data.datasets import Street
 from ssseg.errors import UserError
 from ssseg.exporting import export as export_module
 from ssseg.exporting.formats import FORMATS
+from ssseg.exporting.images import trial_of
 from ssseg.exporting.parity import Parity, compare
 from ssseg.exporting.program import GridPool, _integer_padding, program_of
 from ssseg.models import DECODERS, Segmenter
@@ -426,3 +427,21 @@ def test_the_verb_and_python_are_one(run, tmp_path, monkeypatch):
     monkeypatch.setattr("ssseg.exporting.export.export", export)
     ssseg.export("a.ckpt", out="b.onnx", network="teacher", images="photos", opset=20)
     assert asked["args"] == ("a.ckpt", None, "b.onnx", "teacher", ["photos"], 20)
+
+
+def test_no_module_that_a_neighbour_names_is_imported(run, copy, tmp_path, monkeypatch, capsys):
+    """A checkpoint comes with a config.yaml beside it, from anywhere."""
+    folder = tmp_path / "theirs" / "checkpoints"
+    folder.mkdir(parents=True)
+    copy.rename(folder / "last.ckpt")
+    trap = f"open({str(tmp_path / 'it ran')!r}, 'w')\nclass Data: pass\n"
+    (tmp_path / "trap.py").write_text(trap)
+    monkeypatch.syspath_prepend(tmp_path)
+    for path in ("trap.Data", "ssseg.__main__.Data"):
+        named = {"data": {"source": {"class_path": path, "init_args": {}}}}
+        (folder.parent / "config.yaml").write_text(json.dumps(named))
+        model = ssseg.load(folder / "last.ckpt")
+        trial = trial_of(model, folder / "last.ckpt", [])
+        assert "random images, for the run's own cannot be opened" in trial.words
+    assert not (tmp_path / "it ran").exists()
+    assert "trap" not in sys.modules

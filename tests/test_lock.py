@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from ssseg.cli import main
 from ssseg.errors import UserError
-from ssseg.lock import FolderLock, is_held
+from ssseg.lock import FolderLock, first_free, is_held
 
 HOLD = "import sys; from pathlib import Path; from ssseg.lock import FolderLock; "
 HOLD += "lock = FolderLock(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
@@ -92,3 +93,42 @@ def test_nothing_is_left(tmp_path):
     lock.release()
     assert not list(tmp_path.iterdir())
     assert not is_held(tmp_path / "nowhere" / "run")
+
+
+def test_who_asks_whether_a_folder_is_held_keeps_nobody_out(tmp_path):
+    """Asking has the lock for an instant, in which a run may start."""
+    folder, done = tmp_path / "run", threading.Event()
+
+    def ask():
+        while not done.is_set():
+            is_held(folder)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(100):
+            FolderLock(folder).release()
+    finally:
+        done.set()
+        asking.join()
+
+
+def test_of_two_that_ask_at_once_each_gets_a_name(tmp_path):
+    """Both have seen that the first name is free; the lock decides."""
+    start = threading.Barrier(4)
+    taken = []
+
+    def take():
+        start.wait()
+        taken.append(first_free(tmp_path / "runs" / "street"))
+
+    takers = [threading.Thread(target=take) for _ in range(4)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    found = sorted(lock.folder.name for lock in taken)
+    assert found == ["street", "street-2", "street-3", "street-4"]
+    for lock in taken:
+        lock.release()
+    assert not list(tmp_path.glob("runs/.*"))

@@ -1,56 +1,89 @@
-"""One process per run folder: who else wants it waits, or is told."""
+"""One process per run folder: who else wants it is told, or takes the next name."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from ssseg.errors import UserError
 
-try:
-    import fcntl
-except ImportError:  # on Windows nobody is kept out
-    fcntl = None  # type: ignore[assignment]
+PATIENCE = 1.0
+"""Seconds in which a folder is asked for again: `is_held` has it for an instant."""
+
+
+class FolderHeldError(UserError):
+    """Another process holds the folder."""
 
 
 class FolderLock:
     """Holds a run folder until it is released or its process ends, however that happens.
 
     The lock is the operating system's, on a hidden file beside the folder; the file holds the
-    number of the process.
+    number of the process. Processes that this one starts, such as those that read images, hold
+    nothing.
 
     Args:
         folder: It need not exist yet.
+        patience: Seconds to ask again where another process holds it.
 
     Raises:
-        UserError: If another process holds it.
+        FolderHeldError: If another process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = _file(folder)
+    def __init__(self, folder: Path, patience: float = PATIENCE) -> None:
+        self.folder, self.path = folder, _file(folder)
         self._made = [p for p in self.path.parents if not p.exists()]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _taken(self.path)
-        if self._file is None:
-            raise UserError(
-                f"{folder} is being trained by another process{_whose(self.path)}; wait for it, "
-                "end it, or give another folder"
-            )
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-        # workers live on for seconds where their run is killed, and would hold the lock with it
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._file.close)
+        self._lock = FileLock(self.path, thread_local=False)
+        while not self._lock.is_locked:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=patience, poll_interval=0.01)
+            except FileNotFoundError:  # who had made the parent has removed it again
+                continue
+            except Timeout as held:
+                raise FolderHeldError(
+                    f"{folder} is being trained by another process{_whose(self.path)}; wait for "
+                    "it, end it, or give another folder"
+                ) from held
+        self.path.write_text(str(os.getpid()), encoding="utf-8")
 
     def release(self) -> None:
         """Let go, and leave no empty folder behind; a second time does nothing."""
-        if self._file is not None:
-            self.path.unlink(missing_ok=True)
-            self._file.close()
-            self._file = None
-            with suppress(OSError):  # that a run was made in
-                for parent in self._made:
-                    parent.rmdir()
+        if not self._lock.is_locked:
+            return
+        _let_go(self._lock, self.path)
+        with suppress(OSError):  # that a run was made in
+            for parent in self._made:
+                parent.rmdir()
+
+
+def first_free(stem: Path) -> FolderLock:
+    """Holds the first of NAME, NAME-2, NAME-3, ... that is not there and that nobody holds.
+
+    Of processes that ask at the same time each gets a name of its own.
+
+    Args:
+        stem: The folder that is taken where it is free.
+    """
+    for folder in names(stem):
+        if folder.exists():
+            continue
+        with suppress(FolderHeldError):
+            lock = FolderLock(folder, patience=0)
+            if not folder.exists():  # its last holder may just have made it
+                return lock
+            lock.release()
+    raise AssertionError("there is always a larger number")
+
+
+def names(stem: Path) -> Iterator[Path]:
+    """NAME, NAME-2, NAME-3, ... without end."""
+    yield stem
+    for number in count(2):
+        yield stem.with_name(f"{stem.name}-{number}")
 
 
 def is_held(folder: Path) -> bool:
@@ -58,34 +91,23 @@ def is_held(folder: Path) -> bool:
     path = _file(folder)
     if not path.is_file():
         return False
-    taken = _taken(path)
-    if taken is None:
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
         return True
-    path.unlink(missing_ok=True)
-    taken.close()
+    _let_go(lock, path)
     return False
+
+
+def _let_go(lock: FileLock, path: Path) -> None:
+    with suppress(OSError):  # Windows removes no open file: the next holder writes over it
+        path.unlink()
+    lock.release()
 
 
 def _file(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
-
-
-def _taken(path: Path) -> IO[str] | None:
-    """The lock file, open and ours; None where it is somebody else's."""
-    while True:
-        file = path.open("a+", encoding="utf-8")
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.close()
-                return None
-        # between opening and locking, its last holder may have removed the file
-        with suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                file.truncate(0)
-                return file
-        file.close()
 
 
 def _whose(path: Path) -> str:

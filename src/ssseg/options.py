@@ -1,10 +1,9 @@
 """LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
 
 import json
-import logging
+import os
 import shlex
 import signal
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,10 @@ from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.checkpoint_io import WholeCheckpointIO
 from ssseg.complaints import sentence
 from ssseg.data.module import SegmentationData
+from ssseg.data.workers import one_thread
 from ssseg.errors import UserError, one_of
 from ssseg.heartbeat import Heartbeat
-from ssseg.lock import FolderLock, is_held
+from ssseg.lock import FolderLock, first_free, names
 from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
 from ssseg.module import SegmentationModule, read_checkpoint
@@ -35,6 +35,7 @@ from ssseg.nonfinite import StopAtNaN
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
 from ssseg.progress import TerminalProgress
+from ssseg.quiet import quiet
 from ssseg.resuming import asked_folder, continued, leads
 from ssseg.run import Run, config_hash
 from ssseg.saver import Saver
@@ -42,6 +43,8 @@ from ssseg.spelling import LINKED, spell_out
 from ssseg.step_logger import StepLogger
 
 LOGGERS = ("csv", "wandb", "tensorboard")
+CHOSEN = "SSSEG_RUN_FOLDER"
+"""In the environment of the processes that the first one of a run starts: the folder it chose."""
 
 
 class CLI(LightningCLI):
@@ -204,10 +207,13 @@ class CLI(LightningCLI):
         if config.out is not None:
             _must_be_free(config.out)
             return Path(config.out)
-        folder = _free_folder(config.data, config.model, config.seed_everything)
-        if leads():  # the others are this run too
-            CLI.lock = FolderLock(folder)
-        return folder
+        stem = Path(_usual_name(config.data, config.model, config.seed_everything))
+        if leads():
+            CLI.lock = first_free(stem)
+            os.environ[CHOSEN] = str(CLI.lock.folder)
+            return CLI.lock.folder
+        told = os.environ.get(CHOSEN)
+        return Path(told) if told else next(p for p in names(stem) if not p.exists())
 
 
 class Traceless(CLI):
@@ -250,6 +256,7 @@ def run(args: Sequence[str]) -> CLI:
     finally:
         if CLI.lock is not None:
             CLI.lock.release()
+            os.environ.pop(CHOSEN, None)
 
 
 def _carry_out(verb: str, rest: list[str]) -> CLI:
@@ -275,13 +282,14 @@ def _carry_out(verb: str, rest: list[str]) -> CLI:
 Kind = TypeVar("Kind", bound=CLI)
 
 
+@quiet()
+@one_thread()
 def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
     """Parse the options of a verb and carry it out, as a kind of command line does.
 
     Raises:
         UserError: For anything in the options that cannot work.
     """
-    be_quiet()
     CLI.verb = verb
     try:
         return kind(
@@ -308,29 +316,6 @@ def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
         )
     except jsonargparse.ArgumentError as error:
         raise UserError(sentence(str(error))) from error
-
-
-def be_quiet() -> None:
-    """Silence messages of the libraries below that concern developers, not users."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # it lists the classifier of every pretrained encoder as unexpected; we check weights ourselves
-    logging.getLogger("timm.models._builder").setLevel(logging.ERROR)
-    for message in (
-        ".*args parameter is intended",
-        ".*does not have many workers",
-        ".*Checkpoint dir.*exists",
-        ".*The dirpath has changed from",
-        ".*Experiment logs directory",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*mid-epoch",
-        ".*resuming from a checkpoint that ended before",
-        ".*module.s. in eval mode at the start",
-        ".*callbacks used to create the checkpoint",
-        ".*sync_dist=True",  # scores are of all devices already
-        ".*all_gather is deprecated",
-    ):
-        warnings.filterwarnings("ignore", message)
 
 
 def _with_configuration(rest: list[str]) -> list[str]:
@@ -366,16 +351,9 @@ def _short_name(table: dict[str, Any], thing: object) -> str:
     return next((name for name, entry in table.items() if entry.class_name == cls), cls)
 
 
-def _free_folder(data: SegmentationData, model: SegmentationModule, seed: object) -> Path:
-    """The next folder in runs/ that is not there, and where nobody is about to train."""
+def _usual_name(data: SegmentationData, model: SegmentationModule, seed: object) -> str:
     method = _short_name(METHODS, model.method)
-    stem = f"runs/{data.source.name}-{method}-seed{seed}"
-    number = 1
-    while (folder := Path(stem if number == 1 else f"{stem}-{number}")).exists() or (
-        leads() and is_held(folder)  # to the others of its processes, it is held by this run
-    ):
-        number += 1
-    return folder
+    return f"runs/{data.source.name}-{method}-seed{seed}"
 
 
 def _must_be_free(out: str) -> None:

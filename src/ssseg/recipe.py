@@ -39,7 +39,7 @@ def build(recipe: Mapping[str, Any], base: type[Made]) -> Made:
     found = import_class(path, "class")
     if not issubclass(found, base):
         raise UserError(f"the file wants to be read with {path!r}, which is no {base.__name__}")
-    return found(**recipe["init_args"])
+    return found(**(recipe.get("init_args") or {}))
 
 
 def import_class(path: str, what: str) -> type[Any]:

@@ -5,7 +5,6 @@ image of more than four channels: those PNG and TIFF files go to OpenCV and tiff
 """
 
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +25,6 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "RGBX": 4}
 """Of Pillow's modes; 3 for all others. Transparency is no channel, unless it is asked for."""
 VALUES = {"uint8": "8-bit values", "uint16": "16-bit values", "float": "values in float"}
-
-# a large photograph is no bomb; what is larger than twice Pillow's limit is still refused
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class ImageInfo(NamedTuple):

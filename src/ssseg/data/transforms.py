@@ -16,9 +16,6 @@ from torch import Tensor
 from ssseg.data.datasets.base import Array, Pixels
 from ssseg.types import IGNORE
 
-# worker processes are the unit of parallelism; OpenCV's own threads would fight them for cores
-cv2.setNumThreads(0)
-
 
 class Normalize:
     """Images (H, W, C) to normalised float tensors (C, H, W).

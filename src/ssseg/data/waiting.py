@@ -6,6 +6,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from ssseg.data.workers import begin_worker
+
 
 class Waiting:
     """Adds up the time that somebody waits for the next batch."""
@@ -24,7 +26,7 @@ class WatchedLoader(DataLoader[Any]):
     """
 
     def __init__(self, watch: Waiting, dataset: Any, **options: Any) -> None:
-        super().__init__(dataset, **options)
+        super().__init__(dataset, worker_init_fn=begin_worker, **options)
         self._watch = watch
 
     def __iter__(self) -> Any:

@@ -14,7 +14,7 @@ from ssseg.data.samples import centre, read_resized, resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
 from ssseg.predictor import Card, Predictor
-from ssseg.recipe import import_class
+from ssseg.recipe import build
 
 MOST = 16
 """Of the run's own images, evenly spaced; given ones are all taken."""
@@ -82,10 +82,7 @@ def _validation(card: Card, config: Path) -> Trial:
     if not config.is_file():
         raise UserError(f"there is no {config}")
     described: Any = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["source"]
-    make = import_class(described["class_path"], "data set")
-    if not issubclass(make, Source):  # whatever else a file names is not called
-        raise UserError(f"{described['class_path']} in {config} is no data set")
-    source = make(**(described.get("init_args") or {}))
+    source = build(described, Source)
     if (source.in_channels, source.pixels) != (card.in_channels, card.pixels):
         raise UserError(f"the images in {config} are of another kind than the model's")
     records = source.records("val")
