@@ -17,6 +17,7 @@ import ssseg
 import ssseg.predictor as predictor
 from ssseg.cli import main
 from ssseg.data.datasets import Street
+from ssseg.data.objects import pixels_of
 from ssseg.data.samples import resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
@@ -187,6 +188,50 @@ def test_images_of_another_kind(model, image, words):
         model.predict(image)
 
 
+def grey16(mode):
+    """The grey street of 16 bits as Pillow has it, which it would clip to 8."""
+    values = np.full((5, 5), 300 * 100, np.uint16)
+    return Image.fromarray(values if mode == "I;16" else values.astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (grey16("I;16"), "holds uint16, but the model was trained on uint8"),
+        (grey16("I"), "holds int32, but the model was trained on uint8"),
+        (Image.fromarray(np.full((5, 5), 7, np.float32)), "floats from 7 to 7, .* from 0 to 1"),
+        (torch.full((3, 5, 5), 255.0), "floats from 255 to 255, .* divide its values by 255"),
+        (np.linspace(-2, 2.6, 75).reshape(5, 5, 3), "floats from -2 to 2.6"),
+        (np.where(np.eye(5)[..., None], np.nan, np.zeros(3)), "no numbers"),
+        (np.zeros((5, 5, 3), bool), "holds bool"),
+    ],
+    ids=lambda value: getattr(value, "mode", None),
+)
+def test_objects_are_as_strict_as_files(model, image, words):
+    with pytest.raises(UserError, match=words):
+        model.predict(image)
+
+
+def test_pictures_of_more_than_8_bits(photo):
+    """One picture of 16 bits, in all the forms that it may come in."""
+    deep = photo[..., 0].astype(np.uint16) * 257
+    wanted = (deep / 65535).astype(np.float32)[..., None]
+    for image in (
+        deep,
+        Image.fromarray(deep),
+        Image.fromarray(deep.astype(np.int32)),
+        Image.fromarray(wanted[..., 0]),
+        torch.from_numpy(deep.astype(np.float64) / 65535),
+    ):
+        np.testing.assert_allclose(pixels_of(image, 1, "uint16"), wanted, atol=1e-6)
+    for image in (deep.astype(np.int32), deep.astype(np.float64)):
+        found = pixels_of(image, 1, "float")
+        np.testing.assert_array_equal(found[..., 0], deep.astype(np.float32))
+    for image in (deep, photo[..., 0]):
+        with pytest.raises(UserError, match="but the model was trained on float"):
+            pixels_of(image, 1, "float")
+
+
 class TestCommand:
     @pytest.fixture
     def photos(self, tmp_path, photo):
@@ -231,6 +276,43 @@ class TestCommand:
         said = capsys.readouterr()
         assert "broken.jpg cannot be read as an image" in said.err
         assert "3 of 4 images" in said.out
+
+    def test_results_inside_the_photographs_are_no_photographs(self, run, photos, capsys):
+        for _ in range(2):
+            args = ["--out", photos / "predictions", "--overlay", "--confidence"]
+            assert self.predict(run, photos, *args) == 0
+            assert "3 of 3 images predicted" in capsys.readouterr().out
+        (photos / "predictions" / "mine.png").write_bytes((photos / "a.png").read_bytes())
+        assert self.predict(run, photos, *args) == 0
+        assert "4 of 4 images predicted" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("names", "image", "options", "words"),
+        [
+            (["a_overlay.jpg"], "a.bmp", ["--overlay"], "a_overlay.jpg exists and is no result"),
+            (["a_confidence.jpg"], "", ["--confidence"], "would both become a_confidence.png"),
+            (["a_overlay.jpg"], "", ["--overlay"], "a_overlay.jpg is one of the images"),
+            (["b.txt"], "a.bmp", ["--out", "{photos}/b.txt"], "b.txt is a file; give a folder"),
+        ],
+    )
+    def test_nothing_of_the_user_s_is_replaced(
+        self, run, tmp_path, photo, capsys, monkeypatch, names, image, options, words
+    ):
+        """Found out before any work: the model is not even read."""
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        picture = Image.fromarray(photo)
+        picture.save(photos / "a.bmp")
+        for name in names:
+            picture.save(photos / name, "jpeg")
+        before = {path: path.read_bytes() for path in photos.iterdir()}
+        out = tmp_path / "out" if "both" in words else photos
+        args = [str(photos / image), "--out", str(out)]
+        args += [option.format(photos=photos) for option in options]
+        assert main(["predict", "no-such.ckpt", *args]) == 2
+        assert words in capsys.readouterr().err
+        assert {p.read_bytes() for p in photos.iterdir()} == set(before.values())
+        assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize(
         ("args", "words"),

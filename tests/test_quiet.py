@@ -31,11 +31,15 @@ def test_filters_and_levels_come_back():
     def state():
         return list(warnings.filters), [logging.getLogger(name).level for name in LEVELS]
 
-    before = state()
-    with pytest.raises(ZeroDivisionError), quiet():
+    @quiet()
+    def failing():
         assert state() != before
         warnings.simplefilter("ignore")  # whoever trains inside has filters of their own
         raise ZeroDivisionError
+
+    before = state()
+    with pytest.raises(ZeroDivisionError):
+        failing()
     assert state() == before
 
 

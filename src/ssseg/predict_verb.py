@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ssseg.arguments import VerbParser
 from ssseg.data.datasets.files import find_images
@@ -17,11 +19,21 @@ from ssseg.predictor import Prediction
 PROG = "ssseg predict"
 
 
+MARK = "ssseg predict"
+"""In every file that the verb writes, so that a later call knows it again."""
+ENDINGS = {"": ".png", "overlay": "_overlay.jpg", "confidence": "_confidence.png"}
+"""Of the class map, and of what is wanted besides."""
+
+
 class Job(NamedTuple):
     """An image, and the path of its results below the output folder, without an ending."""
 
     image: Path
     name: Path
+
+    def target(self, folder: Path, kind: str = "") -> Path:
+        """Where a result is written."""
+        return folder / self.name.with_name(self.name.name + ENDINGS[kind])
 
 
 def predict(args: Sequence[str]) -> int:
@@ -31,9 +43,10 @@ def predict(args: Sequence[str]) -> int:
         0, or 1 where images could not be read; the others were predicted all the same.
     """
     options = _parser().parse_args(args)
-    jobs = list(jobs_of([Path(path) for path in options.images]))
-    folder = Path(options.out)
-    _nothing_in_the_way(jobs, folder)
+    folder = Path(options.out).expanduser()
+    kinds = [kind for kind in ("overlay", "confidence") if getattr(options, kind)]
+    jobs = list(jobs_of([Path(path).expanduser() for path in options.images], folder))
+    _nothing_in_the_way(jobs, folder, ["", *kinds])
     infer = Inference(
         options.mode,
         window=None if options.window is None else (options.window[0], options.window[1]),
@@ -45,7 +58,6 @@ def predict(args: Sequence[str]) -> int:
 
     asked = [name for name in ("student", "teacher") if getattr(options, name)]
     model = to(load(options.checkpoint, asked[0] if asked else None), options.device)
-    kinds = [kind for kind in ("overlay", "confidence") if getattr(options, kind)]
     failed = []
     for job in _shown(jobs):
         try:
@@ -55,30 +67,51 @@ def predict(args: Sequence[str]) -> int:
             print(f"{PROG}: {error}", file=sys.stderr)
             failed.append(job)
             continue
-        write(found, pixels, folder / job.name, kinds)
+        write(found, pixels, job, folder, kinds)
     done = len(jobs) - len(failed)
     print(f"{done} of {len(jobs)} images predicted by the {model.name}: {folder}")
     return 1 if failed else 0
 
 
-def write(found: Prediction, pixels: Any, path: Path, kinds: Sequence[str]) -> None:
+def write(
+    found: Prediction, pixels: Any, job: Job, folder: Path, kinds: Sequence[str] = ()
+) -> None:
     """Write what was found of one image.
 
     Args:
         found: The prediction.
         pixels: The image, (H, W, C).
-        path: Without ending; `_overlay.jpg` and `_confidence.png` are put after it.
+        job: Whose results these are.
+        folder: Of the results.
         kinds: Of `overlay` and `confidence`, what is wanted besides the class map.
+
+    Raises:
+        UserError: Where a file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found.image().save(path.with_name(f"{path.name}.png"))
-    if "overlay" in kinds:
-        found.overlay(displayed(pixels)).save(
-            path.with_name(f"{path.name}_overlay.jpg"), quality=90
-        )
-    if "confidence" in kinds:
-        grey = Image.fromarray((found.confidence * np.float16(255)).astype(np.uint8))
-        grey.save(path.with_name(f"{path.name}_confidence.png"))
+    note = PngInfo()
+    note.add_text("Software", MARK)
+    try:
+        job.target(folder).parent.mkdir(parents=True, exist_ok=True)
+        found.image().save(job.target(folder), pnginfo=note)
+        if "overlay" in kinds:
+            path = job.target(folder, "overlay")
+            found.overlay(displayed(pixels)).save(path, quality=90, comment=MARK.encode())
+        if "confidence" in kinds:
+            grey = Image.fromarray((found.confidence * np.float16(255)).astype(np.uint8))
+            grey.save(job.target(folder, "confidence"), pnginfo=note)
+    except OSError as error:
+        raise UserError(
+            f"the results of {job.image} cannot be written to {folder} ({error}); give another "
+            "folder with --out"
+        ) from error
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a result of an earlier call."""
+    with suppress(OSError, SyntaxError, ValueError), Image.open(path) as image:
+        said = image.info.get("Software"), image.info.get("comment")  # of PNG and JPEG
+        return said[0] == MARK or said[1] == MARK.encode()
+    return False
 
 
 def displayed(pixels: Any) -> Any:
@@ -92,43 +125,64 @@ def displayed(pixels: Any) -> Any:
     return (255 * ((pixels - low) / max(high - low, 1e-6)).clip(0, 1)).astype(np.uint8)
 
 
-def jobs_of(paths: Sequence[Path]) -> Iterator[Job]:
+def jobs_of(paths: Sequence[Path], out: Path) -> Iterator[Job]:
     """The images that paths name; what lies in a folder keeps its place below it.
 
+    Results of an earlier call that lie in the folder of the results are no images.
+
+    Args:
+        paths: Images and folders of images.
+        out: The folder of the results.
+
     Raises:
-        UserError: For a path that is not there, a folder without images, two images whose results
-            would have one name.
+        UserError: For a path that is not there, a folder without images.
     """
-    seen: dict[Path, Path] = {}
+    results = out.resolve()
     for path in paths:
         if path.is_dir():
-            found = find_images(path, deep=True)
+            found = [
+                image
+                for image in find_images(path, deep=True)
+                if not (image.resolve().is_relative_to(results) and is_ours(image))
+            ]
             if not found:
                 raise UserError(f"there are no images in {path}")
-            jobs = [Job(image, image.relative_to(path).with_suffix("")) for image in found]
+            yield from (Job(image, image.relative_to(path).with_suffix("")) for image in found)
         elif path.is_file():
-            jobs = [Job(path, Path(path.stem))]
+            yield Job(path, Path(path.stem))
         else:
             raise UserError(f"there is no image or folder {path}")
-        for job in jobs:
-            if job.name in seen:
-                raise UserError(
-                    f"{seen[job.name]} and {job.image} would both become {job.name}.png; predict "
-                    "them into different folders (--out)"
-                )
-            seen[job.name] = job.image
-            yield job
 
 
-def _nothing_in_the_way(jobs: Sequence[Job], folder: Path) -> None:
+def _nothing_in_the_way(jobs: Sequence[Job], folder: Path, kinds: Sequence[str]) -> None:
+    """Every file that will be written has a name of its own, and replaces nothing but results.
+
+    Raises:
+        UserError: For the first that does not.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"option --out: {folder} is a file; give a folder")
     sources = {job.image.resolve() for job in jobs}
+    seen: dict[Path, Path] = {}
     for job in jobs:
-        target = folder / f"{job.name}.png"
-        if target.resolve() in sources:
-            raise UserError(
-                f"option --out: {target} is one of the images and would be overwritten; give "
-                "another folder"
-            )
+        for kind in kinds:
+            target = job.target(folder, kind)
+            if target in seen:
+                raise UserError(
+                    f"{seen[target]} and {job.image} would both become "
+                    f"{target.relative_to(folder)}; predict them into different folders (--out)"
+                )
+            seen[target] = job.image
+            if target.resolve() in sources:
+                raise UserError(
+                    f"option --out: {target} is one of the images and would be overwritten; give "
+                    "another folder"
+                )
+            if target.exists() and not is_ours(target):
+                raise UserError(
+                    f"option --out: {target} exists and is no result of {PROG}; remove it, or give "
+                    "another folder"
+                )
 
 
 def _shown(jobs: Sequence[Job]) -> Iterator[Job]:

@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from ssseg.data.datasets.base import Array, ClassInfo, Pixels
 from ssseg.data.images import read_image
+from ssseg.data.objects import pixels_of
 from ssseg.data.samples import Size, resize_image, resize_mask
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
@@ -179,39 +180,12 @@ class Predictor(nn.Module):
     def pixels_of(self, image: str | Path | Image.Image | Array | Tensor) -> Array:
         """An image as the data side reads it: (H, W, C) uint8, or float32 for other kinds."""
         card = self.card
-        if isinstance(image, (str, Path)):
-            if not Path(image).is_file():
-                raise UserError(f"there is no image {image}")
-            return read_image(Path(image), card.in_channels, card.pixels)
-        if isinstance(image, Image.Image):
-            mode = {1: "L", 4: "RGBA"}.get(card.in_channels, "RGB")
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
-        elif isinstance(image, Tensor):
-            pixels = image.detach().cpu().numpy()
-            pixels = np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
-        else:
-            pixels = np.asarray(image)
-        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-        if pixels.ndim == 3 and pixels.shape[-1] == 1 and card.in_channels == 3:
-            pixels = pixels.repeat(3, -1)
-        if pixels.ndim != 3 or pixels.shape[-1] != card.in_channels:
-            raise UserError(
-                f"the image is an array of shape {tuple(pixels.shape)}; expected height, width and "
-                f"{card.in_channels} channels (a tensor: channels first)"
-            )
-        return self._of_kind(pixels)
-
-    def _of_kind(self, pixels: Array) -> Array:
-        kind = self.card.pixels
-        if pixels.dtype == np.uint8 and kind == "uint8":
-            return pixels
-        if pixels.dtype == np.uint16 and kind == "uint16":
-            return pixels.astype(np.float32) / 65535
-        if np.issubdtype(pixels.dtype, np.floating) or kind == "float":
-            return pixels.astype(np.float32)
-        raise UserError(
-            f"the image holds {pixels.dtype}, but the model was trained on {kind}; convert it"
-        )
+        if not isinstance(image, (str, Path)):
+            return pixels_of(image, card.in_channels, card.pixels)
+        path = Path(image).expanduser()
+        if not path.is_file():
+            raise UserError(f"there is no image {path}")
+        return read_image(path, card.in_channels, card.pixels)
 
 
 def parts_of(height: int, width: int) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

@@ -193,8 +193,18 @@ def _read(path: Path, channels: int) -> Array:
     if (found := _deep_tiff(path, decode=True)) is not None:
         return cast(Array, found)
     with Image.open(path) as image:
-        mode = {1: "L", 4: "RGBX" if image.mode == "RGBX" else "RGBA"}.get(channels, "RGB")
-        pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
+        return displayed(image, channels)
+
+
+def displayed(image: Image.Image, channels: int) -> Array:
+    """(H, W, channels) uint8 of an image of 8 bits as it is displayed; 3 where it has others.
+
+    Args:
+        image: Of any of Pillow's modes of 8 bits.
+        channels: That are wanted: 1 grey, 4 with transparency, else colour.
+    """
+    mode = {1: "L", 4: "RGBX" if image.mode == "RGBX" else "RGBA"}.get(channels, "RGB")
+    pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 

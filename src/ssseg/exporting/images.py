@@ -82,7 +82,7 @@ def _validation(card: Card, config: Path) -> Trial:
     if not config.is_file():
         raise UserError(f"there is no {config}")
     described: Any = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["source"]
-    source = build(described, Source)
+    source: Source = build(described, Source)  # type: ignore[type-abstract]
     if (source.in_channels, source.pixels) != (card.in_channels, card.pixels):
         raise UserError(f"the images in {config} are of another kind than the model's")
     records = source.records("val")
