@@ -5,7 +5,19 @@ from typing import Final
 
 import numpy as np
 
-STREAMS: Final = ("labeled", "unlabeled", "labeled order", "unlabeled order", "split", "mix", "net")
+STREAMS: Final = (
+    "labeled",
+    "unlabeled",
+    "labeled order",
+    "unlabeled order",
+    "split",
+    "mix",
+    "net",
+    # a new one goes to the end: the place of a name is what it stands for
+    "geometry",
+    "weak",
+    "strong",
+)
 
 
 def seed_of(seed: int, stream: str, *place: int) -> int:

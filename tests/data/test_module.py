@@ -435,6 +435,16 @@ def test_older_protocols_resize_masks_and_score_the_centre(tree):
     assert torch.equal(batch[0].image, whole[0].image[:, :, 7:17])
 
 
+def test_the_centre_of_resized_images_is_scored_at_the_resolution_of_the_masks(tree):
+    (whole,) = data_of(tree, image_size=(12, 16)).val_dataloader()
+    (batch,) = data_of(tree, image_size=(12, 16), eval_crop=(6, 10)).val_dataloader()
+    assert torch.equal(batch[0].image, whole[0].image[:, :, 3:9, 3:13])
+    assert torch.equal(batch[0].label, whole[0].label[:, 6:18, 6:26])  # of 24 x 32
+    older = data_of(tree, image_size=(12, 16), eval_crop=(6, 10), eval_masks="resized")
+    (batch,) = older.val_dataloader()
+    assert batch[0].label.shape == (3, 6, 10)
+
+
 def test_training_images_of_different_sizes_make_one_batch(tmp_path):
     root = draw_tree(tmp_path)
     for i, size in enumerate([(10, 60), (60, 10), (17, 17)]):

@@ -1,9 +1,14 @@
+from itertools import combinations
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chi2_contingency
+from scipy.stats.contingency import crosstab
 
 from ssseg.data.transforms import Normalize, TrainTransform
+from ssseg.randomness import seed_of
 from ssseg.types import IGNORE
 from tests.data.trees import GRAY, draw_mask, paint
 
@@ -346,3 +351,53 @@ def test_colours_of_floats_are_left_alone():
     for seed in SEEDS:
         for view in transform(flat, mask, 3, seed)[0]:
             np.testing.assert_allclose(view, flat, rtol=1e-6)
+
+
+def choices(transform, seed, height=20, width=30, side=4):
+    """What a transform chooses for one image, by name."""
+    image, mask = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    transform(image, mask, 2, seed)
+    scaled, turned, _, cropped, mirrored = (t.params for t in transform.geometry.transforms)
+    left, top = cropped["crop_coords"][:2]
+    places = [round(whole * scaled["scale"]) - side + 1 for whole in (height, width)]
+    chosen = {
+        "scale": scaled["scale"],
+        "angle": turned["matrix"][0][1],
+        "top": (top + 0.5) / places[0],
+        "left": (left + 0.5) / places[1],
+        "mirrored": float(bool(mirrored)),
+    }
+    for name in ("weak", "strong"):
+        for made in getattr(transform, name).transforms:
+            kind = f"{name} {type(made).__name__}"
+            if made.p < 1:
+                chosen[kind] = float(bool(made.params))
+            for key in ("brightness", "contrast", "saturation", "hue", "order"):
+                if key in made.params:
+                    chosen[f"{kind} {key}"] = np.ravel(made.params[key])[0]
+            if "kernel" in made.params:
+                chosen[f"{kind} sigma"] = made.params["kernel"].max()
+    return chosen
+
+
+def test_no_random_choice_depends_on_another():
+    transform = TrainTransform((4, 4), (1.0, 3.0), True, 3, rotation=45, jitter=0.4)
+    seeds = [seed_of(0, "labeled", step, 0) for step in range(2000)]
+    drawn = [choices(transform, seed) for seed in seeds]
+    names = sorted({name for chosen in drawn for name in chosen})
+    assert len(names) == 19
+    values = {name: np.array([chosen.get(name, np.nan) for chosen in drawn]) for name in names}
+    for one, other in combinations(names, 2):
+        if other.startswith(f"{one} "):  # strength of a change that is not always made
+            continue
+        known = ~np.isnan(values[one]) & ~np.isnan(values[other])
+        pair = values[one][known], values[other][known]
+        assert abs(np.corrcoef(pair)[0, 1]) < 4.5 / np.sqrt(known.sum()), (one, other)
+        # dependence of any other form
+        assert chi2_contingency(crosstab(*map(quarters, pair)).count).pvalue > 1e-5, (one, other)
+
+
+def quarters(values):
+    """Which quarter of the values each is in; where there are few, which value it is."""
+    few = np.unique(values)
+    return np.searchsorted(few if len(few) <= 4 else np.quantile(values, (0.25, 0.5, 0.75)), values)

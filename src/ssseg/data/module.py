@@ -69,7 +69,8 @@ class SegmentationData(LightningDataModule):
         scale: Smallest and largest factor of the random scale. None: the source's own default.
         eval_masks: Score at the masks' `original` resolution, or `resized` to the images' as older
             code does.
-        eval_crop: Height and width of the centre that is scored, as older code does; None: all.
+        eval_crop: Height and width of the centre that is scored, in pixels of the (resized) image,
+            as older code does; None: all.
         flip: Mirror half of the training images.
         rotation: Largest angle of the random rotation, in degrees. None: the source's own default.
         jitter: Strength of changes of brightness, contrast, saturation and hue in labeled images

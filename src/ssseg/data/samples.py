@@ -98,7 +98,8 @@ class EvalImages(Dataset[Labeled]):
         normalize: The last step.
         image_size: What images are resized to; None: as they are.
         resize_masks: Resize masks as well, as older protocols do.
-        crop: Height and width of the centre to keep of both, as older protocols do.
+        crop: Height and width of the centre to keep of the (resized) image, as older protocols do;
+            of the mask the same part, at its own resolution.
     """
 
     def __init__(
@@ -122,18 +123,38 @@ class EvalImages(Dataset[Labeled]):
         record = self.records[index]
         image = read_resized(self.source, record, self.image_size)
         mask = self.source.read_mask(record)
-        if self.resize_masks or self.crop:
+        if self.resize_masks:
             mask = resize_mask(mask, image.shape[:2])
         if self.crop:
-            image, mask = centre(image, self.crop), centre(mask, self.crop)
+            image, mask = centres(image, mask, self.crop)
         return Labeled(self.normalize(image), torch.from_numpy(mask.astype(np.int64)))
 
 
 def centre(pixels: Any, size: Size) -> Any:
     """The middle (H, W) of an image or mask; all of a side that is shorter."""
-    height, width = (min(a, b) for a, b in zip(pixels.shape[:2], size, strict=True))
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    return pixels[top : top + height, left : left + width]
+    return pixels[_middle(pixels.shape[:2], size)]
+
+
+def centres(image: Any, mask: Any, size: Size) -> tuple[Any, Any]:
+    """The middle of an image and the same part of its mask, each at its own resolution.
+
+    Args:
+        image: (H, W, C).
+        mask: (H', W').
+        size: Height and width, in pixels of the image; all of a side that is shorter.
+    """
+    kept = _middle(image.shape[:2], size)
+    same = []
+    for part, length, fine in zip(kept, image.shape[:2], mask.shape, strict=True):
+        start = round(part.start * fine / length)
+        same.append(slice(start, max(start + 1, round(part.stop * fine / length))))
+    return image[kept], mask[tuple(same)]
+
+
+def _middle(sides: Sequence[int], size: Size) -> tuple[slice, ...]:
+    kept = [min(side, wanted) for side, wanted in zip(sides, size, strict=True)]
+    starts = [(side - part) // 2 for side, part in zip(sides, kept, strict=True)]
+    return tuple(slice(start, start + part) for start, part in zip(starts, kept, strict=True))
 
 
 def batches_of_like_size(source: Source, records: Sequence[Record], size: int) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Augmentation with albumentations: image, mask and validity together, seeded per image."""
 
 import os
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Pixels
+from ssseg.randomness import seed_of
 from ssseg.types import IGNORE
 
 
@@ -99,8 +101,9 @@ class TrainTransform:
             num_views: How many views.
             seed: Decides everything that is random.
         """
-        for part in (self.geometry, self.weak, self.strong):
-            part.set_random_seed(seed % 2**32)
+        _seed(self.geometry, seed_of(seed, "geometry"))
+        _seed(self.weak, seed_of(seed, "weak"))
+        _seed(self.strong, seed_of(seed, "strong"))
         moved = self.geometry(image=image, mask=mask)
         clean = moved["image"]
         views = [self.weak(image=clean)["image"]]
@@ -116,6 +119,15 @@ class TrainTransform:
         unit = max(high - low, np.finfo(np.float32).tiny)
         moved: Array = self.strong(image=(image - low) / unit)["image"] * unit + low
         return moved
+
+
+def _seed(pipeline: A.Compose, seed: int) -> None:
+    """Start a pipeline's random numbers anew; its transforms take theirs in turn from one source.
+
+    `set_random_seed` would give each of them a source of its own in the same state, so that all
+    their first draws would be the same number.
+    """
+    pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def _colors(channels: int, pixels: Pixels, strength: float, often: float) -> list[Any]:
