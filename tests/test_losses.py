@@ -16,6 +16,7 @@ from ssseg.losses import (
     gaussian_rampup,
     pixel_cross_entropy,
     pixel_sigmoid_focal,
+    pixel_soft_cross_entropy,
     pixel_squared_error,
     weighted_mean,
 )
@@ -225,6 +226,13 @@ class TestPixelSquaredError:
         target = scores(seed=1).detach().softmax(1)
 
         assert gradcheck(lambda x: pixel_squared_error(x, target, classes), scores())
+
+
+@pytest.mark.parametrize("loss", [pixel_squared_error, pixel_soft_cross_entropy])
+def test_class_ids_are_no_probabilities(loss):
+    logits = scores(batch=3, num_classes=3)
+    with pytest.raises(ValueError, match="expected that of logits"):
+        loss(logits, torch.zeros(3, 3, 4, dtype=torch.int64))
 
 
 class TestPixelSigmoidFocal:

@@ -54,7 +54,12 @@ def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def pixel_soft_cross_entropy(logits: Tensor, probs: Tensor) -> Tensor:
-    """Cross-entropy of every pixel against target probabilities (B, C, H, W). (B, H, W)."""
+    """Cross-entropy of every pixel against target probabilities (B, C, H, W). (B, H, W).
+
+    Raises:
+        ValueError: For class ids where probabilities belong.
+    """
+    _same_shape(logits, probs)
     return F.cross_entropy(logits, probs, reduction="none")
 
 
@@ -67,9 +72,20 @@ def pixel_squared_error(
         logits: (B, C, H, W) float.
         probs: (B, C, H, W) float, each pixel summing to 1.
         classes: Sum over the classes (French et al.'s code) or their mean (PixelSSL, CCT).
+
+    Raises:
+        ValueError: For class ids where probabilities belong, which some shapes would let pass.
     """
+    _same_shape(logits, probs)
     error = (logits.softmax(1) - probs).square()
     return error.sum(1) if classes == "sum" else error.mean(1)
+
+
+def _same_shape(logits: Tensor, probs: Tensor) -> None:
+    if logits.shape != probs.shape:
+        raise ValueError(
+            f"probs has shape {tuple(probs.shape)}, expected that of logits {tuple(logits.shape)}"
+        )
 
 
 def pixel_sigmoid_focal(

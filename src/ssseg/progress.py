@@ -119,6 +119,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
         lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
     lines += data.remarks()
     lines += module.method.remarks()
+    lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
     if not data.source.records("val"):
         lines.append("no validation images: there will be no scores, and no best checkpoint")
     return lines

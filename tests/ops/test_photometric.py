@@ -112,6 +112,19 @@ class TestColorJitter:
         assert (denormalized(jittered) >= -1e-5).all()
         assert (denormalized(jittered) <= 1 + 1e-5).all()
 
+    def test_leaves_floats_of_another_unit_alone(self):
+        metres = 300 * photos() - 50
+        norm = {"mean": (100.0, 90.0, 80.0), "std": (80.0, 85.0, 90.0)}
+        image = torch.cat((metres[:1], photos()[:1], metres[1:]))
+        spread = torch.tensor(norm["std"]).view(3, 1, 1)
+        center = torch.tensor(norm["mean"]).view(3, 1, 1)
+        normal = (image - center) / spread
+        jittered = color_jitter(normal, 0.25, **norm, generator=seeded(0))
+
+        assert torch.equal(jittered[0], normal[0])
+        assert torch.equal(jittered[2:], normal[2:])
+        assert not torch.equal(jittered[1], normal[1])
+
     def test_keeps_gray_images_gray(self):
         gray = photos()[:, :1].expand(-1, 3, -1, -1)
         jittered = color_jitter(gray, 0.5, **PLAIN, generator=seeded(0))

@@ -77,6 +77,16 @@ class Method(nn.Module, ABC):
         """What a person should know before training starts, a line each; asked after `setup`."""
         return []
 
+    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+        """The same, of the sizes of a batch.
+
+        Args:
+            labeled: Labeled images per step, over all devices.
+            unlabeled: Unlabeled images per step, over all devices.
+            devices: How many.
+        """
+        return []
+
     @property
     def hparams(self) -> dict[str, Any]:
         """The hyper-parameters by name: `type(self)(**self.hparams)` makes a twin."""

@@ -28,8 +28,9 @@ class ClassMix(MeanTeacher):
         conf_weight: Trusted share per `image` (the paper's Algorithm 1) or per `batch` (the
             released code); `pixel` and `none` are lines of the paper's ablation.
         rounding: Of half an odd number of classes: `floor` in the released code.
-        extra_augmentation: Colour jitter and blur of the mixed image. Off in the paper's main
-            table; on in the released Cityscapes configuration.
+        extra_augmentation: Colour jitter (of pictures, not of images in a unit of their own) and
+            blur of the mixed image. Off in the paper's main table; on in the released Cityscapes
+            configuration.
         denominator: `valid` leaves padding out; `all` is the released code.
     """
 

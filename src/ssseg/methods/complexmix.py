@@ -38,7 +38,8 @@ class ComplexMix(MeanTeacher):
             never takes them, so that small blocks would hardly mix.
         gate: `image` weighs every mixed image by its trusted share, as ClassMix does;
             `pixel_before` is the paper's printed order: pixels below the threshold lose their
-            label before mixing, are never selected and count in no loss.
+            label before mixing, are never selected and count in no loss, all others fully
+            (`conf_weight` has no say).
         threshold: Confidence that counts as trusted.
     """
 
@@ -73,5 +74,6 @@ class ComplexMix(MeanTeacher):
             return super().combine(sample, hard, step)
         trusted = sample.conf > 0
         hard = torch.where(trusted, hard, IGNORE)
-        sample = sample._replace(label=hard, conf=torch.ones_like(sample.conf))
-        return super().combine(sample._replace(valid=sample.valid & trusted), hard, step)
+        # what is not valid counts in no loss, whether its label is a class or probabilities
+        sample = sample._replace(conf=torch.ones_like(sample.conf), valid=sample.valid & trusted)
+        return super().combine(sample, hard, step)

@@ -27,7 +27,7 @@ from ssseg.losses import (
 )
 from ssseg.methods.base import Method
 from ssseg.models.ema import EMA, labeling
-from ssseg.models.segmenter import Segmenter
+from ssseg.models.segmenter import Segmenter, freeze_batchnorm
 from ssseg.ops.decouple import Space, as_distribution, decouple_prediction, to_scores
 from ssseg.ops.mix import beta_lambda, blend, most_similar, random_candidates, roll_pairs
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
@@ -138,7 +138,8 @@ class GuidedMix(Method):
         rampup_steps: Steps over which its weight then grows; below 1 a share of the run.
         decay: Of the teacher's average.
         startup: Let the decay start as 1 - 1 / (t + 1).
-        teacher_norm: Labels are made with `batch` statistics or with `running` ones.
+        teacher_norm: Labels are made with `batch` statistics or with `running` ones; frozen layers
+            always use the running ones.
 
     Raises:
         UserError: For an unknown variant, or options that contradict each other.
@@ -214,6 +215,13 @@ class GuidedMix(Method):
         if self.teacher:
             self.ema = EMA(model, self.decay, startup=self.startup)
 
+    def train(self, mode: bool = True) -> "GuidedMix":
+        """Train mode; the second decoder's BatchNorm is frozen where the network's is."""
+        super().train(mode)
+        if self.mix_space == "feature" and self.student.freeze_bn:
+            freeze_batchnorm(self.mix_decoder)
+        return self
+
     @property
     def networks(self) -> Mapping[str, nn.Module]:
         """The student, and the teacher where there is one."""
@@ -235,6 +243,15 @@ class GuidedMix(Method):
                 "--method.teacher true is the safer choice"
             )
         return lines
+
+    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+        """Say so where a labeled image has no other one to be blended with."""
+        if not self.dec_weight or labeled > devices:
+            return []
+        return [
+            "guidedmix: one labeled image per step on each device is blended with itself for "
+            f"sup_dec; give a --data.batch_size of at least {2 * devices}, or --method.dec_weight 0"
+        ]
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The terms of Eq. 9 and 11, under the names that the class describes."""
@@ -369,17 +386,13 @@ class GuidedMix(Method):
         """The logits of the blends as a label: by who labels, without gradient."""
         if self.mix_space == "image":
             return self._label(_blend(images, pairs)).logits
-        with labeling(self.mix_decoder, self._norm):
+        with labeling(self, self.teacher_norm):
             return self._mixed(images, pairs, seen)
 
     def _label(self, image: Tensor) -> Seen:
         network = cast(Segmenter, self.ema.module) if self.teacher else self.student
-        with labeling(network, self._norm):
+        with labeling(network, self.teacher_norm):
             return _see(network, image)
-
-    @property
-    def _norm(self) -> Literal["batch", "running"]:
-        return "running" if self.student.freeze_bn else self.teacher_norm
 
     def after_step(self, step: Step) -> None:
         """The teacher follows, where there is one."""
@@ -392,7 +405,7 @@ class GuidedMix(Method):
             return []
         images = torch.cat((batch.labeled.image, batch.unlabeled.views[0]))
         labeled = len(batch.labeled.image)
-        with labeling(self.student, self._norm):
+        with labeling(self.student, self.teacher_norm):
             seen = _see(self.student, images)
         said = self._label(images)
         pairs = self._pairs(said.pooled, labeled, step)

@@ -42,7 +42,8 @@ class Task(NamedTuple):
     target: Mixed
     mask: Tensor | None
     label: Tensor | None = None
-    """(B, H, W) int64, the teacher's argmax before mixing; `task` fills it in."""
+    """(B, H, W) int64, the teacher's argmax before mixing, IGNORE on padding; `task` fills it
+    in."""
     trusted: Tensor | None = None
     """(B, H, W) float, its trust before mixing; `task` fills it in."""
 
@@ -63,8 +64,8 @@ class MeanTeacher(Method):
         decay: Of the teacher's average.
         startup: Let the decay start as 1 - 1 / (t + 1).
         teacher_norm: The teacher labels with `batch` statistics or with its `running` ones (right
-            for pretrained, frozen or BatchNorm-free networks). It is always evaluated with the
-            running ones.
+            for pretrained networks). BatchNorm that is frozen in the student uses the running ones
+            in the teacher too, which is always evaluated with them.
         passes: Of the student per step. `two`: labeled and mixed images apart, each with batch
             statistics of their own, as published. `one`: together, which is faster. `auto`: one
             where it makes no difference, as BatchNorm is frozen or there is none.
@@ -92,11 +93,23 @@ class MeanTeacher(Method):
         super().setup(model)
         self.teacher = EMA(model, self.decay, startup=self.startup)
 
+    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+        """Say so where an image has no other one to be mixed with."""
+        kind = type(self)
+        mixes = kind.mask is not MeanTeacher.mask or kind.combine is not MeanTeacher.combine
+        if unlabeled > 1 or not mixes:
+            return []
+        return [
+            f"{kind.__name__.lower()}: the only unlabeled image of a step is mixed with itself, "
+            "which changes nothing; give a --data.unlabeled_batch_size of at least 2"
+        ]
+
     def mask(self, label: Tensor, step: Step) -> Tensor | None:
         """Where every image keeps its own pixels, (B, 1, H, W) bool; None mixes nothing.
 
         Args:
-            label: (B, H, W) int64, the teacher's argmax on the unmixed images.
+            label: (B, H, W) int64, the teacher's argmax on the unmixed images; IGNORE on padding,
+                so that nothing is chosen by what stands there.
             step: The step, with its generator.
         """
         return None
@@ -106,7 +119,13 @@ class MeanTeacher(Method):
         return trusted_from(conf, self.threshold)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
-        """Mix the samples with their partners; `hard` is the teacher's argmax (B, H, W)."""
+        """Mix the samples with their partners.
+
+        Args:
+            sample: Images, labels, trust and validity.
+            hard: (B, H, W) int64, the teacher's argmax; IGNORE on padding.
+            step: The step, with its generator.
+        """
         mask = self.mask(hard, step)
         if mask is None:
             return Task(sample, None)
@@ -118,6 +137,7 @@ class MeanTeacher(Method):
             logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
         probs = logits.softmax(1)
         conf, hard = probs.max(1)
+        hard = hard.where(unlabeled.valid, IGNORE)
         label = hard if self.loss == "cross_entropy" else probs
         trusted = self.trust(conf)
         sample = Mixed(unlabeled.views[-1], label, trusted, unlabeled.valid)
@@ -139,14 +159,14 @@ class MeanTeacher(Method):
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
         unsup = weighted_mean(error, trust, target.valid, self.denominator, step.devices)
 
-        ones = torch.ones_like(target.conf)
-        logs = {"trusted": weighted_mean(target.conf, ones, target.valid)}
-        if mask is not None:
-            logs["mask_mean"] = mask.float().mean()
         assert task.label is not None
         assert task.trusted is not None
-        answer, asked = logits.detach(), target.label
         valid = batch.unlabeled.valid
+        # of the pseudo-labels as they are: what a method makes of them may leave out the distrusted
+        logs = {"trusted": weighted_mean(task.trusted, torch.ones_like(task.trusted), valid)}
+        if mask is not None:
+            logs["mask_mean"] = mask.float().mean()
+        answer, asked = logits.detach(), target.label
         pseudo = Pseudo(task.label, task.trusted, valid, asked, target.valid, answer)
         return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs, pseudo)
 

@@ -20,7 +20,8 @@ class EMA(nn.Module):
     It has two voices. Called, it evaluates: eval mode, running statistics. `label` makes
     pseudo-labels: dropout is off, and BatchNorm normalises with the statistics of the batch
     (`norm="batch"`, as in the released ClassMix and CutMix-Seg code) without touching its buffers,
-    or with the running ones (`norm="running"`).
+    or with the running ones (`norm="running"`). Layers that the network keeps frozen in training
+    (`freeze_bn`) always use the running ones, as they do in the student.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.99, *, startup: bool = True) -> None:
@@ -73,10 +74,14 @@ def labeling(module: nn.Module, norm: Literal["batch", "running"] = "batch") -> 
     Args:
         module: The network; it gets its own modes back afterwards.
         norm: Whether BatchNorm normalises with the statistics of the batch or the running ones.
+            Layers that stay in eval mode in training use the running ones in any case.
     """
     modes = {part: part.training for part in module.modules()}
+    module.train()  # shows which layers normalise by the batch when the network learns
+    layers = [
+        m for m in modes if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
+    ]
     module.eval()
-    layers = [m for m in modes if isinstance(m, _BatchNorm) and m.track_running_stats]
     if norm == "batch":
         for layer in layers:
             layer.training, layer.track_running_stats = True, False

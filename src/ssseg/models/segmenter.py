@@ -154,10 +154,15 @@ class Segmenter(nn.Module):
         """Train mode, but for frozen BatchNorm layers."""
         super().train(mode)
         if self.freeze_bn:
-            for layer in self.modules():
-                if isinstance(layer, _BatchNorm):
-                    layer.eval()
+            freeze_batchnorm(self)
         return self
+
+
+def freeze_batchnorm(module: nn.Module) -> None:
+    """BatchNorm normalises with its running statistics, until somebody asks for train mode."""
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
 
 
 @contextmanager

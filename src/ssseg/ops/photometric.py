@@ -52,6 +52,8 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
         return rows[:, None] @ image @ cols[:, None].mT
 
 
+SLACK = 0.01
+"""By which a picture may leave [0, 1]: half precision rounds."""
 # RGB -> YIQ (Rec. 601): luma on the first axis, so that a rotation of the other two changes the hue
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = torch.linalg.inv(_TO_YIQ)
@@ -70,7 +72,8 @@ def color_jitter(
     Brightness, contrast and saturation factors are uniform in [1 - strength, 1 + strength]; the hue
     turns by up to `strength` of a full circle in the chroma plane. Saturation, hue and brightness
     are one 3 x 3 matrix per image. Images of any other number of channels come back unchanged,
-    because these notions are not defined there.
+    because these notions are not defined there; so does an image with values outside [0, 1] before
+    its normalisation (float images in a unit of their own), whose range nobody knows.
 
     Args:
         image: (B, 3, H, W) float, normalised with `mean` and `std`.
@@ -97,9 +100,10 @@ def color_jitter(
     center, spread, to_yiq, from_yiq = (c.to(device, non_blocking=True) for c in constants)
     center, spread = center.view(3, 1, 1), spread.view(3, 1, 1)
     rgb = image.float() * spread + center
+    picture = ((rgb > -SLACK) & (rgb < 1 + SLACK)).all(3).all(2).all(1)[:, None, None, None]
     with full_precision(device):
         color = brightness[:, None, None] * (from_yiq @ turn @ to_yiq)
         rgb = torch.einsum("bij,bjhw->bihw", color, rgb)
     level = rgb.mean((1, 2, 3), keepdim=True)
     rgb = (level + contrast.view(-1, 1, 1, 1) * (rgb - level)).clamp(0, 1)
-    return ((rgb - center) / spread).to(image.dtype)
+    return torch.where(picture, ((rgb - center) / spread).to(image.dtype), image)
