@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import yaml
 from PIL import Image
 
 import ssseg
+from ssseg import cli
 from ssseg.arguments import pairs
 from ssseg.cli import main
 from ssseg.data.datasets import DATASETS
@@ -80,6 +83,50 @@ def test_methods_and_data_sets_are_listed(capsys):
     out = capsys.readouterr().out
     for name in [*METHODS, *DATASETS]:
         assert f"\n{name} " in f"\n{out}"
+
+
+def test_columns_of_lists_are_apart(capsys, monkeypatch):
+    long = ("a_method_with_a_long_name", METHODS["mixup"]._replace(summary="s" * 80))
+    monkeypatch.setitem(METHODS, *long)
+    assert main(["methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line, (name, entry) in zip(lines, METHODS.items(), strict=True):
+        assert re.split(" {2,}", line) == [name, entry.summary, entry.source]
+    assert len({line.index(e.source, 40) for line, e in zip(lines, METHODS.values())}) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("args", [["methods"], ["benchmark", "--help"], ["fti"]])
+def test_a_reader_that_leaves_ends_a_command_quietly(args, buffered):
+    """As of `ssseg methods | head -1`: nothing is read, nothing is complained of."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    errors = args == ["fti"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    streams["stderr" if errors else "stdout"] = writer
+    done = subprocess.run(
+        [sys.executable, "-m", "ssseg", *args],
+        env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        text=True,
+        check=False,
+        **streams,
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert not (done.stdout if errors else done.stderr)
+
+
+def test_a_pipe_that_broke_elsewhere_is_no_reader_that_left(monkeypatch):
+    def broken(args):
+        raise BrokenPipeError("of a worker")
+
+    monkeypatch.setattr(cli, "_verb", broken)
+    with open(os.devnull, "w") as out, open(os.devnull, "w") as err:  # noqa: PTH123
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        with pytest.raises(BrokenPipeError, match="of a worker"):
+            main(["methods"])
 
 
 def test_a_method_explains_itself(capsys):
@@ -393,6 +440,7 @@ def test_without_validation_images_there_is_a_model_but_no_score(here, capsys):
 BAD = [
     ([], "option --method is missing"),
     (["--method"], "--method needs one value"),
+    (["--method", "classmix", "-c", "no.yaml"], "there is no file no.yaml"),
     (["--method", "clasmix"], "did you mean 'classmix'"),
     (["--method", "cutmix", "--method", "cowmix"], "given twice: cutmix and cowmix"),
     (["--method", "nowhere.Thing"], "no method at 'nowhere.Thing'"),
@@ -413,6 +461,7 @@ BAD = [
     (["--method", "classmix", "--network", "atuo"], "did you mean 'auto'"),
     (["--method", "classmix", "--network", "auto", "--network", "fpn"], "twice: auto and fpn"),
     (["--method", "classmix", "--network.encoder", "resnet81"], "did you mean 'resnet18'"),
+    (["--method", "classmix", "--network.encoder", "mobilenet_v2"], "'mobilenetv2_100'"),
     (["--method", "classmix", "--network.weights", "no.pth"], "no weight file no.pth"),
     (["--method", "classmix", "--optim.lrr", "1"], "did you mean 'lr'"),
     (["--method", "classmix", "--optim.name", "adam"], "'adamw', 'sgd'"),

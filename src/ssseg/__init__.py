@@ -6,7 +6,7 @@ Names are imported when they are first used: `import ssseg` costs milliseconds.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ssseg.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from ssseg.api import examine as examine

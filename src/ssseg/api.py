@@ -5,22 +5,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ssseg.arguments import typed, typed_text
+from ssseg.paths import as_path
 from ssseg.run import Run
 
 if TYPE_CHECKING:
+    from ssseg.data.datasets.base import Source
     from ssseg.data.splits import LabeledSplit
+    from ssseg.methods.base import Method
     from ssseg.predictor import Predictor
 
 
 def fit(
-    method: str = "classmix",
-    data: str = "street",
+    method: str | type["Method"] = "classmix",
+    data: str | type["Source"] = "street",
     *,
     network: str | None = None,
     max_steps: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
-    logger: str = "csv",
+    logger: str | bool = "csv",
     method_options: Mapping[str, Any] | None = None,
     network_options: Mapping[str, Any] | None = None,
     optim: Mapping[str, Any] | None = None,
@@ -32,18 +36,19 @@ def fit(
     """Train, as `ssseg fit` does: `ssseg.fit(method="classmix", data="folder", root="photos")`.
 
     Args:
-        method: A name from `ssseg methods`, or the dotted path of your own.
-        data: A name from `ssseg datasets`, or the dotted path of your own.
+        method: A name from `ssseg methods`; your own as its class or the dotted path of it.
+        data: A name from `ssseg datasets`; your own as its class or the dotted path of it.
         network: A decoder's name, or `small`. None: what suits the data set.
         max_steps: Length of the training in steps. None: 800.
         seed: Of everything that is random, but for the choice of labeled images (`split_seed`).
         out: Folder of the run. None: the next free one in `runs/`.
-        logger: Besides the CSV file: `wandb` or `tensorboard`.
+        logger: Besides the CSV file: `wandb` or `tensorboard`. True: none besides.
         method_options: Of the method, e.g. `{"threshold": 0.9}`.
         network_options: Of the network, e.g. `{"encoder": "resnet50"}`.
         optim: Of the optimiser, e.g. `{"lr": 1e-4}`.
         compute: Of how steps are computed, e.g. `{"channels_last": True}`.
-        trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`.
+        trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`; callbacks by their classes:
+            `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
         reference: Folder of a supervised run: an alarm is raised where this one does not do better.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
@@ -58,20 +63,22 @@ def fit(
     trainer_options = dict(trainer or {})
     if max_steps is not None:
         trainer_options["max_steps"] = max_steps
-    args = ["fit", "--method", method, "--data", data, "--seed_everything", str(seed)]
-    args += ["--logger", logger]
-    if network is not None:
-        args += ["--network", network]
-    if out is not None:
-        args += ["--out", str(out)]
-    args += _flags("method", method_options or {})
-    args += _flags("network", network_options or {})
-    args += _flags("optim", optim or {})
-    args += _flags("compute", compute or {})
-    args += _flags("trainer", trainer_options)
-    if reference is not None:
-        args += ["--reference", str(reference)]
-    args += _flags("data", data_options)
+    named = {
+        "method": method,
+        "data": data,
+        "seed_everything": seed,
+        "logger": "csv" if logger is True else logger,
+        "network": network,
+        "out": out,
+        "reference": reference,
+    }
+    args = ["fit", *typed({name: value for name, value in named.items() if value is not None})]
+    args += typed(method_options or {}, "method")
+    args += typed(network_options or {}, "network")
+    args += typed(optim or {}, "optim")
+    args += typed(compute or {}, "compute")
+    args += typed(trainer_options, "trainer")
+    args += typed(data_options, "data")
     done = run(args)
     assert done.folder is not None
     return Run(done.folder.folder)
@@ -151,7 +158,7 @@ def _evaluate(
         args += ["--page=false"]
     if out is not None:
         args += ["--out", str(out)]
-    done = run([*args, *_flags("eval", eval_options or {}), *_flags("data", data_options)])
+    done = run([*args, *typed(eval_options or {}, "eval"), *typed(data_options, "data")])
     return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
 
 
@@ -188,11 +195,11 @@ def split(
     from ssseg.source_options import open_source
     from ssseg.split_verb import ask, choose, text_of, write
 
-    source = open_source(data, {name: _text(value) for name, value in data_options.items()})
+    source = open_source(data, _texts(data_options))
     asked = ask(source, labeled, select, seed)
     made = choose(asked)
     if out is not None:
-        write(Path(out), text_of(asked, made, content_hash(source, made.labeled)))
+        write(as_path(out), text_of(asked, made, content_hash(source, made.labeled)))
     return made
 
 
@@ -235,10 +242,10 @@ def examine(
     from ssseg.doctor.verb import examine as examine_source
     from ssseg.source_options import describe_source
 
-    make = describe_source(data, {name: _text(value) for name, value in data_options.items()})
+    make = describe_source(data, _texts(data_options))
     wanted = None if labeled is None else str(labeled)
     plan = Plan(wanted, select, split_seed, method, network, max_steps, batch_size)
-    return examine_source(make, plan, None if fix is None else Path(fix))
+    return examine_source(make, plan, None if fix is None else as_path(fix))
 
 
 def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":
@@ -296,19 +303,8 @@ def export(
     return write(checkpoint, format, out, network, paths, opset).path
 
 
-def _flags(group: str, options: Mapping[str, Any]) -> list[str]:
-    """Options as they would be typed."""
-    return [f"--{group}.{name}={_text(value)}" for name, value in options.items()]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, (list, tuple, dict)):
-        import json
-
-        return json.dumps(value)
-    return str(value)
+def _texts(options: Mapping[str, Any]) -> dict[str, str]:
+    return {name: typed_text(value, f"data.{name}") for name, value in options.items()}
 
 
 __all__: Sequence[str] = ("examine", "export", "fit", "load", "split", "test", "validate")

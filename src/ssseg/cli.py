@@ -1,10 +1,14 @@
 """The command line: `ssseg fit --method classmix`. Heavy imports wait until they are needed."""
 
+import os
+import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TextIO
 
-from ssseg import __version__
+from ssseg.arguments import with_home
 from ssseg.errors import UserError, one_of
+from ssseg.version import __version__
 
 USAGE = """usage: ssseg VERB [options]
 
@@ -28,9 +32,25 @@ USAGE = """usage: ssseg VERB [options]
 TRAINING = ("fit", "validate", "test")
 
 
+READER_GONE = 141
+"""Exit code of a command whose output nobody reads on, as of one that SIGPIPE ended."""
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line; 0 when it worked, 2 for bad input, 130 when interrupted."""
-    args = list(sys.argv[1:] if args is None else args)
+    try:
+        try:
+            return _answer(with_home(sys.argv[1:] if args is None else args))
+        finally:
+            _flush()  # what nobody reads is noticed here, not when the interpreter ends
+    except BrokenPipeError:
+        gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
+        if not gone:
+            raise
+        return READER_GONE
+
+
+def _answer(args: list[str]) -> int:
     try:
         return _verb(args)
     except UserError as error:
@@ -39,6 +59,27 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ssseg: interrupted", file=sys.stderr)
         return 130
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a program without a terminal on Windows
+            stream.flush()
+
+
+def _reader_is_gone(stream: TextIO | None) -> bool:
+    """Whether nobody reads a stream any more; what is still in it goes nowhere then."""
+    if stream is None:
+        return False
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if not poll.poll(0):
+            return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    return True
 
 
 def _verb(args: list[str]) -> int:
@@ -50,15 +91,13 @@ def _verb(args: list[str]) -> int:
         case ["methods"]:
             from ssseg.methods import METHODS
 
-            for name, method in METHODS.items():
-                print(f"{name:<14}{method.summary:<44}{method.source}")
+            print(_table((n, method.summary, method.source) for n, method in METHODS.items()))
         case ["methods", name]:
             print(_explain(name))
         case ["datasets"]:
             from ssseg.data.datasets import DATASETS
 
-            for name, dataset in DATASETS.items():
-                print(f"{name:<14}{dataset.summary}")
+            print(_table((name, dataset.summary) for name, dataset in DATASETS.items()))
         case ["benchmark", *rest]:
             from ssseg.benchmarking.verb import benchmark
 
@@ -111,20 +150,31 @@ def _verb(args: list[str]) -> int:
     return 0
 
 
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    """Lines with columns as wide as their widest text."""
+    lines = list(rows)
+    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
+    padded = [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("".join(line).rstrip() for line in padded)
+
+
 def _explain(name: str) -> str:
     """A method's docstring and its options with their defaults."""
     import inspect
-    from dataclasses import fields
+    from dataclasses import MISSING
 
     from ssseg.methods import method_class
+    from ssseg.methods.base import defaults
 
     method = method_class(name)
-    options = [
-        f"  --method.{field.name:<22}{field.default!r}" for field in sorted(fields(method), key=str)
+    rows = [
+        (f"  --method.{option}", "must be given" if value is MISSING else repr(value))
+        for option, value in sorted(defaults(method).items())
     ]
     template = method.__mro__[1]
     inherited = inspect.getdoc(template) if template.__module__ != "ssseg.methods.base" else ""
-    return "\n".join([inspect.getdoc(method) or "", "", inherited or "", "", "Defaults:", *options])
+    shown = ["Defaults:", _table(rows)] if rows else []
+    return "\n".join([inspect.getdoc(method) or "", "", inherited or "", "", *shown])
 
 
 def _report(verb: str, done: object) -> None:

@@ -4,10 +4,13 @@ import hashlib
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from ssseg.version import __version__
 
 
 def fingerprint(*tensors: Tensor) -> str:
@@ -41,10 +44,17 @@ def peak_memory() -> float:
 
 def versions() -> dict[str, str]:
     """Of everything that a number may depend on."""
-    from importlib.metadata import version
+    packages = ("torch", "pytorch-lightning", "timm", "segmentation-models-pytorch")
+    ours = {"python": platform.python_version(), "ssseg": __version__}
+    return {**ours, **{name: _version(name) for name in packages}}
 
-    packages = ("ssseg", "torch", "pytorch-lightning", "timm", "segmentation-models-pytorch")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+def _version(package: str) -> str:
+    """Of a package that need not be installed: a source tree on the path has no such record."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def commit() -> str | None:

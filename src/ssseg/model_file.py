@@ -13,6 +13,7 @@ from ssseg.data.datasets.base import ClassInfo
 from ssseg.errors import UserError, one_of
 from ssseg.models.segmenter import Segmenter
 from ssseg.module import read_checkpoint
+from ssseg.paths import as_path
 from ssseg.predictor import Card, Predictor
 from ssseg.recipe import build
 
@@ -37,8 +38,9 @@ def load(path: str | Path, network: str | None = None) -> Predictor:
         UserError: For a file that is no such model, or a network that it does not hold.
     """
     try:
-        if Path(path).suffix == WEIGHTS:
-            return _load_weights(Path(path), network)
+        path = as_path(path)
+        if path.suffix == WEIGHTS:
+            return _load_weights(path, network)
         return _load_checkpoint(path, network)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(

@@ -1,7 +1,6 @@
 """The LightningModule: one for all methods, with a branch for none."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +24,7 @@ from ssseg.optim import Optim, create_optimizer
 from ssseg.randomness import run_seed, seed_of
 from ssseg.recipe import plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
+from ssseg.version import __version__
 
 SMALL = 8
 """Images on a device, below which its statistics alone are too noisy to normalise by."""
@@ -252,7 +252,7 @@ class SegmentationModule(LightningModule):
         names = [c.name for c in info.classes] if info else []
         checkpoint["ssseg"] = {
             "format": FORMAT,
-            "version": version("ssseg"),
+            "version": __version__,
             "method": recipe_of(self.method),
             "network": recipe_of(self.method.student),
             "networks": {name: self._prefix(name) for name in self.method.networks},

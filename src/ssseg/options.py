@@ -13,13 +13,13 @@ import jsonargparse
 import yaml
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.alarms import Alarms, history_of
-from ssseg.arguments import pairs, without
+from ssseg.arguments import pairs, with_home, without
 from ssseg.callbacks import EvaluateLast, RunFolder
 from ssseg.checkpoint_io import WholeCheckpointIO
 from ssseg.complaints import sentence
@@ -34,6 +34,7 @@ from ssseg.module import SegmentationModule, read_checkpoint
 from ssseg.nonfinite import StopAtNaN
 from ssseg.page.callback import EvaluationPage
 from ssseg.page.record import origin
+from ssseg.paths import all_at_home
 from ssseg.progress import TerminalProgress
 from ssseg.quiet import quiet
 from ssseg.resuming import asked_folder, continued, leads
@@ -114,6 +115,11 @@ class CLI(LightningCLI):
             splits = Literal["test", "val"]
             parser.add_argument("--split", type=splits, default="test", help="Images to score.")
         return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Paths in configurations are read as typed ones are."""
+        super().parse_arguments(parser, args)
+        self.config = all_at_home(self.config)
 
     def before_instantiate_classes(self) -> None:
         """Find mistakes while nothing has been made; set what follows from other options."""
@@ -246,7 +252,7 @@ def run(args: Sequence[str]) -> CLI:
     Raises:
         UserError: For anything in the options that cannot work.
     """
-    verb, rest = args[0], list(args[1:])
+    verb, *rest = with_home(args)
     CLI.resumed = CLI.lock = None
     folder = asked_folder(rest)
     if verb == "fit" and folder is not None and leads():

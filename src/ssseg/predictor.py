@@ -20,6 +20,7 @@ from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.models.segmenter import Segmenter
+from ssseg.paths import as_path
 from ssseg.viz import colorize
 
 TILE = 2048
@@ -182,7 +183,7 @@ class Predictor(nn.Module):
         card = self.card
         if not isinstance(image, (str, Path)):
             return pixels_of(image, card.in_channels, card.pixels)
-        path = Path(image).expanduser()
+        path = as_path(image)
         if not path.is_file():
             raise UserError(f"there is no image {path}")
         return read_image(path, card.in_channels, card.pixels)

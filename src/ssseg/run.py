@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssseg.errors import UserError
+from ssseg.paths import as_path
 
 PROGRESS = "progress.json"
 """How an unfinished run is doing."""
@@ -38,6 +39,9 @@ class Run:
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", as_path(self.folder))
 
     @property
     def summary(self) -> dict[str, Any]:

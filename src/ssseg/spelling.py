@@ -7,9 +7,11 @@ set or of the DataModule, whichever has it, so that a slip is answered in one se
 import inspect
 import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
+from enum import Enum
 from pathlib import Path
 
+import yaml
 from pytorch_lightning import Trainer
 
 from ssseg.arguments import pairs
@@ -20,9 +22,10 @@ from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.evaluation.inference import Inference
 from ssseg.methods import METHODS, method_class
-from ssseg.methods.base import Method
+from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
 from ssseg.optim import Optim
+from ssseg.recipe import plain
 
 AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
@@ -41,17 +44,20 @@ def spell_out(args: Sequence[str]) -> list[str]:
     """
     given = list(pairs(args))
     named: dict[str, str] = {}
+    configurations: list[str] = []
     for flag, values in given:
         if flag in ("--method", "--data", "--network", "--config"):
             if len(values) != 1:
                 raise UserError(f"option {flag} needs one value, got {len(values)}")
-            if flag in named and flag != "--config":
+            if flag == "--config":
+                _check_configuration(Path(values[0]))
+                configurations.append(values[0])
+                continue
+            if flag in named:
                 raise UserError(f"option {flag} is given twice: {named[flag]} and {values[0]}")
             named[flag] = values[0]
-    if "--config" in named and not Path(named["--config"]).is_file():
-        raise UserError(f"option --config: there is no file {named['--config']}")
-    configured = "--config" in named or "-c" in args
-    asked = {"-h", "--help"} & set(args)
+    configured = bool(configurations)
+    asked = "--help" in [flag for flag, _ in given]
     method: type[Method] | None = None
     if "--method" in named:
         method = method_class(named["--method"])
@@ -64,8 +70,9 @@ def spell_out(args: Sequence[str]) -> list[str]:
     if source is not None and not configured and not asked:
         _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
     out: list[str] = []
-    # a configuration comes first, so that what is typed overrides it; classes before their options
-    classes = [f"--config={named['--config']}"] if "--config" in named else []
+    # configurations come first, each over those before it, so that what is typed overrides them
+    # all; classes before their options
+    classes = [f"--config={file}" for file in configurations]
     for flag, values in given:
         head, _, option = flag.removeprefix("--").partition(".")
         if flag == "--method":
@@ -80,8 +87,7 @@ def spell_out(args: Sequence[str]) -> list[str]:
             classes += _network(named["--network"], source)
         elif head == "method":
             if method is not None:
-                known = [field.name for field in fields(method)]
-                _known(f"option of method {named['--method']}", option, known)
+                _known(f"option of method {named['--method']}", option, list(defaults(method)))
             out += [f"--model.method.{option}", *values]
         elif head == "network":
             known = [n for n in _parameters(Segmenter) if n not in LINKED]
@@ -122,8 +128,32 @@ def _path(cls: type) -> str:
 
 def _fresh(method: type[Method]) -> str:
     """A method with all its defaults, so that no option of a configuration's other method stays."""
-    defaults = {field.name: field.default for field in fields(method)}
-    return json.dumps({"class_path": _path(method), "init_args": defaults})
+    usual = {name: default for name, default in defaults(method).items() if default is not MISSING}
+    recipe = {"class_path": _path(method), "init_args": plain(usual)}
+    return json.dumps(recipe, default=lambda v: v.name if isinstance(v, Enum) else str(v))
+
+
+def _check_configuration(path: Path) -> None:
+    """Say in a sentence what the parser of configurations would say in its own words.
+
+    Raises:
+        UserError: For a file that is missing, no YAML, or no options by name.
+    """
+    if not path.is_file():
+        raise UserError(f"option --config: there is no file {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"option --config: {path} is not YAML ({' '.join(str(error).split())}); expected "
+            "options as in the config.yaml of a run"
+        ) from error
+    if not isinstance(content, dict):
+        found = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise UserError(
+            f"option --config: {path} {found}; expected options by name, as in the config.yaml of "
+            "a run"
+        )
 
 
 def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:

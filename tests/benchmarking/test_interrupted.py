@@ -77,7 +77,7 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     assert "step    20/60" not in log or before <= 20, "it began anew"
 
 
-ONE = ["benchmark", "--methods", "supervised", *ARGS[3:]]
+ONE = ["benchmark", "--methods", "supervised", *ARGS[3:-2]]
 
 
 @pytest.mark.usefixtures("looks_ahead_here")

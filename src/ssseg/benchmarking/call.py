@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from ssseg.benchmarking.grid import typed
+from ssseg.arguments import typed
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.report import Report
 from ssseg.benchmarking.study import Work, default_folder, run_study
+from ssseg.paths import as_path
 
 
 def benchmark(
@@ -70,7 +71,7 @@ def benchmark(
     words = typed(given)
     chosen = list(range(seeds)) if isinstance(seeds, int) else seeds
     if isinstance(methods, str | Path):
-        file = Path(methods)
+        file = as_path(methods)
         grid = read_grid(file, words, miniature=miniature, supervised=supervised)
         grid = grid._replace(seeds=grid.seeds if chosen is None else chosen, test=grid.test or test)
     else:
@@ -84,6 +85,6 @@ def benchmark(
             supervised=supervised,
             test=test,
         )
-    folder = Path(out) if out is not None else default_folder(file, miniature)
+    folder = as_path(out) if out is not None else default_folder(file, miniature)
     work = Work(jobs, launcher, address, retries)
     return run_study(grid, folder, work, Console(markup=False, emoji=False))

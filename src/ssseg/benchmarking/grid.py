@@ -1,13 +1,13 @@
 """What is compared: rows (methods or variants), columns (splits, data) and seeds."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssseg.errors import UserError
-from ssseg.methods import METHODS
+from ssseg.arguments import groups, pairs, typed
+from ssseg.errors import UserError, one_of
+from ssseg.methods import METHODS, method_class
 
 Options = Mapping[str, Any]
 """Options of `ssseg fit` by name, without the dashes: `{"method.pair": "random"}`."""
@@ -54,10 +54,14 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
 
     Args:
         grid: What is compared. A shared option of one method (`--complexmix.blocks`) goes to that
-            method's rows alone.
+            method's rows alone, one of methods (`--method.threshold`) to those that have it.
         out: Folder of the study; each run gets a folder inside.
+
+    Raises:
+        UserError: For two runs of one folder, and for options of methods that no row has.
     """
     runs = []
+    _check_reach(grid)
     for seed in grid.seeds:
         for column, place in grid.columns.items():
             for row, options in grid.rows.items():
@@ -68,9 +72,10 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
                 name = "-".join(part for part in parts if part)
                 folder = out / name
                 args = ["fit", "--method", method, "--seed_everything", str(seed)]
-                own = typed({**place, **{k: v for k, v in options.items() if k != "method"}})
                 args += ["--out", str(folder)]
-                args += _last_of(_options_for(method, [*grid.options, *own]))
+                own = typed({name: value for name, value in options.items() if name != "method"})
+                shared = _for_method(method, [*grid.options, *typed(place)], shared=True)
+                args += _last_of([*shared, *_for_method(method, own)])
                 runs.append(Planned(row, column, seed, folder, args, grid.test))
     folders = [run.folder for run in runs]
     for run in runs:
@@ -81,25 +86,12 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
 
 def _last_of(words: Sequence[str]) -> list[str]:
     """Without the data sets and networks that a later one overrides: `ssseg fit` wants one."""
-    flags = [word.split("=")[0] if word.startswith("--") else "" for word in words]
+    flags = [flag for flag, _ in pairs(words)]
     out: list[str] = []
-    flag, keep = "", True
-    for place, word in enumerate(words):
-        if flags[place]:
-            flag = flags[place]
-            keep = flag not in ("--data", "--network") or flag not in flags[place + 1 :]
-        if keep:
-            out.append(word)
+    for place, group in enumerate(groups(words)):
+        if flags[place] not in ("--data", "--network") or flags[place] not in flags[place + 1 :]:
+            out += group
     return out
-
-
-def typed(options: Options) -> list[str]:
-    """Options as they are typed."""
-    return [f"--{name}={_text(value)}" for name, value in options.items()]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def slug(text: str) -> str:
@@ -107,16 +99,60 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
 
 
-def _options_for(method: str, options: Sequence[str]) -> list[str]:
-    """The shared options and this method's own, which start with its name."""
+def _for_method(method: str, words: Sequence[str], *, shared: bool = False) -> list[str]:
+    """The options for all methods and this method's own, which start with its name.
+
+    Args:
+        method: Its name.
+        words: Options as typed.
+        shared: Leave out options of methods that this one does not have: they are for others.
+    """
     out: list[str] = []
-    mine = True
-    for word in options:
-        if word.startswith("--"):
-            head, dot, rest = word[2:].partition(".")
-            own = bool(dot) and head in METHODS
-            mine = not own or head == method
-            word = f"--method.{rest}" if own else word
-        if mine:
-            out.append(word)
+    for (first, *rest), (flag, _) in zip(groups(words), pairs(words), strict=True):
+        head, option = _parts(flag)
+        if head in METHODS:
+            if head == method:
+                out += [f"--method.{first.removeprefix(f'--{head}.')}", *rest]
+        elif not (shared and head == "method" and option not in _known(method)):
+            out += [first, *rest]
     return out
+
+
+def _parts(flag: str) -> tuple[str, str]:
+    """What an option is of, and its name; ("", "") for one that is of nothing."""
+    head, dot, rest = flag.removeprefix("--").partition(".")
+    return (head, rest.split(".")[0].rstrip("+")) if dot else ("", "")
+
+
+def _known(method: str) -> list[str]:
+    """The options of a method. Imports it, and torch with it: asked only where it matters."""
+    from ssseg.methods.base import defaults
+
+    return list(defaults(method_class(method)))
+
+
+def _check_reach(grid: Grid) -> None:
+    """Refuse options of methods that no row has.
+
+    Raises:
+        UserError: For the first one.
+    """
+
+    def methods_of(rows: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(str(grid.rows[row]["method"]) for row in rows))
+
+    reaches = [(list(grid.options), methods_of(grid.rows))]
+    for column, place in grid.columns.items():
+        present = [row for row in grid.rows if column not in grid.skip.get(row, ())]
+        reaches.append((typed(place), methods_of(present)))
+    for words, methods in reaches:
+        for flag, _ in pairs(words):
+            head, option = _parts(flag)
+            if head in METHODS and head not in methods:
+                raise UserError(
+                    f"option {flag} is for rows of {head}, but there are none; rows are of "
+                    f"{', '.join(methods)}"
+                )
+            if head == "method" and not any(option in _known(method) for method in methods):
+                known = {name: None for method in methods for name in _known(method)}
+                raise one_of("option of the methods compared", option, list(known))

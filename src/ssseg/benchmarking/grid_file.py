@@ -7,9 +7,11 @@ from typing import Any
 
 import yaml
 
-from ssseg.benchmarking.grid import Grid, Options, plan, typed
+from ssseg.arguments import pairs, typed
+from ssseg.benchmarking.grid import Grid, Options, plan
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
+from ssseg.paths import as_path
 
 Labeled = dict[str, Any]
 """Something by label."""
@@ -66,7 +68,7 @@ def grid_of(
 
 def _one_network(options: Sequence[str]) -> list[str]:
     """Methods may bring a network of their own; side by side they share the data set's."""
-    named = any(option.split("=")[0] in ("--network", "--config", "-c") for option in options)
+    named = any(flag in ("--network", "--config") for flag, _ in pairs(options))
     return [*options] if named else ["--network", "auto", *options]
 
 
@@ -170,7 +172,7 @@ def _grid(given: Labeled, path: Path, options: Sequence[str]) -> Grid:
         raise UserError(f"{path}: there are no columns; name some, or leave the key out")
     shared = typed(given.get("options", {}))
     if "recipe" in given:
-        recipe = path.parent / given["recipe"]
+        recipe = path.parent / as_path(given["recipe"])
         if not recipe.is_file():
             raise UserError(f"{path}: there is no recipe {recipe}")
         shared.insert(0, f"--config={recipe}")
@@ -202,7 +204,7 @@ def _checked(grid: Grid, where: str) -> Grid:
         raise UserError(f"{where} needs at least one method and one seed")
     if any(isinstance(seed, bool) or not isinstance(seed, int) for seed in grid.seeds):
         raise UserError(f"{where}: seeds are {grid.seeds}; expected whole numbers")
-    shared = {word[2:].split("=")[0]: "" for word in grid.options if word.startswith("--")}
+    shared = {flag.removeprefix("--"): "" for flag, _ in pairs(grid.options)}
     for label, options in grid.rows.items():
         _allowed(where, label, {k: v for k, v in options.items() if k != "method"})
     for label, options in {**grid.columns, "options": shared}.items():
@@ -247,7 +249,7 @@ def _allowed(where: str, label: str, options: Options) -> None:
             )
         try:
             typed({name: value})
-        except TypeError as error:
+        except UserError as error:
             raise UserError(
                 f"{where}: {label!r}: {name} is {value!r}, a {type(value).__name__}; quote it"
             ) from error

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -108,13 +108,25 @@ def start_process(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             env=dict(environment),
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=ends_with_this_process(),
         )
 
 
-def _end_with_parent() -> None:
-    """Ask Linux for a SIGTERM when the parent is gone, however it went."""
+def ends_with_this_process() -> Callable[[], None] | None:
+    """What a new process does first, so that it gets a SIGTERM when this one is gone, however.
+
+    None where the system is not Linux; others leave children alone.
+    """
+    if sys.platform != "linux":
+        return None
     import ctypes
 
+    control, parent = ctypes.CDLL(None).prctl, os.getpid()
     set_death_signal = 1
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGTERM)
+
+    def ask() -> None:
+        control(set_death_signal, signal.SIGTERM)
+        if os.getppid() != parent:  # it was gone before it could be asked for
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ssseg.arguments import without
 from ssseg.benchmarking.grid import Planned
+from ssseg.benchmarking.launch import ends_with_this_process
 from ssseg.errors import UserError
 
 
@@ -105,6 +106,7 @@ def _ask(
             text=True,
             capture_output=True,
             env=environment,
+            preexec_fn=ends_with_this_process(),
             check=False,
         )
         if done.returncode != 0:

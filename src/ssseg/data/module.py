@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ from ssseg.data.statistics import IMAGENET, statistics_of
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.data.waiting import Waiting, WatchedLoader
 from ssseg.errors import UserError
+from ssseg.paths import as_path
 from ssseg.randomness import run_seed
 from ssseg.types import Batch, Labeled
 
@@ -143,7 +143,7 @@ class SegmentationData(LightningDataModule):
             )
         self.source = source
         if cache is not None:
-            source.use_cache(Path(cache))
+            source.use_cache(as_path(cache))
         self.wanted = source.labeled if labeled is None else str(labeled)
         self.batch_size = batch_size or source.batch_size
         self.unlabeled_batch_size = unlabeled_batch_size or self.batch_size

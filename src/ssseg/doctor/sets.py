@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from ssseg.doctor.findings import Finding, Role, Severity
 from ssseg.doctor.layout import AnyFolder
 from ssseg.doctor.mask import Refused, facts_of, read_mask
 from ssseg.errors import UserError
+from ssseg.paths import as_path
 
 
 class Plan(NamedTuple):
@@ -102,7 +102,7 @@ def _divide(
         split = split_labeled(train, wanted, plan.split_seed, plan.select, source, presence)
     except UserError as error:
         sound = not any(finding.severity == "error" for finding in findings)
-        listed = wanted is not None and Path(wanted).is_file()
+        listed = wanted is not None and as_path(wanted).is_file()
         if sound and not listed:
             raise
         # the option may be right, and name an image whose mask is missing or broken so far

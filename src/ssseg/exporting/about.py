@@ -2,12 +2,12 @@
 
 import json
 import math
-from importlib.metadata import version
 from typing import Any
 
 import torch
 
 from ssseg.predictor import Predictor
+from ssseg.version import __version__
 
 DIVISORS = {"uint8": 255, "uint16": 65535, "float": 1}
 ORDERS = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -38,7 +38,7 @@ def about(model: Predictor) -> dict[str, Any]:
         "scores": trained.get("scores", {}),
         "versions": {
             "ssseg": trained.get("version"),
-            "exported_by": version("ssseg"),
+            "exported_by": __version__,
             "torch": torch.__version__,
         },
     }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ssseg.errors import UserError
 from ssseg.exporting.formats import FORMATS, OPSET, check
+from ssseg.paths import as_path
 
 
 class Exported(NamedTuple):
@@ -47,15 +48,16 @@ def export(
     """
     name = format or _format_of(out)
     check(name, opset)
-    checkpoint = Path(checkpoint)
-    if out is not None:
-        _nothing_in_the_way(Path(out), name)  # before time is spent
+    checkpoint = as_path(checkpoint)
+    wanted = None if out is None else as_path(out)
+    if wanted is not None:
+        _nothing_in_the_way(wanted, name)  # before time is spent
     from ssseg.model_file import load
 
     model = load(checkpoint, network)
     ending = FORMATS[name].ending
     usual = f"{checkpoint.stem.removesuffix(f'_{model.name}')}_{model.name}{ending}"
-    path = checkpoint.with_name(usual) if out is None else Path(out)
+    path = checkpoint.with_name(usual) if wanted is None else wanted
     if path.is_dir():
         path = path / usual
     _nothing_in_the_way(path, name)
@@ -64,7 +66,7 @@ def export(
     from ssseg.exporting.images import trial_of
     from ssseg.exporting.parity import LARGEST, LEAST, compare
 
-    trial = trial_of(model, checkpoint, [Path(each) for each in images])
+    trial = trial_of(model, checkpoint, [as_path(each) for each in images])
     part = path.with_name(f".{path.stem}.part{ending}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from torch import nn
@@ -90,4 +90,13 @@ class Method(nn.Module, ABC):
     @property
     def hparams(self) -> dict[str, Any]:
         """The hyper-parameters by name: `type(self)(**self.hparams)` makes a twin."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
+
+
+def defaults(method: type[Method]) -> dict[str, Any]:
+    """The hyper-parameters of a method with their defaults; `MISSING` where one must be given."""
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(method)
+        if field.init
+    }

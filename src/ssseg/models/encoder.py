@@ -8,7 +8,9 @@ import torch
 from segmentation_models_pytorch.encoders import TimmUniversalEncoder
 from torch import Tensor
 
-from ssseg.errors import UserError, one_of
+from ssseg.errors import UserError
+from ssseg.models.encoder_names import unknown_encoder
+from ssseg.paths import as_path
 
 
 def create_encoder(
@@ -35,9 +37,10 @@ def create_encoder(
             are not this encoder's.
     """
     if not timm.is_model(name):
-        raise one_of("encoder", name, timm.list_models())
+        raise unknown_encoder(name)
     source: dict[str, Any] = {}
     if weights is not None and weights != "imagenet":
+        weights = str(as_path(weights))
         _check_weights(name, Path(weights), options)
         source = {"pretrained_cfg_overlay": {"file": weights, "hf_hub_id": None, "url": ""}}
     try:

@@ -17,6 +17,7 @@ from ssseg.benchmarking.report.html import HOW_TO_READ, commands, document
 from ssseg.benchmarking.report.notes import versions_of
 from ssseg.benchmarking.report.plots import Plot, files, labels_plot, plots
 from ssseg.errors import UserError
+from ssseg.paths import as_path
 from ssseg.run import Run
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Report:
         Returns:
             The path of report.html.
         """
-        out = Path(folder)
+        out = as_path(folder)
         out.mkdir(parents=True, exist_ok=True)
         texts = {
             "report.md": self.markdown(),
@@ -163,7 +164,7 @@ def report(runs: str | Path | Run | Sequence[str | Path | Run], *, mix: bool = F
         UserError: If there is no finished run with scores.
     """
     several = [runs] if isinstance(runs, str | Path | Run) else runs
-    places = [Path(one.folder if isinstance(one, Run) else one) for one in several]
+    places = [one.folder if isinstance(one, Run) else as_path(one) for one in several]
     for place in places:
         if not place.is_dir():
             raise UserError(f"there is no folder {place}; expected a run's, or one that holds runs")

@@ -10,6 +10,7 @@ from ssseg.data.datasets.base import Array, Record, Source
 from ssseg.data.images import IMAGE_ENDINGS, expect_kind, probe, read_ids, read_image
 from ssseg.data.reading import in_threads, kept_of
 from ssseg.errors import UserError
+from ssseg.paths import as_path
 from ssseg.types import IGNORE
 
 
@@ -146,7 +147,7 @@ def by_name(
 
 def existing_folder(option: str, path: str | Path, expected: str) -> Path:
     """The folder that an option names; raises UserError where there is none."""
-    folder = Path(path).expanduser()
+    folder = as_path(path)
     if not folder.is_dir():
         raise UserError(f"option {option} is {path}, but there is no such folder; {expected}")
     return folder

@@ -11,6 +11,7 @@ from ssseg.data.datasets.base import Record
 from ssseg.data.splits.counts import count_of, number_of
 from ssseg.data.splits.permutations import read_permutation
 from ssseg.errors import UserError, one_of
+from ssseg.paths import as_path
 
 PICKLES = (".pkl", ".pickle")
 HEADER = "# ssseg split"
@@ -79,11 +80,11 @@ def read_list(wanted: str, records: list[Record], endings: Sequence[str] = ()) -
 
 
 def _file_and_part(wanted: str) -> tuple[Path, str | None]:
-    path = Path(wanted).expanduser()
+    path = as_path(wanted)
     if "#" not in wanted or path.exists():  # names of files may hold a # themselves
         return path, None
     file, _, part = wanted.partition("#")
-    return Path(file).expanduser(), part
+    return as_path(file), part
 
 
 def _listed(
