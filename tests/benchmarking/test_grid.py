@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssseg.benchmarking.grid import Grid, plan, typed
+from ssseg.arguments import typed
+from ssseg.benchmarking.grid import Grid, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.runner import log_of
 from ssseg.errors import UserError
@@ -179,6 +180,57 @@ def test_shared_options_of_one_method_go_to_its_rows_alone(write):
     assert b.args[-2:] == ["--method.threshold", "0.5"]
     assert not any("area" in word for word in b.args)
     assert c.args[-2:] == ["--method.area=0.3", "--method.area=0.1"]
+
+
+def methods_options(runs):
+    return {run.row: [word for word in run.args if word.startswith("--method.")] for run in runs}
+
+
+def test_shared_options_of_methods_go_to_those_that_have_them(write):
+    """Also beside the supervised row that a benchmark adds by itself."""
+    options = ["--method.threshold", "0.5", "--method.area=0.3", "-c", "x.yaml"]
+    runs = plan(grid_of(["cutmix", "classmix"], [0], options), Path())
+    assert methods_options(runs) == {
+        "supervised": [],
+        "cutmix": ["--method.threshold", "--method.area=0.3"],
+        "classmix": ["--method.threshold"],
+    }
+    for run in runs:
+        assert run.args[-2:] == ["-c", "x.yaml"]
+    file = write(
+        {
+            "rows": {"a": {"method": "supervised"}, "b": {"method": "cutmix"}},
+            "columns": {"c": {"method.threshold": 0.5}},
+        }
+    )
+    assert methods_options(plan(read(file), Path())) == {"a": [], "b": ["--method.threshold=0.5"]}
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--method.treshold=1", "unknown option of the methods compared 'treshold'.*'threshold'"),
+        ("--method.blocks=[4]", "unknown option of the methods compared 'blocks'"),
+        ("--complexmix.blocks=[4]", "option --complexmix.blocks is for rows of complexmix, but"),
+    ],
+)
+def test_an_option_that_no_method_gets_is_refused(write, option, complaint):
+    with pytest.raises(UserError, match=complaint):
+        grid_of(["cutmix", "classmix"], [0], [option])
+    name, value = option.removeprefix("--").split("=")
+    rows = {"a": {"method": "cutmix"}, "b": {"method": "classmix"}}
+    skipping = {"rows": {**rows, "c": {"method": "complexmix"}}, "skip": {"c": ["one"]}}
+    with pytest.raises(UserError, match=complaint):
+        read(write({**skipping, "columns": {"one": {name: yaml.safe_load(value)}, "two": {}}}))
+
+
+def test_the_recipe_and_a_configuration_are_both_read(write, tmp_path, monkeypatch):
+    (tmp_path / "recipe.yaml").write_text("{}")
+    (tmp_path / "mine.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    file = write({"recipe": "recipe.yaml", "rows": {"a": {"method": "cutmix"}}})
+    (run,) = plan(read(Path(file.name), ["--config", "mine.yaml"]), Path())
+    assert spell_out(run.args[1:])[:2] == ["--config=recipe.yaml", "--config=mine.yaml"]
 
 
 def test_the_recipe_lies_beside_the_grid(write, tmp_path, monkeypatch):

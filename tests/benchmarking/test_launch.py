@@ -1,6 +1,7 @@
 """Real processes: places, order, and that nothing trains when nobody watches."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import ssseg
 from ssseg.benchmarking.launch import Local
 
 STARTS_A_RUN = """
@@ -18,6 +20,17 @@ from ssseg.benchmarking.launch import Local
 Local(1, 1).start([sys.argv[2:]], Path(sys.argv[1]))
 print("started", flush=True)
 time.sleep(60)
+"""
+LOOKS_AHEAD = """
+import sys
+from ssseg.benchmarking import outlook
+outlook._ask([], False, 0, None)
+"""
+REHEARSAL = """
+import os, sys, time
+from pathlib import Path
+Path(sys.argv[0]).with_name("number").write_text(str(os.getpid()))
+time.sleep(100)
 """
 LONG = [
     *("fit", "--method", "supervised", "--data.train_images", "8", "--data.val_images", "2"),
@@ -97,3 +110,24 @@ def test_a_run_does_not_outlive_a_benchmark_that_was_killed(tmp_path):
     while lock.exists():
         assert time.monotonic() < deadline, "it goes on"
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems leave children alone")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_look_ahead_does_not_outlive_a_benchmark_that_was_killed(tmp_path, how):
+    package = tmp_path / "ssseg"
+    shutil.copytree(Path(ssseg.__file__).parent, package)
+    (package / "rehearsal.py").write_text(REHEARSAL)  # one that takes its time
+    number = package / "number"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", LOOKS_AHEAD], env=environment)
+    deadline = time.monotonic() + 60
+    while not (number.is_file() and number.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    parent.send_signal(how)
+    parent.wait()
+    child = Path("/proc") / number.read_text() / "stat"
+    while child.is_file() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline, "it goes on"
+        time.sleep(0.02)

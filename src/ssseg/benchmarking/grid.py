@@ -69,13 +69,15 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
                     continue
                 method = options["method"]
                 parts = (slug(row), slug(column), f"seed{seed}")
-                name = "-".join(part for part in parts if part)
-                folder = out / name
+                folder = out / "-".join(part for part in parts if part)
                 args = ["fit", "--method", method, "--seed_everything", str(seed)]
                 args += ["--out", str(folder)]
-                own = typed({name: value for name, value in options.items() if name != "method"})
-                shared = _for_method(method, [*grid.options, *typed(place)], shared=True)
-                args += _last_of([*shared, *_for_method(method, own)])
+                words = _for_method(method, grid.options, shared=True)
+                for name, value in {**place, **options}.items():
+                    if name != "method":
+                        word = typed({name: value})
+                        words += _for_method(method, word, shared=name not in options)
+                args += _last_of(words)
                 runs.append(Planned(row, column, seed, folder, args, grid.test))
     folders = [run.folder for run in runs]
     for run in runs:
