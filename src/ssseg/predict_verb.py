@@ -14,6 +14,7 @@ from ssseg.arguments import VerbParser
 from ssseg.data.datasets.files import find_images
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import SIX_SCALES, Inference
+from ssseg.paths import as_path
 from ssseg.predictor import Prediction
 
 PROG = "ssseg predict"
@@ -43,9 +44,9 @@ def predict(args: Sequence[str]) -> int:
         0, or 1 where images could not be read; the others were predicted all the same.
     """
     options = _parser().parse_args(args)
-    folder = Path(options.out).expanduser()
+    folder = as_path(options.out)
     kinds = [kind for kind in ("overlay", "confidence") if getattr(options, kind)]
-    jobs = list(jobs_of([Path(path).expanduser() for path in options.images], folder))
+    jobs = list(jobs_of([as_path(path) for path in options.images], folder))
     _nothing_in_the_way(jobs, folder, ["", *kinds])
     infer = Inference(
         options.mode,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ssseg.data.datasets.base import Record, Source
+from ssseg.paths import as_path
 
 try:
     import fcntl
@@ -95,8 +96,8 @@ def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Fou
 def cache_folder() -> Path:
     """`$SSSEG_CACHE`, or else the folder `ssseg` in the user's cache folder."""
     if own := os.environ.get("SSSEG_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ssseg"
+        return as_path(own)
+    return as_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ssseg"
 
 
 def _name(question: str, files: Sequence[Path]) -> str:
