@@ -34,7 +34,7 @@ def test_command_lines_have_known_names(page, line, args, tmp_path, monkeypatch)
         pytest.skip("the reader's own class")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "earlier").mkdir(parents=True)
-    (tmp_path / "runs" / "earlier" / "config.yaml").touch()
+    (tmp_path / "runs" / "earlier" / "config.yaml").write_text("{}")
     assert spell_out(args)
 
 
