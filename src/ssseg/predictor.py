@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ssseg.data.datasets.base import Array, ClassInfo, Pixels
 from ssseg.data.images import read_image
+from ssseg.data.nodata import filled
 from ssseg.data.objects import pixels_of
 from ssseg.data.samples import Size, resize_image, resize_mask
 from ssseg.data.transforms import Normalize
@@ -186,7 +187,7 @@ class Predictor(nn.Module):
         path = as_path(image)
         if not path.is_file():
             raise UserError(f"there is no image {path}")
-        return read_image(path, card.in_channels, card.pixels)
+        return filled(read_image(path, card.in_channels, card.pixels), card.mean)
 
 
 def parts_of(height: int, width: int) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

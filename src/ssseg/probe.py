@@ -13,9 +13,10 @@ from ssseg.arguments import pairs, without
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.facts import peak_memory
+from ssseg.machine import machine_memory
 from ssseg.module import SegmentationModule
 from ssseg.options import command_line
-from ssseg.rehearsal import Rehearsal, machine_memory
+from ssseg.rehearsal import Rehearsal
 from ssseg.trial import TrialSteps
 
 TIMED = 2

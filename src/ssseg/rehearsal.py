@@ -7,7 +7,6 @@ asks it.
 
 import json
 import math
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from ssseg.arguments import without
 from ssseg.data.module import SegmentationData
 from ssseg.doctor.memory import memory_of_step
 from ssseg.errors import UserError
+from ssseg.machine import machine_memory
 from ssseg.models.ema import EMA
 from ssseg.module import SegmentationModule
 from ssseg.options import Traceless, command_line
@@ -127,16 +127,6 @@ def _fits(memory: int, at_once: int, device: torch.device) -> None:
         f"a step needs at least {memory / 2**30:.1f} GB{several}, but there are "
         f"{total / 2**30:.1f} GB; lower data.batch_size or data.crop_size{mend}"
     )
-
-
-def machine_memory() -> int:
-    """Bytes that processes may use: of the machine, or of the container that we are in."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        limit = Path(name)
-        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-            total = min(total, int(text))
-    return total
 
 
 def _seconds(trial: TrialSteps, every: float | int) -> float:

@@ -497,7 +497,7 @@ def test_own_sources_of_any_number_of_channels():
     images = np.stack([data.source.read_image(r) for r in data.source.records("train")]) / 255
     np.testing.assert_allclose(data.mean, images.mean((0, 1, 2)))
     np.testing.assert_allclose(data.std, images.std((0, 1, 2)))
-    assert read_resized(data.source, Record("a", 0, 0), (15, 10)).shape == (15, 10, 5)
+    assert read_resized(data.source, Record("a", 0, 0), (15, 10), data.mean)[0].shape == (15, 10, 5)
 
 
 def test_what_a_source_suggests_holds_unless_one_says_otherwise():

@@ -5,26 +5,30 @@ image of more than four channels: those PNG and TIFF files go to OpenCV and tiff
 """
 
 import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import tifffile
 from PIL import ExifTags, Image, ImageOps
 
 from ssseg.data.datasets.base import Array, Pixels
+from ssseg.data.nodata import missing_in
+from ssseg.data.tiff import TIFF_ENDINGS, look_at_tiff, read_tiff
 from ssseg.errors import UserError
+from ssseg.machine import expect_room
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
-TIFF_ENDINGS = (".tif", ".tiff")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "RGBX": 4}
 """Of Pillow's modes; 3 for all others. Transparency is no channel, unless it is asked for."""
 VALUES = {"uint8": "8-bit values", "uint16": "16-bit values", "float": "values in float"}
+
+_OPENING = threading.Lock()
 
 
 class ImageInfo(NamedTuple):
@@ -46,9 +50,9 @@ def probe(path: Path) -> ImageInfo:
         if _is_deep_png(path):
             height, width, channels = _deep_png(path).shape
             return ImageInfo(height, width, channels, "uint16")
-        if (info := _deep_tiff(path, decode=False)) is not None:
-            return cast(ImageInfo, info)
-        with Image.open(path) as image:
+        if _is_tiff(path) and not (tiff := look_at_tiff(path)).plain:
+            return ImageInfo(tiff.height, tiff.width, tiff.channels, _kind(tiff.dtype))
+        with open_picture(path) as image:
             height, width = _displayed_size(image)
             return ImageInfo(height, width, CHANNELS.get(image.mode, 3), "uint8")
 
@@ -63,23 +67,40 @@ def read_image(path: Path, channels: int, pixels: Pixels) -> Array:
         pixels: The kind of values that is wanted; the file must hold that kind.
 
     Returns:
-        (H, W, channels) uint8; float32 in [0, 1] for `uint16`, float32 as they are for `float`.
+        (H, W, channels) uint8; float32 in [0, 1] for `uint16`, float32 as they are for `float`,
+        both with NaN where a TIFF declares pixels to be no data.
 
     Raises:
         UserError: For what cannot be read or is of another kind.
     """
     with decoding(path):
-        found = _read(path, channels)
+        found, nodata = _read(path, channels)
     expect_kind(path, _kind(found.dtype), pixels)
+    gaps = None if pixels == "uint8" else missing_in(found, nodata)
     found = _with_channels(found, channels, path)
     if pixels == "uint8":
         return found
-    if pixels == "float" and not np.isfinite(found).all():
+    with np.errstate(over="ignore"):  # of float64; what becomes infinite is found below
+        values = found.astype(np.float32)
+    if gaps is not None:
+        values[gaps] = 0
+    if pixels == "float" and not np.isfinite(values).all():
         raise UserError(
             f"{path} holds values that are no numbers (NaN or infinite); replace them by a number, "
-            "such as the mean"
+            "such as the mean, or declare them to be no data (gdal_edit.py -a_nodata nan)"
         )
-    return found.astype(np.float32) / 65535 if pixels == "uint16" else found.astype(np.float32)
+    values /= 65535 if pixels == "uint16" else 1
+    if gaps is not None:
+        values[gaps] = np.nan
+    return values
+
+
+def gaps_in_file(path: Path, image: Array) -> Array | None:
+    """Where a file declares an 8-bit image that was read from it to have no data, (H, W) bool."""
+    if not _is_tiff(path):
+        return None
+    with decoding(path):
+        return missing_in(image, look_at_tiff(path).nodata)
 
 
 def read_ids(path: Path) -> Array:
@@ -92,10 +113,13 @@ def read_ids(path: Path) -> Array:
         UserError: For what cannot be read, or is no mask.
     """
     with decoding(path):
-        with Image.open(path) as image:
-            if image.mode in ("L", "P", "1"):
-                return np.asarray(image)
-        found = _read(path, 3)
+        # first: Pillow would read the first page of many
+        found = None if not _is_tiff(path) else read_tiff(path)[1]
+        if found is None:
+            with open_picture(path) as image:
+                if image.mode in ("L", "P", "1"):
+                    return np.asarray(image)
+            found = _read(path, 3)[0]
     if found.shape[-1] == 1 and not np.issubdtype(found.dtype, np.floating):
         return found[..., 0]
     if found.dtype == np.uint8 and found.shape[-1] == 3:
@@ -131,19 +155,46 @@ def decoding(path: Path) -> Iterator[None]:
         IndexError,
         KeyError,
         struct.error,
-        Image.DecompressionBombError,
+        cv2.error,
     ) as error:
-        what = f"{type(error).__name__}: {error}".replace(f" '{path}'", "")
+        what = " ".join(f"{type(error).__name__}: {error}".replace(f" '{path}'", "").split())
         raise UserError(
             f"{path} cannot be read as an image ({what}); replace or remove it"
         ) from error
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A file as Pillow opens it, however large: its bound is what the machine can hold.
+
+    Pillow's own bound of 179 megapixels is below what satellites and slide scanners make.
+    """
+    with _OPENING:
+        usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+    try:
+        expect_room(path, image.height, image.width, len(image.getbands()))
+    except UserError:
+        image.close()
+        raise
+    return image
+
+
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in TIFF_ENDINGS
 
 
 def _is_deep_png(path: Path) -> bool:
     """Whether a PNG has 16 bits per channel: byte 24 of its header says so."""
     with path.open("rb") as file:
         head = file.read(25)
-    return len(head) == 25 and head.startswith(PNG_SIGNATURE) and head[24] == 16
+    deep = len(head) == 25 and head.startswith(PNG_SIGNATURE) and head[24] == 16
+    if deep:
+        width, height = struct.unpack(">II", head[16:24])
+        expect_room(path, height, width, 8)
+    return deep
 
 
 def _deep_png(path: Path) -> Array:
@@ -158,42 +209,21 @@ def _deep_png(path: Path) -> Array:
     return cv2.cvtColor(found, orders[found.shape[-1]])
 
 
-def _deep_tiff(path: Path, *, decode: bool) -> Any:
-    """What Pillow cannot represent of a TIFF: (H, W, C) of the first page, or only its ImageInfo.
+def _read(path: Path, channels: int) -> tuple[Array, float | None]:
+    """(H, W, C) of the file's own type, and the value that it declares to be no data.
 
-    None where Pillow can read the file.
+    What Pillow reads is in the number of channels wanted.
     """
-    if path.suffix.lower() not in TIFF_ENDINGS:
-        return None
-    with tifffile.TiffFile(path) as file:
-        page = cast(tifffile.TiffPage, file.pages[0])
-        shape, dtype = page.shape, np.dtype(page.dtype)
-        # bands may come as planes, before rows and columns, of which there are more
-        planes = len(shape) == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-        channels = 1 if len(shape) == 2 else shape[0 if planes else -1]
-        # bands beside one another without a meaning as colour are nothing that Pillow knows
-        plain = channels == 1 or page.photometric > tifffile.PHOTOMETRIC.MINISBLACK
-        alpha = channels == 2 and bool(page.extrasamples and max(page.extrasamples))
-        if dtype.itemsize == 1 and channels <= 4 and not planes and (plain or alpha):
-            return None
-        height, width = shape[1:3] if planes else shape[:2]
-        if not decode:
-            return ImageInfo(height, width, channels, _kind(dtype))
-        found: Array = np.asarray(page.asarray())
-    if planes:
-        found = np.moveaxis(found, 0, -1)
-    out: Array = found.reshape(height, width, channels)
-    return out
-
-
-def _read(path: Path, channels: int) -> Array:
-    """(H, W, C) of the file's own type; what Pillow reads, in the number of channels wanted."""
     if _is_deep_png(path):
-        return _deep_png(path)
-    if (found := _deep_tiff(path, decode=True)) is not None:
-        return cast(Array, found)
-    with Image.open(path) as image:
-        return displayed(image, channels)
+        return _deep_png(path), None
+    nodata = None
+    if _is_tiff(path):
+        info, found = read_tiff(path)
+        nodata = info.nodata
+        if found is not None:
+            return found, nodata
+    with open_picture(path) as image:
+        return displayed(image, channels), nodata
 
 
 def displayed(image: Image.Image, channels: int) -> Array:

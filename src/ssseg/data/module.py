@@ -15,7 +15,7 @@ from ssseg.data.overlap import overlaps, remarks_on
 from ssseg.data.samples import EvalImages, TrainImages, batches_of_like_size, collate_by_size
 from ssseg.data.sampling import StepSampler, Stream
 from ssseg.data.splits import Contents, LabeledSplit, Select, contents, split_labeled
-from ssseg.data.statistics import IMAGENET, statistics_of
+from ssseg.data.statistics import IMAGENET, Statistics, remark_on, statistics_of
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.data.waiting import Waiting, WatchedLoader
 from ssseg.errors import UserError
@@ -161,6 +161,7 @@ class SegmentationData(LightningDataModule):
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
+        self._suspects: list[tuple[str, float]] = []
         self.mean, self.std = self._statistics(statistics, mean, std)
         for name, given in (("mean", self.mean), ("std", self.std)):
             if len(given) != source.in_channels:
@@ -197,8 +198,9 @@ class SegmentationData(LightningDataModule):
         if kind == "data" or not usual:
             found = statistics_of(source, [*source.records("train"), *source.unlabeled()])
         else:
-            found = IMAGENET
-        return mean or found[0], std or found[1]
+            found = Statistics(*IMAGENET, [])
+        self._suspects = found.suspects
+        return mean or found.mean, std or found.std
 
     @property
     def info(self) -> DataInfo:
@@ -270,7 +272,7 @@ class SegmentationData(LightningDataModule):
 
     def remarks(self) -> list[str]:
         """What a person should know of these images before training; asked after `prepare`."""
-        return [*self.split.remarks, *self._overlaps]
+        return [*self.split.remarks, *self._overlaps, *remark_on(self._suspects)]
 
     def exposures(self, steps: int, num_views: int) -> dict[str, float]:
         """How often each set will be seen in this many batches."""

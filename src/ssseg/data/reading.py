@@ -35,7 +35,7 @@ def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iter
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * workers:
+                if len(waiting) > workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

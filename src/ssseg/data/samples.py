@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from ssseg.data.datasets.base import Record, Source
+from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.nodata import filled
 from ssseg.data.sampling import Draw
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.randomness import seed_of
@@ -54,19 +55,21 @@ class TrainImages(Dataset[Any]):
     def __getitem__(self, draw: Draw) -> Labeled | tuple[Unlabeled, Tensor | None]:
         labeled = draw.stream == "labeled"
         record = (self.labeled if labeled else self.unlabeled)[draw.record]
-        image = read_resized(self.source, record, self.image_size)
+        image, gaps = read_resized(self.source, record, self.image_size, self.normalize.mean)
         seed = seed_of(self.seed, draw.stream, draw.step, draw.slot)
         if labeled:
             mask = resize_mask(self.source.read_mask(record), image.shape[:2])
+            mask = _ignored(mask, gaps)
             (view,), mask = self.transform(image, mask, 1, seed)
             return Labeled(self.normalize(view), torch.from_numpy(mask.astype(np.int64)))
-        inside = np.zeros(image.shape[:2], np.uint8)
+        inside = _ignored(np.zeros(image.shape[:2], np.uint8), gaps)
         if not self.lend_truth:
             views, inside = self.transform(image, inside, self.num_views, seed)
             truth = None
         else:
             # as a second channel: a mark for padding within the mask would be somebody's class
-            both = np.stack((inside, self._truth(record, image.shape[:2])), -1)
+            truth = _ignored(self._truth(record, image.shape[:2]), gaps)
+            both = np.stack((inside, truth), -1)
             views, both = self.transform(image, both, self.num_views, seed)
             inside, truth = both[..., 0], torch.from_numpy(both[..., 1].astype(np.int64))
         tensors = [self.normalize(view) for view in views]
@@ -121,8 +124,8 @@ class EvalImages(Dataset[Labeled]):
 
     def __getitem__(self, index: int) -> Labeled:
         record = self.records[index]
-        image = read_resized(self.source, record, self.image_size)
-        mask = self.source.read_mask(record)
+        image, gaps = read_resized(self.source, record, self.image_size, self.normalize.mean)
+        mask = _ignored(self.source.read_mask(record), gaps)
         if self.resize_masks:
             mask = resize_mask(mask, image.shape[:2])
         if self.crop:
@@ -182,10 +185,31 @@ def by_size(samples: Sequence[Labeled]) -> list[list[int]]:
     return list(groups.values())
 
 
-def read_resized(source: Source, record: Record, size: Size | None) -> Any:
-    """The image of a record at the wanted height and width, (H, W, C)."""
+def read_resized(
+    source: Source, record: Record, size: Size | None, mean: Sequence[float] | Array
+) -> tuple[Array, Array | None]:
+    """The image of a record at the wanted height and width, (H, W, C), without gaps.
+
+    Args:
+        source: Reads the file.
+        record: Of the image.
+        size: Height and width; None: as it is.
+        mean: Per channel; the value of pixels without data.
+
+    Returns:
+        The image, and where its file has no data: (H, W) bool at the file's own size, or None.
+    """
     image = source.read_image(record)
-    return image if size is None else resize_image(image, size)
+    gaps = source.gaps(record, image)
+    image = filled(image, mean)
+    return image if size is None else resize_image(image, size), gaps
+
+
+def _ignored(mask: Any, gaps: Array | None) -> Any:
+    """A mask with IGNORE where the image has no data."""
+    if gaps is None:
+        return mask
+    return np.where(resize_mask(gaps.astype(np.uint8), mask.shape), np.uint8(IGNORE), mask)
 
 
 def resize_image(image: Any, size: Size) -> Any:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from ssseg.data.datasets.base import Array, Pixels, Record, Source
 from ssseg.data.datasets.files import Files
-from ssseg.data.images import VALUES, ImageInfo, decoding, probe, read_image
+from ssseg.data.images import VALUES, ImageInfo, decoding, open_picture, probe, read_image
+from ssseg.data.statistics import undeclared_nodata
 from ssseg.doctor.findings import Role
 from ssseg.doctor.mask import MaskFacts, Refused, facts_of, read_mask
 from ssseg.errors import UserError
@@ -84,7 +85,7 @@ def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, li
                 digest.update(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes())
             height, width, channels = pixels.shape
             info = ImageInfo(height, width, channels, source.pixels)
-            turned, problems = 1, _values(pixels)
+            turned, problems = 1, _values(source, pixels)
         else:
             info, turned = probe(path), _orientation(path)
             problems = _decode(source, record, path, info)
@@ -110,25 +111,26 @@ def _decode(source: Files, record: Record, path: Path, info: ImageInfo) -> list[
         return [Problem("image_channels", found)]
     if path.suffix.lower() in JPEG and type(source).read_image is Files.read_image:
         # at an eighth of the size, in a third of the time: every byte is read all the same
-        with decoding(path), Image.open(path) as image:
+        with decoding(path), open_picture(path) as image:
             image.draft(image.mode, (1, 1))
             image.load()
         problems = []
     else:
-        problems = _values(source.read_image(record))
+        problems = _values(source, source.read_image(record))
     if {info.channels, expected} == {1, 3}:
         problems.append(Problem("image_converted", found))
     return problems
 
 
-def _values(pixels: Array) -> list[Problem]:
-    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
+def _values(source: Source, pixels: Array) -> list[Problem]:
+    if np.isinf(pixels).any():  # NaN is "no data"
         return [Problem("image_not_finite")]
-    return []
+    value = undeclared_nodata(source, pixels)
+    return [] if value is None else [Problem("image_undeclared", f"{value:g}")]
 
 
 def _orientation(path: Path) -> int:
-    with suppress(UserError), decoding(path), Image.open(path) as image:
+    with suppress(UserError), decoding(path), open_picture(path) as image:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
 

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ssseg.data.datasets.base import Array, Record, Source
 from ssseg.data.datasets.class_list import Color
 from ssseg.data.datasets.files import Files
 from ssseg.data.datasets.folder import Folder
-from ssseg.data.images import decoding
+from ssseg.data.images import decoding, open_picture
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 
@@ -122,7 +121,7 @@ def _colors(values: Array, source: Folder) -> Mask:
 
 def _palette(record: Record, present: dict[int, Any]) -> dict[int, Color]:
     path = Path(str(record.mask))
-    with suppress(UserError), decoding(path), Image.open(path) as image:
+    with suppress(UserError), decoding(path), open_picture(path) as image:
         if image.mode == "P":
             values = image.getpalette("RGB") or []
             colors = list(zip(values[::3], values[1::3], values[2::3], strict=True))

@@ -41,8 +41,14 @@ KINDS = {
     ),
     "image_not_finite": Kind(
         "error",
-        "{n} image{s} {hold} values that are infinite or no number ({files}), which would spoil "
-        "every weight of the network; replace those values, for instance by 0",
+        "{n} image{s} {hold} infinite values ({files}), which would spoil every weight of the "
+        "network; replace those values, for instance by 0",
+    ),
+    "image_undeclared": Kind(
+        "warning",
+        "{n} image{s} {hold} a value in many pixels that is far from all others ({details}: "
+        "{files}) and spoils mean and deviation; if it means that there is no data, declare it in "
+        "the file{s} (gdal_edit.py -a_nodata)",
     ),
     "image_converted": Kind(
         "note",

@@ -10,6 +10,8 @@ import tifffile
 from PIL import Image
 
 from ssseg.data.datasets.base import Array, Pixels, Source
+from ssseg.data.nodata import gaps_of
+from ssseg.data.tiff import NODATA
 from ssseg.doctor.findings import Role, file_of
 from ssseg.doctor.look import Seen
 from ssseg.doctor.mask import read_mask
@@ -95,8 +97,13 @@ def save_array(image: Array, pixels: Pixels, path: Path) -> None:
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(f"{path}.png")
     else:
         # read_image gives 16 bits as floats in [0, 1]
-        values = np.round(image * 65535).astype(np.uint16) if pixels == "uint16" else image
+        sixteen = pixels == "uint16"
+        gaps = gaps_of(image)
+        nodata = [] if gaps is None else [(NODATA, "s", 0, "0" if sixteen else "nan", True)]
+        values = np.round(np.nan_to_num(image) * 65535).astype(np.uint16) if sixteen else image
         # without a word on planes the rows of a few channels would become pages
         planes: dict[str, Any] = {"planarconfig": "contig"} if values.shape[-1] > 1 else {}
         values = values if planes else values[..., 0]
-        tifffile.imwrite(f"{path}.tif", values, photometric="minisblack", **planes)
+        tifffile.imwrite(
+            f"{path}.tif", values, photometric="minisblack", extratags=nodata, **planes
+        )

@@ -90,6 +90,7 @@ def _validation(card: Card, config: Path) -> Trial:
         raise UserError(f"data set {source.name!r} has no validation images")
     count = min(MOST, len(records))
     chosen = [records[place * len(records) // count] for place in range(count)]
-    images = [_tensor(card, read_resized(source, each, card.image_size)) for each in chosen]
+    pixels = (read_resized(source, each, card.image_size, card.mean)[0] for each in chosen)
+    images = [_tensor(card, each) for each in pixels]
     words = f"of {len(records)} validation images of {source.name}"
     return Trial(images, count, words)

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ssseg.data.nodata import gaps_of
+
 Split = Literal["train", "val", "test"]
 Pixels = Literal["uint8", "uint16", "float"]
 Array = NDArray[Any]
@@ -68,7 +70,22 @@ class Source(ABC):
 
     @abstractmethod
     def read_image(self, record: Record) -> Array:
-        """The image, (H, W, C): uint8, or float32 where `pixels` is another kind."""
+        """The image, (H, W, C): uint8, or float32 where `pixels` is another kind.
+
+        NaN where there is no data.
+        """
+
+    def gaps(self, record: Record, image: Array) -> Array | None:
+        """Where an image has no data, which makes pixels invalid.
+
+        Args:
+            record: Of the image.
+            image: As `read_image` gives it.
+
+        Returns:
+            (H, W) bool; None where every pixel has data.
+        """
+        return gaps_of(image)
 
     @abstractmethod
     def read_mask(self, record: Record) -> Array:

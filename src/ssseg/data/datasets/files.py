@@ -7,7 +7,14 @@ import numpy as np
 
 from ssseg.data.cache import DecodedCache
 from ssseg.data.datasets.base import Array, Record, Source
-from ssseg.data.images import IMAGE_ENDINGS, expect_kind, probe, read_ids, read_image
+from ssseg.data.images import (
+    IMAGE_ENDINGS,
+    expect_kind,
+    gaps_in_file,
+    probe,
+    read_ids,
+    read_image,
+)
 from ssseg.data.reading import in_threads, kept_of
 from ssseg.errors import UserError
 from ssseg.paths import as_path
@@ -36,6 +43,12 @@ class Files(Source):
         path = Path(str(record.image))
         kind = f"image {self.in_channels} {self.pixels}"
         return self._decoded(path, kind, lambda: read_image(path, self.in_channels, self.pixels))
+
+    def gaps(self, record: Record, image: Array) -> Array | None:
+        """Where an image has no data: by NaN, or of 8 bits by what its file declares."""
+        if image.dtype != np.uint8:
+            return super().gaps(record, image)
+        return gaps_in_file(Path(str(record.image)), image)
 
     def size_of(self, record: Record) -> tuple[int, int]:
         """Height and width of the photograph as it is displayed, from its header."""
