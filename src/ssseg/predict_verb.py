@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ssseg.arguments import VerbParser
-from ssseg.data.datasets.files import find_images
+from ssseg.data.datasets.files import find_images, found_instead, left_out
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import SIX_SCALES, Inference
 from ssseg.paths import as_path
@@ -46,7 +46,10 @@ def predict(args: Sequence[str]) -> int:
     options = _parser().parse_args(args)
     folder = as_path(options.out)
     kinds = [kind for kind in ("overlay", "confidence") if getattr(options, kind)]
-    jobs = list(jobs_of([as_path(path) for path in options.images], folder))
+    paths = [as_path(path) for path in options.images]
+    jobs = list(jobs_of(paths, folder))
+    for remark in left_out((path for path in paths if path.is_dir()), deep=True):
+        print(f"{PROG}: {remark}", file=sys.stderr)
     _nothing_in_the_way(jobs, folder, ["", *kinds])
     infer = Inference(
         options.mode,
@@ -147,7 +150,8 @@ def jobs_of(paths: Sequence[Path], out: Path) -> Iterator[Job]:
                 if not (image.resolve().is_relative_to(results) and is_ours(image))
             ]
             if not found:
-                raise UserError(f"there are no images in {path}")
+                instead = found_instead(path, deep=True)
+                raise UserError(f"there are no images in {path}{instead}")
             yield from (Job(image, image.relative_to(path).with_suffix("")) for image in found)
         elif path.is_file():
             yield Job(path, Path(path.stem))

@@ -272,7 +272,12 @@ class SegmentationData(LightningDataModule):
 
     def remarks(self) -> list[str]:
         """What a person should know of these images before training; asked after `prepare`."""
-        return [*self.split.remarks, *self._overlaps, *remark_on(self._suspects)]
+        return [
+            *self.source.remarks(),
+            *self.split.remarks,
+            *self._overlaps,
+            *remark_on(self._suspects),
+        ]
 
     def exposures(self, steps: int, num_views: int) -> dict[str, float]:
         """How often each set will be seen in this many batches."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssseg.data.datasets.base import Record, Split
 from ssseg.data.datasets.class_list import ClassList
-from ssseg.data.datasets.files import find_files, find_images
+from ssseg.data.datasets.files import files_of, find_files, find_images, found_instead, name_of
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.images import MASK_ENDINGS, ImageInfo, probe
 from ssseg.doctor.findings import Finding, Severity, fill
@@ -75,18 +75,21 @@ class AnyFolder(Folder):
         # which image has which mask is not clear there
         unclear = twice | more
         without = {n: image for n, image in images.items() if n not in masks and n not in unclear}
-        lossy = {path.stem for path in find_files(folder / "masks", LOSSY)} & set(without)
+        lossy = {name_of(path) for path in find_files(folder / "masks", LOSSY)} & set(without)
+        # in another format, or a link that leads nowhere
+        others = {name_of(path): path for path in files_of(folder / "masks")}
+        unread = {name: path for name, path in others.items() if name in without}
         self.unmasked += [
-            Record(path.stem, path)
+            Record(name_of(path), path)
             for path in found
-            if path.stem in without or path.stem in unclear
+            if name_of(path) in without or name_of(path) in unclear
         ]
         self._say(
             _severity(split),
             "mask_missing",
             "{n} image{s} of " + split + " {have} no mask ({files}), and every image there needs "
             "one; add {example}, or move images without masks to unlabeled/",
-            [image for name, image in without.items() if name not in lossy],
+            [image for name, image in without.items() if name not in unread],
             example=f"{split}/masks/NAME.png with the name of the image",
         )
         self._say(
@@ -95,6 +98,13 @@ class AnyFolder(Folder):
             "{n} image{s} of " + split + " {have} a mask that is a JPEG or WebP file ({files}), "
             "which changes the values of pixels; save masks as PNG",
             [image for name, image in without.items() if name in lossy],
+        )
+        self._say(
+            _severity(split),
+            "mask_format",
+            "{n} mask{s} of " + split + " {are} in a format that is not read, or {are} a link that "
+            "leads nowhere ({files}); save masks as PNG",
+            [path for name, path in unread.items() if name not in lossy],
         )
         self._say(
             "note",
@@ -110,7 +120,7 @@ class AnyFolder(Folder):
         """Files by their names without ending, and the names that several have."""
         groups = dict[str, list[Path]]()
         for path in paths:
-            groups.setdefault(path.stem, []).append(path)
+            groups.setdefault(name_of(path), []).append(path)
         self._say(
             _severity(split),
             "names_twice",
@@ -128,7 +138,8 @@ class AnyFolder(Folder):
         for folder in folders:
             if folder not in self.unlabeled_folders:
                 text = (
-                    f"there are no images in the unlabeled folder {folder}, and training stops at "
+                    f"there are no images in the unlabeled folder {folder}"
+                    f"{found_instead(folder, deep=True)}, and training stops at "
                     "an empty one; put images there, or remove it"
                 )
                 self._note(Finding("error", "images_missing", text))

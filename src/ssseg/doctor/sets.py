@@ -69,6 +69,7 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
         more = []
     if isinstance(source, AnyFolder):
         findings += source.findings
+    findings += [Finding("warning", "left_out", remark) for remark in source.remarks()]
     split = _divide(source, train, plan, findings)
     # masks of unlabeled images are nobody's business: nothing opens them from here on
     unlabeled = [record._replace(mask=None) for record in [*split.rest, *more]]

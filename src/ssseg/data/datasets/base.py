@@ -64,6 +64,10 @@ class Source(ABC):
         """Images that come without masks, besides the training images left unlabeled."""
         return []
 
+    def remarks(self) -> list[str]:
+        """What a person should know of the files, e.g. which are left out; asked once per run."""
+        return []
+
     def protocols(self) -> Mapping[str, list[str]]:
         """Ids of the labeled images of published protocols that the data set's own lists name."""
         return {}

@@ -1,6 +1,9 @@
 """What sources of files have in common: reading, checking, finding."""
 
-from collections.abc import Callable, Iterable
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,23 @@ from ssseg.errors import UserError
 from ssseg.paths import as_path
 from ssseg.types import IGNORE
 
+TEXTS = (
+    *(".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html", ".pdf", ".log"),
+    *(".ini", ".db", ".tfw", ".jgw", ".pgw", ".wld", ".prj"),
+)
+"""Endings of what lies beside pictures and is none: notes, lists, annotations, world files."""
+
 
 class Files(Source):
     """A source whose images, and the masks that go with them, are files."""
 
     cache: DecodedCache | None = None
+    unlabeled_folders: Sequence[Path] = ()
+    """Further folders of images without masks."""
+
+    def remarks(self) -> list[str]:
+        """What is left out of the folders of unlabeled images."""
+        return left_out(self.unlabeled_folders, deep=True)
 
     @property
     def meaning(self) -> str | None:
@@ -130,32 +145,130 @@ def find_images(folder: Path, *, deep: bool = False) -> list[Path]:
 def find_files(folder: Path, endings: tuple[str, ...], *, deep: bool = False) -> list[Path]:
     """Files with one of these endings, sorted by path.
 
+    Links are followed, those that lead nowhere are left out. Each folder is looked into once,
+    however many links lead to it.
+    """
+    return [
+        path
+        for path in files_of(folder, deep=deep)
+        if path.suffix.lower() in endings and path.is_file()
+    ]
+
+
+def files_of(folder: Path, *, deep: bool = False) -> list[Path]:
+    """All files in a folder (and its subfolders) that are not hidden, sorted by path.
+
     Hidden ones are no photographs: file managers and notebooks leave them (`._1.jpg`,
     `.ipynb_checkpoints/1-checkpoint.jpg`).
     """
-    paths = folder.rglob("*") if deep else folder.glob("*")
     return sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in endings
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        here / name
+        for here, names in _folders(folder, deep)
+        for name in names
+        if not name.startswith(".")
     )
 
 
-def by_name(
-    paths: Iterable[Path], name: Callable[[Path], str] = lambda p: p.stem
-) -> dict[str, Path]:
+def left_out(folders: Iterable[Path], *, deep: bool = False) -> list[str]:
+    """A remark on each folder with files that `find_images` leaves out, unless they are texts."""
+    remarks = []
+    for folder in folders:
+        missed = _missed(folder, deep)
+        if not missed:
+            continue
+        remarks.append(
+            f"{folder}: {'1 file is' if len(missed) == 1 else f'{len(missed)} files are'} left out "
+            f"({_kinds(missed)}; e.g. {missed[0].name}); images are read from "
+            f"{', '.join(ending.lstrip('.') for ending in IMAGE_ENDINGS)}: convert the others, "
+            "mend links or remove them"
+        )
+    return remarks
+
+
+def found_instead(folder: Path, *, deep: bool = False) -> str:
+    """What a folder without images holds, for messages: ` (it holds 12 .heic)`."""
+    missed = _missed(folder, deep)
+    return f" (it holds {_kinds(missed)}, which are not read)" if missed else ""
+
+
+def name_of(path: Path) -> str:
+    """The name of a file without ending, by which images, masks and lists find each other.
+
+    Accents are written as one letter or as two, depending on where a file comes from: here as one.
+    """
+    return composed(path.stem)
+
+
+def composed(text: str) -> str:
+    """A text whose accents are part of their letters (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", text)
+
+
+def by_name(paths: Iterable[Path], name: Callable[[Path], str] = name_of) -> dict[str, Path]:
     """Files by their names without ending, which is how images and masks find each other."""
     found: dict[str, Path] = {}
     for path in paths:
         if name(path) in found:
             raise UserError(
-                f"{found[name(path)]} and {path.name} differ only in their ending, but expected is "
-                "one file per name, so that each image has one mask; rename or remove one"
+                f"{found[name(path)]} and {path.name} differ only in their ending or in how "
+                "accents are written, but expected is one file per name, so that each image has "
+                "one mask; rename or remove one"
             )
         found[name(path)] = path
     return found
+
+
+def beside(folder: Path, name: str, endings: Sequence[str]) -> str:
+    """What has a name in a folder but cannot be read, for messages: `, but found NAME.gif`."""
+    for path in files_of(folder):
+        if name_of(path) == name:
+            if path.suffix.lower() in endings:
+                return f", but {path.name} is a link that leads nowhere"
+            return f", but found {path.name}, which is not read as a mask: save it as PNG"
+    return ""
+
+
+def _folders(folder: Path, deep: bool) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder below one, once, and the names of its files; what links lead to comes last."""
+    seen, tops = set[tuple[int, int] | str](), [folder]
+    while tops:
+        links = list[Path]()
+        for top in tops:
+            for place, folders, files in os.walk(top):
+                here = Path(place)
+                if (key := _identity(here)) in seen:
+                    folders.clear()
+                    continue
+                seen.add(key)
+                yield here, files
+                visible = sorted(name for name in folders if not name.startswith(".")) * deep
+                links += [here / name for name in visible if (here / name).is_symlink()]
+                folders[:] = visible
+        tops = links
+
+
+def _identity(folder: Path) -> tuple[int, int] | str:
+    status = folder.stat()
+    # some file systems number no folders
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
+
+
+def _missed(folder: Path, deep: bool) -> list[Path]:
+    read = (*IMAGE_ENDINGS, *TEXTS)
+    found = files_of(folder, deep=deep)
+    return [path for path in found if path.suffix.lower() not in read or not path.is_file()]
+
+
+def _kinds(paths: Iterable[Path]) -> str:
+    """`3 .heic and 1 broken link`."""
+    kinds = Counter(
+        path.suffix.lower() or "without ending" if path.exists() else "broken link"
+        for path in paths
+    )
+    return ", ".join(
+        f"{number} {kind}{'s' * (kind == 'broken link' and number > 1)}"
+        for kind, number in kinds.most_common()
+    )
 
 
 def existing_folder(option: str, path: str | Path, expected: str) -> Path:

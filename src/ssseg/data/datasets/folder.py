@@ -13,7 +13,16 @@ from pathlib import Path
 
 from ssseg.data.datasets.base import Array, Record, Split
 from ssseg.data.datasets.class_list import ClassList, ids_of_colors, read_classes
-from ssseg.data.datasets.files import Files, by_name, existing_folder, find_files, find_images
+from ssseg.data.datasets.files import (
+    Files,
+    beside,
+    by_name,
+    existing_folder,
+    find_files,
+    find_images,
+    found_instead,
+    left_out,
+)
 from ssseg.data.datasets.official import existing_folders, unlabeled_records
 from ssseg.data.images import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
 from ssseg.errors import UserError
@@ -91,10 +100,11 @@ class Folder(Files):
         masks = by_name(find_files(folder / "masks", MASK_ENDINGS))
         missing = [name for name in images if name not in masks]
         if missing:
+            instead = beside(folder / "masks", missing[0], MASK_ENDINGS)
             more = f" ({len(missing)} images of {split} have none)" if len(missing) > 1 else ""
             raise UserError(
-                f"{images[missing[0]]} has no mask: expected {folder / 'masks' / missing[0]}.png; "
-                f"add it, or move the image to unlabeled/{more}"
+                f"{images[missing[0]]} has no mask: expected {folder / 'masks' / missing[0]}.png"
+                f"{instead}; add it, or move the image to unlabeled/{more}"
             )
         return [Record(name, image, masks[name]) for name, image in images.items()]
 
@@ -103,10 +113,15 @@ class Folder(Files):
         images = find_images(folder)
         if not images:
             raise UserError(
-                f"there are no images in {folder}; expected files ending in "
+                f"there are no images in {folder}{found_instead(folder)}; expected files ending in "
                 f"{', '.join(IMAGE_ENDINGS)}"
             )
         return images
+
+    def remarks(self) -> list[str]:
+        """What is left out of the folders of images."""
+        own = [self.root / split / "images" for split in ("train", "val", "test")]
+        return [*left_out(folder for folder in own if folder.is_dir()), *super().remarks()]
 
     def unlabeled(self) -> list[Record]:
         """The images of every unlabeled folder and its subfolders."""

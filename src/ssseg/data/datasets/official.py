@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Array, Record
-from ssseg.data.datasets.files import existing_folder, find_images
+from ssseg.data.datasets.files import composed, existing_folder, find_images, found_instead
 from ssseg.data.images import IMAGE_ENDINGS
 from ssseg.errors import UserError
 
@@ -108,14 +108,15 @@ def existing_folders(given: str | Sequence[str] | None) -> list[Path]:
     return [existing_folder("data.unlabeled", f, "give a folder of images") for f in folders]
 
 
-def unlabeled_records(folders: list[Path]) -> list[Record]:
+def unlabeled_records(folders: Sequence[Path]) -> list[Record]:
     """The images of folders and their subfolders; raises UserError for a folder without any."""
     records = []
     for folder in folders:
         found = find_images(folder, deep=True)
         if not found:
-            raise UserError(f"there are no images in the unlabeled folder {folder}")
-        records += [Record(str(path.relative_to(folder)), path) for path in found]
+            instead = found_instead(folder, deep=True)
+            raise UserError(f"there are no images in the unlabeled folder {folder}{instead}")
+        records += [Record(composed(str(path.relative_to(folder))), path) for path in found]
     return records
 
 

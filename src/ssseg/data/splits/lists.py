@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Record
+from ssseg.data.datasets.files import composed
 from ssseg.data.splits.counts import count_of, number_of
 from ssseg.data.splits.permutations import read_permutation
 from ssseg.errors import UserError, one_of
@@ -91,11 +92,11 @@ def _listed(
     name: str, place: Path, entries: list[Entry], records: list[Record], endings: Sequence[str]
 ) -> Listed:
     """The ids that the entries stand for."""
-    known = {record.id for record in records}
+    known = {composed(record.id): record.id for record in records}
     ids, unknown, twice = set[str](), list[Entry](), list[Entry]()
     for entry in entries:
-        meanings = _meanings(entry.text, endings)
-        found = next((meaning for meaning in meanings if meaning in known), None)
+        meanings = _meanings(composed(entry.text), endings)
+        found = next((known[meaning] for meaning in meanings if meaning in known), None)
         if found is None:
             if not entry.text.lstrip().startswith("#"):
                 unknown.append(entry._replace(text=meanings[-1]))
