@@ -34,7 +34,7 @@ def test_linked_folders_are_looked_into(tree, tmp_path):
     assert len(found) == 4 + 10
     assert "street/far3.png" in found
     assert not source.remarks()
-    jobs = list(jobs_of([tree / "unlabeled"]))
+    jobs = list(jobs_of([tree / "unlabeled"], tree / "predictions"))
     assert len(jobs) == 14
     assert str(jobs[0].name) == "street/far0"
 
@@ -76,7 +76,7 @@ def test_a_folder_without_images_says_what_it_holds(tree, tmp_path):
     with pytest.raises(UserError, match=r"no images in .*phone \(it holds 1 \.heic, which"):
         Folder(str(tree), str(tmp_path / "phone")).unlabeled()
     with pytest.raises(UserError, match=r"no images in .*phone \(it holds 1 \.heic"):
-        list(jobs_of([tmp_path / "phone"]))
+        list(jobs_of([tmp_path / "phone"], tmp_path / "predictions"))
 
 
 def renamed(folder, form):
