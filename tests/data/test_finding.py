@@ -1,6 +1,7 @@
 """Folders are read as people see them: through links, and what is left out is counted."""
 
 import unicodedata
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ssseg.data.datasets.files import find_images, left_out
 from ssseg.data.datasets.folder import Folder
 from ssseg.doctor.layout import AnyFolder
+from ssseg.doctor.sets import Plan, open_sets
 from ssseg.errors import UserError
 from ssseg.predict_verb import jobs_of
 from tests.data.trees import data_of, draw_mask, draw_tree, ids, paint, save
@@ -67,7 +69,10 @@ def test_what_is_no_image_is_counted_once(tree):
     (remark,) = Folder(str(tree)).remarks()
     assert "4 files are left out (2 .heic, 1 .gif, 1 .avif; e.g. a.HEIC)" in remark
     assert left_out([tree / "unlabeled"], deep=True) == [remark]
-    assert AnyFolder(str(tree)).remarks() == [remark]
+    sets = open_sets(partial(Folder, str(tree)), Plan())
+    assert [(f.severity, f.kind, f.text) for f in sets.findings] == [
+        ("warning", "left_out", remark)
+    ]
 
 
 def test_a_folder_without_images_says_what_it_holds(tree, tmp_path):

@@ -9,7 +9,7 @@ import yaml
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Source
-from ssseg.data.datasets.files import find_images
+from ssseg.data.datasets.files import find_images, found_instead
 from ssseg.data.samples import centre, read_resized, resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
@@ -63,7 +63,8 @@ def _files(path: Path) -> list[Path]:
         raise UserError(f"option --images: there is no image or folder {path}")
     found = find_images(path, deep=True)
     if not found:
-        raise UserError(f"option --images: there are no images in {path}")
+        instead = found_instead(path, deep=True)
+        raise UserError(f"option --images: there are no images in {path}{instead}")
     return found
 
 
