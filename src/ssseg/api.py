@@ -31,6 +31,7 @@ def fit(
     compute: Mapping[str, Any] | None = None,
     trainer: Mapping[str, Any] | None = None,
     reference: str | Path | None = None,
+    init: str | Path | None = None,
     **data_options: Any,
 ) -> Run:
     """Train, as `ssseg fit` does: `ssseg.fit(method="classmix", data="folder", root="photos")`.
@@ -50,6 +51,8 @@ def fit(
         trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`; callbacks by their classes:
             `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
         reference: Folder of a supervised run: an alarm is raised where this one does not do better.
+        init: A model to start from, a checkpoint or `.safetensors` file of ssseg: weights that fit
+            are taken, layers of other classes start fresh.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
     Returns:
@@ -71,6 +74,7 @@ def fit(
         "network": network,
         "out": out,
         "reference": reference,
+        "init": init,
     }
     args = ["fit", *typed({name: value for name, value in named.items() if value is not None})]
     args += typed(method_options or {}, "method")

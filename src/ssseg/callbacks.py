@@ -5,12 +5,14 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, Timer
 
 from ssseg.alarms import Alarms
 from ssseg.data.module import SegmentationData, data_of
@@ -21,7 +23,9 @@ from ssseg.files import written_whole
 from ssseg.models.segmenter import evaluating
 from ssseg.module import SegmentationModule
 from ssseg.nonfinite import NonFiniteError
+from ssseg.optim import rates
 from ssseg.recipe import plain
+from ssseg.run import config_hash
 from ssseg.types import Batch, Picture
 from ssseg.unfinished import PREVIOUS, SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels
@@ -64,15 +68,32 @@ class RunFolder(Callback):
         self.batch: Batch | None = None
         self.seconds = 0.0
         self.started = 0.0
+        self.init: dict[str, Any] | None = None
+        """What it started from, if not from the usual weights."""
+        self.lengths: list[dict[str, int]] = []
+        """From which step on the run was to have how many."""
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """What ended a run that is to go on all the same begins anew."""
+        if (self.folder / SUMMARY).is_file():
+            restart(trainer.callbacks)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Make the folder, and keep the configuration in it."""
         self.started = time.monotonic()
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / SUMMARY).unlink(missing_ok=True)  # it was finished, and goes on
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
             note_command(self.folder, self.args)
-        if trainer.global_step == 0 and isinstance(module, SegmentationModule):
+        if not isinstance(module, SegmentationModule):
+            return
+        length = {"from": trainer.global_step, "max_steps": trainer.max_steps}
+        if not self.lengths or self.lengths[-1]["max_steps"] != trainer.max_steps:
+            if self.lengths:
+                module.notes.append(longer(trainer, self.lengths[-1]["max_steps"]))
+            self.lengths.append(length)
+        if trainer.global_step == 0:
             self.fingerprints["network"] = fingerprint(*module.method.student.state_dict().values())
 
     def on_train_batch_start(
@@ -175,12 +196,18 @@ class RunFolder(Callback):
             "method": method,
             "data": data.describe(),
             "network": {"name": self.identity["network"], **plain(module.method.student.hparams)},
+            "init": self.init,
             "optim": plain(vars(module.optim)),
             "seed": self.identity["seed"],
             "command": self.identity["command"],
-            "config_hash": self.identity["config_hash"],
+            "config_hash": self._hash(),
             "fingerprints": self.fingerprints,
             "steps": trainer.global_step,
+            "ended_early": ended_early(trainer),
+            "earlier_lengths": [
+                {"max_steps": earlier["max_steps"], "until": later["from"]}
+                for earlier, later in pairwise(self.lengths)
+            ],
             "exposures": data.exposures(batches, module.num_views),
             "predictor": module.method.predictor,
             "evaluation": evaluation_of(module, data),
@@ -196,6 +223,13 @@ class RunFolder(Callback):
             "commit": commit(),
         }
 
+    def _hash(self) -> str:
+        """Of the configuration, and of the lengths that the run had on its way to this one."""
+        plain: str = self.identity["config_hash"]
+        if len(self.lengths) < 2:
+            return plain
+        return config_hash({"config": plain, "lengths": self.lengths})
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on from."""
         elapsed = self.seconds + (time.monotonic() - self.started if self.started else 0)
@@ -205,13 +239,16 @@ class RunFolder(Callback):
             "last": self.last,
             "seconds": elapsed,
             "fingerprints": self.fingerprints,
+            "lengths": self.lengths,
+            "init": self.init,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an interrupted run."""
         self.history, self.best = state_dict["history"], state_dict["best"]
         self.last, self.fingerprints = state_dict["last"], state_dict["fingerprints"]
-        self.seconds = state_dict["seconds"]
+        self.seconds, self.lengths = state_dict["seconds"], list(state_dict["lengths"])
+        self.init = state_dict["init"]
 
 
 def alarms_of(trainer: Trainer) -> list[dict[str, Any]]:
@@ -219,6 +256,43 @@ def alarms_of(trainer: Trainer) -> list[dict[str, Any]]:
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
     found = [callback for callback in callbacks if isinstance(callback, Alarms)]
     return [alarm._asdict() for callback in found for alarm in callback.raised]
+
+
+def ended_early(trainer: Trainer) -> dict[str, Any] | None:
+    """What ended a run before it had its `max_steps`, and these; None where nothing did."""
+    if trainer.global_step >= trainer.max_steps:
+        return None
+    return {"by": _ended_by(trainer), "max_steps": trainer.max_steps}
+
+
+def _ended_by(trainer: Trainer) -> str:
+    callbacks: list[Callback] = getattr(trainer, "callbacks", [])
+    for callback in callbacks:
+        if isinstance(callback, Timer) and (callback.time_remaining() or 1) <= 0:
+            return "trainer.max_time"
+    early = any(isinstance(callback, EarlyStopping) for callback in callbacks)
+    return "EarlyStopping" if early else "a callback"
+
+
+def restart(callbacks: Sequence[Callback]) -> None:
+    """Let callbacks that have ended a run begin anew: the time, and the patience."""
+    for callback in callbacks:
+        if isinstance(callback, Timer):
+            callback.load_state_dict({})
+        elif isinstance(callback, EarlyStopping):
+            fresh = {"wait_count": 0, "stopped_epoch": 0}
+            callback.load_state_dict({**callback.state_dict(), **fresh})
+
+
+def longer(trainer: Trainer, before: int) -> str:
+    """What it means that a run goes on to another number of steps, in a line."""
+    (optimizer,), (config,) = trainer.optimizers, trainer.lr_scheduler_configs
+    rate, now = optimizer.param_groups[-1]["lr"], rates(config.scheduler)[-1]
+    return (
+        f"goes on    from step {trainer.global_step} of {before} to {trainer.max_steps}: from here "
+        f"on the learning rate ({rate:.3g} before, {now:.3g} now) and lengths that are a share of "
+        f"the run are those of {trainer.max_steps} steps"
+    )
 
 
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:

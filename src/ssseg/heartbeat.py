@@ -11,6 +11,7 @@ from ssseg.files import written_whole
 from ssseg.module import logged_at
 from ssseg.run import PROGRESS
 from ssseg.types import Batch
+from ssseg.unfinished import SUMMARY
 
 
 class Lap(NamedTuple):
@@ -92,7 +93,7 @@ class Heartbeat(Callback):
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
         """What is finished has a summary."""
-        if trainer.is_global_zero and trainer.global_step >= trainer.max_steps:
+        if trainer.is_global_zero and (self.folder / SUMMARY).is_file():
             (self.folder / PROGRESS).unlink(missing_ok=True)
 
 

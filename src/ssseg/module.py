@@ -11,6 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LambdaLR
 
 from ssseg.compute import Compute
 from ssseg.devices import Devices
@@ -20,7 +21,7 @@ from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
 from ssseg.instruments import gradient_norm, readings
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
-from ssseg.optim import Optim, create_optimizer
+from ssseg.optim import Optim, create_optimizer, rates
 from ssseg.randomness import run_seed, seed_of
 from ssseg.recipe import plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
@@ -65,6 +66,8 @@ class SegmentationModule(LightningModule):
         self.compute = compute
         self._prepared = False
         self.batches_seen = 0
+        self.notes: list[str] = []
+        """What a person should know of this run before it trains, a line each."""
         self.scores: dict[str, Scores] = {}
         self.inference, self.absent = inference, absent
         classes = network.num_classes
@@ -103,6 +106,15 @@ class SegmentationModule(LightningModule):
         few = min(sizes) // self.trainer.world_size < SMALL
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         return few and on_gpu and not self.method.student.independent
+
+    def on_train_start(self) -> None:
+        """The learning rate is the schedule's, also where a checkpoint is of another length."""
+        for config in self.trainer.lr_scheduler_configs:
+            schedule: Any = config.scheduler
+            if isinstance(schedule, LambdaLR):
+                groups = schedule.optimizer.param_groups
+                for group, rate in zip(groups, rates(schedule), strict=True):
+                    group["lr"] = rate
 
     def on_validation_start(self) -> None:
         """All devices score the same networks.

@@ -54,6 +54,13 @@ def parameter_groups(module: nn.Module, optim: Optim) -> list[dict[str, object]]
     return [group for group in groups if group["params"]]
 
 
+def rates(schedule: LambdaLR) -> list[float]:
+    """Learning rates of the parameter groups by a schedule, at the step where it stands."""
+    bases, factors = schedule.base_lrs, schedule.lr_lambdas
+    step = schedule.last_epoch
+    return [base * factor(step) for base, factor in zip(bases, factors, strict=True)]
+
+
 def create_optimizer(
     module: nn.Module, optim: Optim, total_steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:

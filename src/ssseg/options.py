@@ -27,6 +27,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.data.workers import one_thread
 from ssseg.errors import UserError, one_of
 from ssseg.heartbeat import Heartbeat
+from ssseg.initial import start_from
 from ssseg.lock import FolderLock, first_free, names
 from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
@@ -37,7 +38,13 @@ from ssseg.page.record import origin
 from ssseg.paths import all_at_home
 from ssseg.progress import TerminalProgress
 from ssseg.quiet import quiet
-from ssseg.resuming import asked_folder, continued, leads
+from ssseg.resuming import (
+    asked_folder,
+    continued,
+    leads,
+    refuse_contradictions,
+    refuse_other_labels,
+)
 from ssseg.run import Run, config_hash
 from ssseg.saver import Saver
 from ssseg.spelling import LINKED, spell_out
@@ -58,6 +65,8 @@ class CLI(LightningCLI):
     alarms: Alarms | None = None
     resumed: Path | None = None
     """The checkpoint that a run goes on from in its own folder."""
+    beside: bool = False
+    """Whether other options are typed beside `--resume`."""
     lock: FolderLock | None = None
     """On the run's folder."""
 
@@ -90,6 +99,13 @@ class CLI(LightningCLI):
             default=None,
             help="Folder of a supervised run of the same split and budget: an alarm is raised "
             "where unlabeled images do not help.",
+        )
+        parser.add_argument(
+            "--init",
+            type=str | None,
+            default=None,
+            help="A model to start from (checkpoint or .safetensors of ssseg): weights that fit "
+            "are taken, layers of other classes start fresh.",
         )
         parser.add_argument(
             "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
@@ -145,14 +161,34 @@ class CLI(LightningCLI):
                     f"optimiser step of {together} (trainer.accumulate_grad_batches); give a "
                     f"multiple of {together}"
                 )
+            if self.resumed is not None and self.beside:
+                refuse_contradictions(self.resumed.parent.parent, self.everything())
 
     def before_fit(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
         self.datamodule.prepare("fit", self.model.num_views)
+        self.take_weights()
+        if self.resumed is not None and self.beside:
+            refuse_other_labels(self.resumed, self.datamodule.split_hash)
         reference = self.config[self.subcommand].reference
         if self.alarms is not None and reference is not None:
             history = history_of(Run(Path(reference)), self.datamodule.split_hash)
             self.alarms.watch.reference = history
+
+    def take_weights(self) -> None:
+        """Start from another model, if that is asked; a run that goes on has its own weights."""
+        config = self.config[self.subcommand]
+        if config.init is None or self.resumed is not None:
+            return
+        if config.ckpt_path is not None:
+            raise UserError(
+                "options init and ckpt_path are both given; a run goes on from a checkpoint, or "
+                "starts from the weights of one: leave one out"
+            )
+        data = self.datamodule
+        taken = start_from(self.model, config.init, data.source.classes, data.mean, data.std)
+        if self.folder is not None:
+            self.folder.init = taken.summary()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
@@ -167,7 +203,7 @@ class CLI(LightningCLI):
                 "network": config.model.method.student.hparams["decoder"],
                 "seed": config.seed_everything,
                 "command": "ssseg " + shlex.join(self.given),
-                "config_hash": config_hash(yaml.safe_load(text)),
+                "config_hash": config_hash(self.everything()),
             }
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options)
@@ -205,6 +241,10 @@ class CLI(LightningCLI):
         """Everything that decides a run, the defaults included, as YAML."""
         text: str = self._parser("fit").dump(self.config["fit"], skip_none=False)
         return text
+
+    def everything(self) -> dict[str, Any]:
+        """What `configuration` says, as data."""
+        return dict(yaml.safe_load(self.configuration()))
 
     def _run_folder(self, config: Any) -> Path:
         """The folder of the run that goes on, or a free one."""
@@ -253,7 +293,7 @@ def run(args: Sequence[str]) -> CLI:
         UserError: For anything in the options that cannot work.
     """
     verb, *rest = with_home(args)
-    CLI.resumed = CLI.lock = None
+    CLI.resumed, CLI.lock, CLI.beside = None, None, False
     folder = asked_folder(rest)
     if verb == "fit" and folder is not None and leads():
         CLI.lock = FolderLock(folder)
@@ -267,7 +307,7 @@ def run(args: Sequence[str]) -> CLI:
 
 def _carry_out(verb: str, rest: list[str]) -> CLI:
     if verb == "fit":
-        rest, CLI.resumed = continued(rest)
+        rest, CLI.resumed, CLI.beside = continued(rest)
     CLI.given = [verb, *rest]
     if CLI.resumed is not None:
         rest.append(f"--ckpt_path={CLI.resumed}")

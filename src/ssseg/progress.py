@@ -117,6 +117,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
     if devices > 1:
         whose = "all devices" if module.shares_statistics else "each device"
         lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
+    lines += module.notes
     lines += data.remarks()
     lines += module.method.remarks()
     lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)

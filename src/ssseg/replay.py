@@ -120,6 +120,8 @@ class Replay(Traceless):
 
     def _run_subcommand(self, subcommand: str) -> None:
         checkpoint = None if self.checkpoint is None else str(self.checkpoint)
+        if checkpoint is None:
+            self.take_weights()
         self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint)
 
 

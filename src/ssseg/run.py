@@ -93,4 +93,14 @@ class Run:
             f"{name} {100 * score['miou']:.1f}" for name, score in summary["last"].items()
         )
         what = f"{summary['method']['name']} on {summary['data']['name']}"
-        return f"{what}: mIoU {scores} (last step)" if scores else f"{what}: not validated"
+        if not scores:
+            return f"{what}: not validated"
+        return f"{what}: mIoU {scores} ({_place(summary)})"
+
+
+def _place(summary: Mapping[str, Any]) -> str:
+    """The step of which the newest scores are, in words."""
+    scored, done, ended = summary["history"][-1]["step"], summary["steps"], summary["ended_early"]
+    if ended is not None:
+        return f"step {scored}; ended by {ended['by']} at step {done} of {ended['max_steps']}"
+    return "last step" if scored == done else f"step {scored} of {done}"

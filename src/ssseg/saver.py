@@ -25,6 +25,7 @@ class Saver(Callback):
         self.row: dict[str, float] = {}
         self.told_to_end = False
         self.whole = True
+        self.over = False
         self.step = self.validated = 0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -111,7 +112,25 @@ class Saver(Callback):
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """The final checkpoint, which knows the last scores."""
+        self.over = True
         self.save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A run that is over may go on to more steps: from a state as of any other step.
+
+        At the end Lightning has closed its epoch, which here is the whole run, and counted the
+        logged steps further than it expects of a checkpoint.
+        """
+        if not self.over:
+            return
+        checkpoint["epoch"] -= 1
+        loop = checkpoint["loops"]["fit_loop"]
+        loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
+        for counts in loop["epoch_progress"].values():
+            counts["processed"] -= 1
+            counts["completed"] -= 1
 
     def state_dict(self) -> dict[str, Any]:
         """For the log of a resumed run."""

@@ -27,8 +27,17 @@ def command_of(folder: Path) -> list[str] | None:
     Raises:
         UserError: Where they cannot be read.
     """
+    return None if (folder / SUMMARY).is_file() else options_of(folder)
+
+
+def options_of(folder: Path) -> list[str] | None:
+    """The options of the run in a folder, finished or not; None where there is none.
+
+    Raises:
+        UserError: Where they cannot be read.
+    """
     path = folder / COMMAND
-    if not path.is_file() or (folder / SUMMARY).is_file():
+    if not path.is_file():
         return None
     try:
         args = json.loads(path.read_text(encoding="utf-8"))

@@ -30,6 +30,8 @@ SUMMARY = {
     "network": {"name": "unet", "encoder": "resnet18", "decoder_options": {}},
     "optim": {"name": "adamw", "lr": 0.001},
     "steps": 800,
+    "ended_early": None,
+    "earlier_lengths": [],
     "evaluation": EVALUATION,
     "seconds": 100.0,
     "data_wait": 0.05,

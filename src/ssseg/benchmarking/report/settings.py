@@ -14,6 +14,8 @@ FIELDS = {
     "labels": "data.labeled",
     "validation images": "data.val",
     "steps": "steps",
+    "ended early": "ended_early",
+    "earlier lengths": "earlier_lengths",
     "labeled images per step": "data.batch_size",
     "image size": "data.image_size",
     "crop size": "data.crop_size",
