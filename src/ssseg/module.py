@@ -23,7 +23,7 @@ from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.optim import Optim, create_optimizer, rates
 from ssseg.randomness import run_seed, seed_of
-from ssseg.recipe import plain, recipe_of
+from ssseg.recipe import build, plain, recipe_of
 from ssseg.types import Batch, Labeled, Step
 from ssseg.version import __version__
 
@@ -76,8 +76,37 @@ class SegmentationModule(LightningModule):
         self.boundary = nn.ModuleDict({name: Boundary(classes) for name in edges})
         self._step: Step | None = None
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = "cpu", **options: Any
+    ) -> "SegmentationModule":
+        """The module that a checkpoint holds, with its weights.
+
+        Method and network are made as the checkpoint describes them; code in it is never run. What
+        it does not describe (`optim`, `inference`, ...) is as usual.
+
+        Args:
+            checkpoint_path: A checkpoint of ours.
+            map_location: The device that it is put on.
+            **options: Of this class, to be otherwise; a given `method` or `network` is used.
+
+        Raises:
+            UserError: For a file that is no such checkpoint, or a method or network that it does
+                not fit.
+        """
+        saved = read_checkpoint(checkpoint_path)
+        kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
+        for part, kind in kinds.items():
+            if part not in options:
+                options[part] = build(saved["ssseg"][part], kind)
+        module = cls(**options)
+        module.on_load_checkpoint(saved)
+        module.load_state_dict(saved["state_dict"])
+        return module.to(map_location)
+
     def setup(self, stage: str) -> None:
         """Make the networks ready; tell DDP what it need not find out, before it wraps them."""
+        self._fits_data()
         strategy = self.trainer.strategy
         if stage != "fit":
             return
@@ -90,6 +119,22 @@ class SegmentationModule(LightningModule):
         strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
         if self.shares_statistics:
             strategy._layer_sync = TorchSyncBatchNorm()
+
+    def _fits_data(self) -> None:
+        """Refuse data of other classes or channels than the network has.
+
+        Raises:
+            UserError: Where they differ.
+        """
+        network = self.method.student
+        for name, what in (("num_classes", "classes"), ("in_channels", "channels")):
+            theirs, ours = getattr(self._data, name, None), getattr(network, name)
+            if theirs is not None and theirs != ours:
+                whose = getattr(getattr(self._data, "source", None), "name", "of the data module")
+                raise UserError(
+                    f"the network has {ours} {what}, but data set {whose!r} has {theirs}; make it "
+                    f"with {name}={theirs}"
+                )
 
     @property
     def shares_statistics(self) -> bool:

@@ -116,7 +116,15 @@ def _resumed(folder: Path, typed: list[str]) -> Continued:
     args = [*without(stored, "--out"), *typed, "--out", str(folder)]
     ended = steps_of(folder)
     if ended is None:
-        return Continued(args, _checkpoint_of(folder), bool(typed))
+        checkpoint = _checkpoint_of(folder)
+        if checkpoint is not None and typed:
+            done, wanted = read_checkpoint(checkpoint)["global_step"], wanted_steps(folder, typed)
+            if wanted < done:
+                raise UserError(
+                    f"option trainer.max_steps is {wanted}, but the run in {folder} has done "
+                    f"{done} steps; give more"
+                )
+        return Continued(args, checkpoint, bool(typed))
     newest = newest_checkpoint(folder)
     if ended >= wanted_steps(folder, typed) or newest is None:
         raise UserError(
