@@ -109,7 +109,11 @@ def test_a_run_starts_from_it_and_says_so(saved, tmp_path, monkeypatch, capsys):
         out=tmp_path / "run",
         init=saved[0],
         max_steps=1,
-        network_options={"encoder": "test_resnet", "depth": 3},
+        network="unet",
+        network_options={
+            **{"encoder": "test_resnet", "depth": 3},
+            "decoder_options": {"decoder_channels": [16, 16, 8]},
+        },
         trainer={"accelerator": "cpu"},
         **{"train_images": 8, "val_images": 2, "size": 32, "labeled": "all", "batch_size": 2},
     )

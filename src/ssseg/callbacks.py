@@ -76,7 +76,7 @@ class RunFolder(Callback):
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
         """What ended a run that is to go on all the same begins anew."""
         if (self.folder / SUMMARY).is_file():
-            restart(trainer.callbacks)
+            restart(getattr(trainer, "callbacks", []))
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Make the folder, and keep the configuration in it."""
@@ -286,8 +286,8 @@ def restart(callbacks: Sequence[Callback]) -> None:
 
 def longer(trainer: Trainer, before: int) -> str:
     """What it means that a run goes on to another number of steps, in a line."""
-    (optimizer,), (config,) = trainer.optimizers, trainer.lr_scheduler_configs
-    rate, now = optimizer.param_groups[-1]["lr"], rates(config.scheduler)[-1]
+    schedule: Any = trainer.lr_scheduler_configs[0].scheduler
+    rate, now = schedule.optimizer.param_groups[-1]["lr"], rates(schedule)[-1]
     return (
         f"goes on    from step {trainer.global_step} of {before} to {trainer.max_steps}: from here "
         f"on the learning rate ({rate:.3g} before, {now:.3g} now) and lengths that are a share of "

@@ -58,7 +58,7 @@ def rates(schedule: LambdaLR) -> list[float]:
     """Learning rates of the parameter groups by a schedule, at the step where it stands."""
     bases, factors = schedule.base_lrs, schedule.lr_lambdas
     step = schedule.last_epoch
-    return [base * factor(step) for base, factor in zip(bases, factors, strict=True)]
+    return [float(base * factor(step)) for base, factor in zip(bases, factors, strict=True)]
 
 
 def create_optimizer(
