@@ -10,6 +10,7 @@ from ssseg.benchmarking.grid import plan
 from ssseg.benchmarking.grid_file import read_grid
 from ssseg.benchmarking.outlook import without_seed
 from ssseg.cli import main
+from ssseg.evaluation.inference import SIX_SCALES
 from ssseg.methods import method_class
 from ssseg.rehearsal import outlooks
 from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc
@@ -90,13 +91,58 @@ def test_every_table_has_a_miniature_of_all_its_rows_that_can_run(grid):
     runs = [run for run in plan(small, Path("out")) if run.column == column]
     cells = {tuple(without_seed(run.args)): run for run in runs}
     request = {"runs": [list(cell) for cell in cells], "measure": False, "at_once": 1}
+    seen = {}
     for run, answer in zip(cells.values(), outlooks(request), strict=True):
         assert "error" not in answer, run.name
+        assert seen.setdefault(answer["config_hash"], run.row) == run.row
         # what makes the row is in the configuration, and is not what another row is
         method = answer["config"]["model"]["method"]
         for name, value in whole.rows[run.row].items():
             if name.startswith("method."):
                 assert method["init_args"][name.removeprefix("method.")] == value, run.name
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=name_of)
+def test_no_two_rows_of_a_grid_are_the_same_run(grid):
+    """Also where one row names what is the default of another."""
+    seen = {}
+    for run in plan(read_grid(grid), Path("out")):
+        options = [word[2:].partition("=")[::2] for word in run.args if "=" in word]
+        given = {
+            name.removeprefix("method."): yaml.safe_load(value)
+            for name, value in options
+            if name.startswith("method.")
+        }
+        rest = {name: value for name, value in options if not name.startswith("method.")}
+        whole = {"method": run.args[2], **method_class(run.args[2])(**given).hparams, "rest": rest}
+        key = (run.column, run.seed, json.dumps(whole, sort_keys=True))
+        assert seen.setdefault(key, run.row) == run.row
+
+
+def test_the_last_row_of_table_10_is_scored_at_six_scales_and_mirrored():
+    grid = read_grid(FOLDER / "guidedmix" / "table10.yaml", miniature=True)
+    run = next(run for run in plan(grid, Path("out")) if run.row == "guidedmix, MS and flip")
+    (answer,) = outlooks({"runs": [run.args], "measure": False, "at_once": 1})
+    assert answer["config"]["model"]["inference"] == {
+        **answer["config"]["model"]["inference"],
+        "scales": list(SIX_SCALES),
+        "flip": True,
+    }
+
+
+def test_recipes_are_what_their_papers_print():
+    read = {p.stem: yaml.safe_load(p.read_text()) for p in RECIPES if p.parent.name == "guidedmix"}
+    for name, bound, crop in (("voc", 0.5, 321), ("cityscapes", 0.3, 513), ("context", 0.4, 480)):
+        given = read[name]
+        assert given["model"]["method"]["init_args"]["lambda_max"] == bound
+        assert given["data"]["crop_size"] == [crop, crop]
+        assert given["data"]["rotation"] > 0
+    complexmix = read_grid(FOLDER / "complexmix" / "table1.yaml")
+    runs = plan(complexmix, Path("out"))
+    assert all("--optim.nesterov=false" in run.args for run in runs)
+    starts = {run.row: arg for run in runs for arg in run.args if "warmup_steps" in arg}
+    assert starts["complexmix"] == "--method.warmup_steps=0.05"
+    assert starts["classmix"] == "--method.warmup_steps=0.0"
 
 
 def test_a_run_of_a_table_trains(tmp_path, monkeypatch):

@@ -6,8 +6,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssseg.losses import trusted_from
 from ssseg.methods import METHODS, method_class
+from ssseg.methods.classmix import ClassMix
 from ssseg.methods.guidedmix import Pairs, _see
 from ssseg.models.ema import EMA
+from ssseg.models.segmenter import IMAGENET_STD as STD
+from ssseg.ops.mix import Mixed
 from ssseg.progress import announcement
 from ssseg.testing import NUM_CLASSES, SIDE, losses, make_method, step, tiny_batch, tiny_network
 from ssseg.types import IGNORE
@@ -167,3 +170,17 @@ def test_blending_a_labeled_image_with_itself_is_remarked():
     (line,) = made().remarks_on_batch(1, 8)
     assert "give a --data.batch_size of at least 2" in line
     assert made(dec_weight=0.0).remarks_on_batch(1, 8) == []
+
+
+def test_extra_augmentation_jitters_four_of_five_images(monkeypatch):
+    monkeypatch.setattr("ssseg.methods.classmix.gaussian_blur", lambda image, sigma: image)
+    methods = [make_method(ClassMix, {"extra_augmentation": given}) for given in (True, False)]
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (methods[0].student.mean, STD))
+    image = (torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - mean) / std
+    label = torch.zeros(50, 8, 8, dtype=torch.int64)
+    sample = Mixed(image, label, torch.ones(50, 8, 8), label == 0)
+    changed = 0
+    for seed in range(20):
+        ours, plain = (m.combine(sample, label, step(seed)).target.image for m in methods)
+        changed += int((ours != plain).flatten(1).any(1).sum())
+    assert 760 < changed < 840  # of 1,000

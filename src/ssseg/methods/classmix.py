@@ -54,9 +54,11 @@ class ClassMix(MeanTeacher):
             return task
         target, mask = task.target, task.mask
         image, (batch, device) = target.image, (len(hard), hard.device)
-        apply, draw = uniform((2, batch), step.draws, batch=1, device=device)
+        apply, draw, often = uniform((3, batch), step.draws, batch=1, device=device)
         norm = {"mean": self.student.mean, "std": self.student.std}
-        image = color_jitter(image, 0.25, **norm, generator=step.draws)
-        # sigma U(0.15, 1.15) on half of the images (the released code: on half of the batches)
+        jittered = color_jitter(image, 0.25, **norm, generator=step.draws)
+        # of the images; the released code draws for the batch whether it changes all or none
+        image = torch.where((often > 0.2)[:, None, None, None], jittered, image)
+        # sigma U(0.15, 1.15) on half of them
         sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
         return Task(target._replace(image=gaussian_blur(image, sigma)), mask)

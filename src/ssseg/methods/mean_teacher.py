@@ -70,7 +70,8 @@ class MeanTeacher(Method):
             statistics of their own, as published. `one`: together, which is faster. `auto`: one
             where it makes no difference, as BatchNorm is frozen or there is none.
         warmup_steps: Supervised steps before the unlabeled term starts, counted in the budget;
-            below 1 a share of the run. The papers start from pretrained networks and have 0.
+            below 1 a share of the run. Most papers start from pretrained networks and have 0;
+            ComplexMix and GuidedMix-Net have such a start, of a length that they do not give.
         rampup_steps: Steps over which the weight then grows; below 1 a share of the run.
     """
 
