@@ -5,7 +5,17 @@ from PIL import Image
 
 from ssseg.data.datasets.base import ClassInfo
 from ssseg.types import IGNORE, Picture
-from ssseg.viz import CELL, GAP, IGNORE_COLOR, LINE, colorize, displayable, gallery
+from ssseg.viz import (
+    CELL,
+    GAP,
+    IGNORE_COLOR,
+    LINE,
+    SIDE,
+    colorize,
+    displayable,
+    gallery,
+    reduced,
+)
 
 CLASSES = (ClassInfo("road", (128, 64, 128)), ClassInfo("car", (0, 0, 180)))
 
@@ -82,3 +92,16 @@ def test_images_in_a_unit_of_their_own_can_be_seen():
     assert (np.diff(shown[0, :, 0].astype(int)) > 0).all()
     assert shown.min() > 10
     assert shown.max() < 245
+
+
+def test_large_pictures_are_reduced_and_small_ones_are_as_they_are():
+    small = torch.rand(3, 40, SIDE)
+    assert reduced(small) is small
+    image = torch.arange(4.0).repeat_interleave(SIDE).expand(3, 2 * SIDE, 4 * SIDE)
+    shown = reduced(image)
+    assert shown.shape == (3, SIDE // 2, SIDE)
+    assert shown[0, 0].tolist() == torch.arange(4.0).repeat_interleave(SIDE // 4).tolist()
+    classes = torch.arange(4).repeat_interleave(SIDE).expand(2 * SIDE, 4 * SIDE)
+    kept = reduced(classes)
+    assert kept.dtype == torch.int64
+    assert kept[0].tolist() == torch.arange(4).repeat_interleave(SIDE // 4).tolist()

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
+from torch import Tensor
 
 from ssseg.alarms import Alarms
 from ssseg.data.module import SegmentationData, data_of
@@ -28,7 +29,7 @@ from ssseg.recipe import plain
 from ssseg.run import config_hash
 from ssseg.types import Batch, Picture
 from ssseg.unfinished import PREVIOUS, SUMMARY, note_command
-from ssseg.viz import gallery, picture_pixels
+from ssseg.viz import gallery, picture_pixels, reduced
 
 
 class EvaluateLast(Callback):
@@ -66,6 +67,7 @@ class RunFolder(Callback):
         self.best: dict[str, dict[str, Any]] = {}
         self.last: dict[str, dict[str, Any]] = {}
         self.batch: Batch | None = None
+        self.shown: tuple[int, list[Picture]] | None = None
         self.seconds = 0.0
         self.started = 0.0
         self.init: dict[str, Any] | None = None
@@ -138,13 +140,19 @@ class RunFolder(Callback):
         step = replace(module.make_step(), devices=ALONE, common=None)  # only one process draws
         with torch.no_grad(), trainer.precision_plugin.train_step_context():
             mixes = module.method.pictures(self.batch, step)
-        shown = evaluation_pictures(trainer, module)
+        shown = self._evaluated(trainer, module)
         blocks = [
             (f"training, step {trainer.global_step}: what the student is asked", mixes),
             ("validation", shown),
         ]
         if mixes or shown:
             gallery(path, blocks, info.classes, info.mean, info.std)
+
+    def _evaluated(self, trainer: Trainer, module: SegmentationModule) -> list[Picture]:
+        """Pictures of validation images at this step, made once."""
+        if self.shown is None or self.shown[0] != trainer.global_step:
+            self.shown = trainer.global_step, evaluation_pictures(trainer, module)
+        return self.shown[1]
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
@@ -182,7 +190,7 @@ class RunFolder(Callback):
         info = data_of(trainer).info
         folder = self.folder / "samples" / "tiles"
         folder.mkdir(parents=True, exist_ok=True)
-        for picture in evaluation_pictures(trainer, module):
+        for picture in self._evaluated(trainer, module):
             name = picture.title.split()[0]
             for row in range(len(picture.tensor)):
                 pixels = picture_pixels(picture, row, info.classes, info.mean, info.std)
@@ -296,17 +304,29 @@ def longer(trainer: Trainer, before: int) -> str:
 
 
 def evaluation_pictures(trainer: Trainer, module: SegmentationModule) -> list[Picture]:
-    """Input, every network's prediction and the truth of a few validation images."""
-    examples = data_of(trainer).examples()
-    if examples is None:
+    """Input, every network's prediction and the truth of a few validation images.
+
+    The images go through the networks one by one, as they are scored; pictures are small.
+    """
+    data = data_of(trainer)
+    infer = module.inference.within(data.crop_size)
+    plugin = trainer.precision_plugin
+    inputs, truths = list[Tensor](), list[Tensor]()
+    answers: dict[str, list[Tensor]] = {name: [] for name in module.method.networks}
+    for sample in data.examples():
+        image = plugin.convert_input(sample.image[None].to(module.device))
+        for name, network in module.method.networks.items():
+            with evaluating(network), plugin.val_step_context():
+                answers[name].append(reduced(infer(network, image).argmax(1)[0]))
+        inputs.append(reduced(sample.image))
+        truths.append(reduced(sample.label))
+    if not inputs:
         return []
-    image, label = (tensor.to(module.device) for tensor in examples)
-    image = trainer.precision_plugin.convert_input(image)
-    columns = [Picture("input", "image", image)]
-    for name, network in module.method.networks.items():
-        with evaluating(network), trainer.precision_plugin.val_step_context():
-            columns.append(Picture(f"{name} predicts", "label", network(image).argmax(1)))
-    return [*columns, Picture("truth", "label", label)]
+    return [
+        Picture("input", "image", torch.stack(inputs)),
+        *(Picture(f"{n} predicts", "label", torch.stack(found)) for n, found in answers.items()),
+        Picture("truth", "label", torch.stack(truths)),
+    ]
 
 
 def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
 
 from ssseg.compute import Compute
+from ssseg.data.datasets.base import Split
+from ssseg.data.module import SegmentationData
 from ssseg.devices import Devices
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
@@ -24,6 +26,7 @@ from ssseg.models.segmenter import Segmenter
 from ssseg.optim import Optim, create_optimizer, rates
 from ssseg.randomness import run_seed, seed_of
 from ssseg.recipe import build, plain, recipe_of
+from ssseg.shapes import check_evaluation, check_training
 from ssseg.types import Batch, Labeled, Step
 from ssseg.version import __version__
 
@@ -64,7 +67,7 @@ class SegmentationModule(LightningModule):
         self.optim = optim
         self.seed = seed
         self.compute = compute
-        self._prepared = False
+        self._prepared = self._checked = False
         self.batches_seen = 0
         self.notes: list[str] = []
         """What a person should know of this run before it trains, a line each."""
@@ -107,9 +110,14 @@ class SegmentationModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Make the networks ready; tell DDP what it need not find out, before it wraps them."""
         self._fits_data()
-        strategy = self.trainer.strategy
+        strategy, data = self.trainer.strategy, self._data
         if stage != "fit":
+            if isinstance(data, SegmentationData):
+                split: Split = "test" if stage == "test" else "val"
+                check_evaluation(self.method, self.inference, data, split)
             return
+        if isinstance(data, SegmentationData):
+            self.check_shapes(data, self.trainer.world_size)
         if not self._prepared:
             self.compute.prepare(self.method)
             self._prepared = True
@@ -269,13 +277,31 @@ class SegmentationModule(LightningModule):
         kept = []
         infer = self.inference.within(getattr(self._data, "crop_size", None))
         for image, label in batch:
+            few = infer.images_at_once((image.shape[-2], image.shape[-1]))
+            parts = list(zip(torch.split(image, few), torch.split(label, few), strict=True))
             for name, network in self.method.networks.items():
-                predicted = cast(Confusion, self.confusion[name]).add(infer(network, image), label)
-                if name in self.boundary:
-                    cast(Boundary, self.boundary[name]).update(predicted, label)
+                found = [self._count(name, infer(network, some), truth) for some, truth in parts]
                 if name == self.method.predictor:
-                    kept.append(predicted)
+                    kept.append(torch.cat(found))
         return {"predicted": kept}
+
+    def _count(self, name: str, scores: Tensor, label: Tensor) -> Tensor:
+        """Count what a network says of some images, and give its classes back."""
+        predicted = cast(Confusion, self.confusion[name]).add(scores, label)
+        if name in self.boundary:
+            cast(Boundary, self.boundary[name]).update(predicted, label)
+        return predicted
+
+    def check_shapes(self, data: SegmentationData, devices: int = 1) -> None:
+        """Take the networks through the shapes of training and validation, once.
+
+        Raises:
+            UserError: For images that they cannot take.
+        """
+        if not self._checked:
+            check_training(self.method, data, devices)
+            check_evaluation(self.method, self.inference, data)
+            self._checked = True
 
     @property
     def _data(self) -> Any:

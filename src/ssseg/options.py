@@ -170,6 +170,7 @@ class CLI(LightningCLI):
         self.take_weights()
         if self.resumed is not None and self.beside:
             refuse_other_labels(self.resumed, self.datamodule.split_hash)
+        self.model.check_shapes(self.datamodule, self.trainer.world_size)
         reference = self.config[self.subcommand].reference
         if self.alarms is not None and reference is not None:
             history = history_of(Run(Path(reference)), self.datamodule.split_hash)

@@ -10,29 +10,38 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import yaml
 
 from ssseg.arguments import without
 from ssseg.data.module import SegmentationData
-from ssseg.doctor.memory import memory_of_step
+from ssseg.doctor.memory import memory_of_step, memory_of_validation
 from ssseg.errors import UserError
 from ssseg.machine import machine_memory
 from ssseg.models.ema import EMA
 from ssseg.module import SegmentationModule
 from ssseg.options import Traceless, command_line
 from ssseg.run import config_hash
+from ssseg.shapes import sizes_of
 from ssseg.trial import TrialSteps
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
 """Places in a run whose steps are timed: a method may do other things early than late."""
 LONG = 20.0
 """Seconds after which a step is not timed again, nor another one of the same run."""
+
+
+class Needs(NamedTuple):
+    """Bytes that a run holds at least."""
+
+    step: int
+    """In a training step."""
+    validation: int
+    """In a validation."""
 
 
 class Rehearsal(Traceless):
@@ -52,8 +61,9 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
 
     Returns:
         `config` (everything that decides the run, defaults included), its `config_hash`, the
-        `split_hash`, `parameters` of the network, `memory` of a step in bytes (None if it cannot
-        be counted), and `seconds` of its training if measured.
+        `split_hash`, `parameters` of the network, `memory` in bytes of a step or of the
+        validation, whichever is more (None if it cannot be counted), and `seconds` of its training
+        if measured.
 
     Raises:
         UserError: If it cannot work.
@@ -83,49 +93,56 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
         "config_hash": config_hash(config),
         "split_hash": data.split_hash,
         "parameters": sum(p.numel() for p in module.method.student.parameters()),
-        "memory": memory,
+        "memory": None if memory is None else max(memory),
         "seconds": seconds,
     }
 
 
-def _memory(data: SegmentationData, module: SegmentationModule) -> int | None:
-    """Bytes that a step holds at least, see `ssseg.doctor.memory`; None where that is unknown."""
+def _memory(data: SegmentationData, module: SegmentationModule) -> Needs | None:
+    """What a run holds at least, see `ssseg.doctor.memory`; None where that is unknown."""
     if module.compute.checkpoint_activations:
         return None
     hparams = module.method.student.hparams
     known = ("decoder", "encoder", "depth", "output_stride", "encoder_options", "decoder_options")
-    asked = {
-        "network": {name: hparams[name] for name in known},
-        "crop_size": data.crop_size,
-        "num_classes": data.num_classes,
-        "in_channels": data.in_channels,
-        "images": data.batch_size + (data.unlabeled_batch_size if module.num_views else 0),
-        "teacher": any(isinstance(part, EMA) for part in module.method.modules()),
-    }
-    return _counted(json.dumps(asked))
-
-
-@lru_cache
-def _counted(asked: str) -> int | None:
+    network = {name: hparams[name] for name in known}
+    kind = {"num_classes": data.num_classes, "in_channels": data.in_channels}
+    images = data.batch_size + (data.unlabeled_batch_size if module.num_views else 0)
+    teacher = any(isinstance(part, EMA) for part in module.method.modules())
+    infer, sizes = module.inference.within(data.crop_size), sizes_of(data, "val")
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    seen = max(infer.inputs(largest), key=lambda size: size[0] * size[1])
+    batch = min(data.val_batch_size, sizes[largest])
+    whole = min(batch, infer.images_at_once(largest))
+    at_once = infer.batch_size if infer.mode == "slide" else whole
     try:
-        return memory_of_step(**json.loads(asked)).total
+        step = memory_of_step(network, data.crop_size, images=images, teacher=teacher, **kind)
+        scoring = memory_of_validation(network, seen, images=at_once, batch=batch, **kind)
     except (RuntimeError, NotImplementedError):  # a layer that has no shapes without values
         return None
+    return Needs(step.total, step.weights + scoring)
 
 
-def _fits(memory: int, at_once: int, device: torch.device) -> None:
+def _fits(needs: Needs, at_once: int, device: torch.device) -> None:
     """Refuse what needs more memory than there is, counted low: such a run would be killed."""
     if device.type == "cuda":
         total, at_once = torch.cuda.get_device_properties(device).total_memory, 1
     else:
         total = machine_memory()
-    if at_once * memory <= total:
+    if at_once * max(needs) <= total:
         return
     several = f" for each of {at_once} runs at once" * (at_once > 1)
     mend = ", or --jobs" * (at_once > 1)
+    what, held, options = (
+        ("a step", needs.step, "lower data.batch_size or data.crop_size")
+        if at_once * needs.step > total
+        else (
+            *("the validation", needs.validation),
+            "give --eval.mode slide, or lower data.val_batch_size",
+        )
+    )
     raise UserError(
-        f"a step needs at least {memory / 2**30:.1f} GB{several}, but there are "
-        f"{total / 2**30:.1f} GB; lower data.batch_size or data.crop_size{mend}"
+        f"{what} needs at least {held / 2**30:.1f} GB{several}, but there are "
+        f"{total / 2**30:.1f} GB; {options}{mend}"
     )
 
 

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -15,6 +17,28 @@ from ssseg.types import IGNORE, Picture
 IGNORE_COLOR = (235, 235, 235)
 CELL, GAP, LINE = 190, 6, 18
 """Pixels: the width of a picture, what is between two, a line of text."""
+SIDE = 512
+"""Longest side of a picture that is kept, in pixels."""
+
+
+def reduced(values: Tensor) -> Tensor:
+    """An image or class ids with a longest side of at most `SIDE`.
+
+    Args:
+        values: (C, H, W) float, which is averaged, or (H, W) integers, of which some are kept.
+    """
+    height, width = values.shape[-2:]
+    factor = SIDE / max(height, width)
+    if factor >= 1:
+        return values
+    size = max(1, round(height * factor)), max(1, round(width * factor))
+    if values.dim() == 3:
+        return F.interpolate(values[None], size, mode="area")[0]
+    rows, columns = (
+        ((torch.arange(few) + 0.5) * many / few).long()
+        for few, many in zip(size, (height, width), strict=True)
+    )
+    return values[rows.to(values.device)][:, columns.to(values.device)]
 
 
 def colorize(label: Array, classes: Sequence[ClassInfo]) -> Array:

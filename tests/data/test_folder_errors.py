@@ -42,6 +42,14 @@ def write(path, content):
     return lambda root: (root / path).write_bytes(content)
 
 
+def redraw(root, turn, names=("sky", "road", "car"), splits=("train", "val")):
+    """Other values in masks, and other names for them."""
+    classes(root, list(names))
+    for split in splits:
+        for seed, path in enumerate(sorted((root / split / "masks").iterdir())):
+            save(turn(draw_mask(np.random.default_rng(seed))).astype(np.uint8), path)
+
+
 def remove(path):
     return lambda root: (root / path).unlink()
 
@@ -144,8 +152,47 @@ CASES = {
         ["classes 0 and 2 in {root}/classes.json", "'sky'", "a name of its own"],
     ),
     "class id out of order": (
-        named({"name": "sky", "id": 1}, {"name": "road", "id": 0}),
-        ["'sky' in {root}/classes.json has id 1, expected 0"],
+        named({"name": "sky", "id": 1}, "road"),
+        ["class 'road' in {root}/classes.json has no \"id\"", "give every class its id"],
+    ),
+    "class id twice": (
+        named({"name": "sky", "id": 1}, {"name": "road", "id": 1}, {"name": "car", "id": 0}),
+        ["classes 'sky' and 'road' in {root}/classes.json both have the id 1"],
+    ),
+    "class id below 0": (named({"name": "sky", "id": -1}, "road"), ['no "id"']),
+    "class id in words": (
+        named({"name": "sky", "id": "one"}, {"name": "road", "id": 2}),
+        ["class 'sky' in {root}/classes.json has the id 'one'", "whole number"],
+    ),
+    "ignored id of a class": (
+        lambda root: classes(root, {"classes": ["sky", "road", "car"], "ignore": [0]}),
+        ["names 0, which is the id of class 'sky' by its place", '{"name": "sky", "id": 1}'],
+    ),
+    "ignored colour that is no list": (
+        lambda root: classes(root, {"classes": ["sky", "road", "car"], "ignore": [255, 255, 255]}),
+        ['"ignore" in {root}/classes.json names 255 twice', "[[255, 255, 255]]"],
+    ),
+    "value that explicit ids do not name": (
+        lambda root: classes(
+            root, {"classes": [{"name": n, "id": i} for n, i in (("sky", 1), ("road", 2))]}
+        ),
+        ["holds the value 0, which {root}/classes.json does not name", "1, 2, 255", '"ignore"'],
+    ),
+    "one class": (
+        named("crack"),
+        ["names one class, 'crack', which cannot be told", '["background", "crack"]'],
+    ),
+    "masks of 0 and 255": (
+        lambda root: redraw(root, lambda ids: np.uint8(255) * (ids > 0), ["ground", "crack"]),
+        ["labeled and val hold only 0 and 255", "(train/masks/a0.png", "'crack'", '"id"'],
+    ),
+    "labeled masks that are ignored": (
+        lambda root: redraw(root, lambda ids: np.full_like(ids, 255), splits=("train",)),
+        ["all of the 4 labeled masks are ignored (255) in every pixel", "train/masks/a0.png"],
+    ),
+    "labeled masks of one class": (
+        lambda root: redraw(root, lambda ids: np.full_like(ids, 1), splits=("train",)),
+        ["the 4 labeled masks hold class 'road' alone", "label images that show other classes"],
     ),
     "color out of range": (
         named({"name": "sky", "color": [0, 256, 0]}),

@@ -526,12 +526,13 @@ def test_training_leaves_scenes_in_memory_as_they_were():
 
 def test_examples_are_spread_over_the_validation_images():
     data = SegmentationData(Street(train_images=4, val_images=9, size=32), labeled=4, batch_size=2)
-    image, label = data.examples(3)
+    samples = list(data.examples(3))
     wanted = [data.source.records("val")[i] for i in (0, 3, 6)]
-    assert label.tolist() == [data.source.read_mask(record).tolist() for record in wanted]
-    assert image.shape == (3, 3, 32, 32)
+    truth = [data.source.read_mask(record).tolist() for record in wanted]
+    assert [sample.label.tolist() for sample in samples] == truth
+    assert {sample.image.shape for sample in samples} == {(3, 32, 32)}
     nothing = SegmentationData(Street(train_images=4, val_images=0), labeled=4, batch_size=2)
-    assert nothing.examples() is None
+    assert list(nothing.examples()) == []
 
 
 def deep_tree(root, dtype, scale):

@@ -232,6 +232,28 @@ CASES = {
         *("mask_binary", "error", ALL_MASKS, "write 1 instead of 255"),
     ),
     "object as 255 in val": (binary("val"), "mask_binary", "warning", ALL_MASKS[8:]),
+    "nothing labeled": (
+        lambda root: [save(np.full((24, 32), 255, np.uint8), root / m) for m in ALL_MASKS[:8]],
+        *("nothing_labeled", "error", ALL_MASKS[:8], "nothing to learn from"),
+    ),
+    "one class labeled": (
+        lambda root: [save(np.ones((24, 32), np.uint8), root / m) for m in ALL_MASKS[:8]],
+        *("one_class_labeled", "error", ALL_MASKS[:8], "class 'road' alone"),
+    ),
+    "one class in the list": (
+        lambda root: write_classes(root, ["crack"]),
+        *("classes", "error", ["classes.json"], "one class, 'crack'"),
+    ),
+    "ids that may count from 1": (
+        lambda root: write_classes(root, ["road", "car"]),
+        *("mask_values", "error", ALL_MASKS, '"id" in classes.json'),
+    ),
+    "value that explicit ids do not name": (
+        lambda root: write_classes(
+            root, {"classes": [{"name": n, "id": i} for n, i in (("a", 1), ("b", 2))]}
+        ),
+        *("mask_values", "error", None, "namely 0 in ", "names the values 1, 2 and 255"),
+    ),
     "other palette": (palettes, "mask_palette", "warning", ["train/masks/a5.png"]),
     "mostly ignored": (ignored, "ignore_share", "warning", None, "67% of the pixels"),
     "mask that says nothing": (
@@ -398,12 +420,6 @@ def test_a_coverage_is_chosen_whatever_is_wrong_with_some_masks(tmp_path):
     report = ssseg.examine(root=root, labeled="2/class", batch_size=2)
     assert report["verdict"]["ok"]
     assert report["data"]["split"] == "2/class seed 0"
-
-
-def test_a_fault_that_no_run_refuses(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    binary("train", "val")(root)
-    assert ssseg.examine(root=root)["verdict"]["text"] == "training should not start: 1 problem"
 
 
 def test_other_sources_say_their_own_sentence(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from ssseg.cli import main
 from ssseg.data.datasets import Street, source_class
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError
 from tests.data.official_trees import draw_camvid, draw_cityscapes, draw_context, draw_voc
 from tests.data.test_camvid import COLORS as CAMVID_COLORS
 from tests.data.trees import CLASSES, draw_pair, draw_tree, paint, save, write_classes
@@ -172,6 +173,50 @@ def test_ids_that_count_from_1_count_from_0(tmp_path):
     assert report["fix"]["report"]["verdict"]["ok"]
     for path, ids in wanted.items():
         assert (read(out / path) == ids).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "said"),
+    [
+        (["red", "green"], [0, 1, 2], "0, 1 and 2, but 2 classes have the ids 0 to 1"),
+        (["background", "red", "green"], [1, 2, 4], "1, 2 and 4, but 3 classes"),
+        (["background", "red", "green"], [0, 100, 200], "0, 100 and 200, but 3 classes"),
+    ],
+    ids=["0 is no class", "a gap", "in hundreds"],
+)
+def test_values_that_may_mean_this_or_that_are_not_copied(tmp_path, names, values, said):
+    root, out = draw_tree(tmp_path / "photos"), tmp_path / "fixed"
+    write_classes(root, names)
+    for path in root.glob("*/masks/*"):
+        save(np.array(values, np.uint8)[read(path)], path)
+    with pytest.raises(UserError, match="option --fix: masks hold the values") as caught:
+        ssseg.examine(root=root, fix=out)
+    for word in (said, '"ignore": [0]', f'"name": "{names[0]}", "id": 1'):
+        assert word in str(caught.value)
+    assert not out.exists()
+
+
+def test_ids_and_ignored_values_of_the_class_list_are_kept(tmp_path):
+    """0 = nothing, 1 = red, 2 = green: as soon as it is said, it is right."""
+    root, out = draw_tree(tmp_path / "photos"), tmp_path / "fixed"
+    classes = [{"name": "red", "id": 1}, {"name": "green", "id": 2}]
+    write_classes(root, {"classes": classes, "ignore": [0]})
+    wanted = {
+        path.relative_to(root): np.array([255, 0, 1], np.uint8)[read(path)]
+        for path in root.glob("*/masks/*")
+    }
+    report = ssseg.examine(root=root, fix=out)
+    assert report["verdict"]["ok"]
+    assert [c["name"] for c in json.loads((out / "classes.json").read_text())["classes"]] == [
+        "red",
+        "green",
+    ]
+    for path, ids in wanted.items():
+        assert (read(out / path) == ids).all()
+    assert "turned into the places of their classes" in report["fix"]["done"][0]["text"]
+    source = Folder(str(root))
+    record = source.records("val")[0]
+    assert (source.read_mask(record) == wanted[record.mask.relative_to(root)]).all()
 
 
 def test_a_source_in_memory_becomes_a_folder(tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Two streams of images, one batch: the DataModule that every method trains on."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -11,6 +11,7 @@ from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from ssseg.data.datasets.base import ClassInfo, Pixels, Record, Source, Split
+from ssseg.data.labels import count_masks, problems_of_labels
 from ssseg.data.overlap import overlaps, remarks_on
 from ssseg.data.samples import EvalImages, TrainImages, batches_of_like_size, collate_by_size
 from ssseg.data.sampling import StepSampler, Stream
@@ -172,12 +173,18 @@ class SegmentationData(LightningDataModule):
         if min(self.std) <= 0:
             raise UserError(f"option data.std is {list(self.std)}; expected values above 0")
         self.seed, self.num_views = seed, num_views
+        if source.num_classes == 1:
+            raise UserError(
+                f"data set {source.name!r} has one class, {source.classes[0].name!r}, which cannot "
+                "be told from anything; name what else there is as a class of its own"
+            )
         self.num_classes = source.num_classes
         self.in_channels = source.in_channels
         self._split: LabeledSplit | None = None
         self._unlabeled: list[Record] | None = None
         self._checked: set[str] = set()
         self._overlaps: list[str] = []
+        self._labels: list[str] = []
         self.waiting = Waiting()
 
     def _statistics(
@@ -276,6 +283,7 @@ class SegmentationData(LightningDataModule):
             *self.source.remarks(),
             *self.split.remarks,
             *self._overlaps,
+            *self._labels,
             *remark_on(self._suspects),
         ]
 
@@ -315,6 +323,8 @@ class SegmentationData(LightningDataModule):
                 "to score"
             )
         self.source.check(records)
+        if stage == "fit":
+            self._check_labels(records)
         self._checked.add(stage)
 
     def _views(self) -> int:
@@ -355,6 +365,15 @@ class SegmentationData(LightningDataModule):
         self._overlaps = remarks_on(
             overlaps(sets), reused=self.reuse_labeled, allowed=self.allow_overlap
         )
+
+    def _check_labels(self, val: list[Record]) -> None:
+        """What the doctor says of masks: its errors are refused, its warnings are remarks."""
+        sets = {"labeled": count_masks(self.source, self.split.labeled)}
+        found = problems_of_labels(self.source, {**sets, "val": count_masks(self.source, val)})
+        for finding in found:
+            if finding.severity == "error":
+                raise UserError(finding.text)
+        self._labels = [finding.text for finding in found]
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Endless `Batch`es, from the step at which the module stands."""
@@ -432,19 +451,22 @@ class SegmentationData(LightningDataModule):
         """Validation images, each once for any number of devices; nothing where there are none."""
         return self._evaluation("val") if self.source.records("val") else []
 
-    def examples(self, count: int = 4) -> Labeled | None:
+    def examples(self, count: int = 4) -> Iterator[Labeled]:
         """A few validation images to look at, evenly spaced (neighbors in a video are alike).
 
         Returns:
-            Images and labels of one size, at most `count`; None without validation images.
+            At most `count`, each (C, H, W) with its label, of the size of the first one; read when
+            they are asked for.
         """
         records = self.source.records("val")
-        if not records:
-            return None
         count = min(count, len(records))
-        chosen = [records[i * len(records) // count] for i in range(count)]
-        dataset = self.eval_images(chosen)
-        return collate_by_size([dataset[i] for i in range(len(chosen))])[0]
+        dataset = self.eval_images([records[i * len(records) // count] for i in range(count)])
+        shapes = None
+        for place in range(count):
+            sample = dataset[place]
+            shapes = shapes or (sample.image.shape, sample.label.shape)
+            if (sample.image.shape, sample.label.shape) == shapes:
+                yield sample
 
     def eval_images(self, records: Sequence[Record]) -> EvalImages:
         """These images as they are scored."""

@@ -5,18 +5,21 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ssseg.data.datasets.base import Source
 from ssseg.data.datasets.files import Files
 from ssseg.data.images import IMAGE_ENDINGS
-from ssseg.doctor.diagnose import binary_sets
-from ssseg.doctor.findings import Role, file_of, fill
+from ssseg.data.labels import binary_sets
+from ssseg.doctor.diagnose import counted
+from ssseg.doctor.findings import Role, file_of, fill, shown
 from ssseg.doctor.look import Seen
-from ssseg.doctor.problems import counted_from_one
+from ssseg.doctor.problems import ids_of, numbering_of
 from ssseg.doctor.repair import Repair, save_array, speaks, usable_size
 from ssseg.doctor.sets import Sets
 from ssseg.errors import UserError
+from ssseg.types import IGNORE
 
 FOLDERS: dict[Role, str] = {"test": "test", "val": "val", "labeled": "train"}
 """Sets with masks, in the order in which images are claimed: what is scored comes first."""
@@ -29,6 +32,7 @@ REASONS = {
     "binary": "255 turned into 1 in {n} mask{s} ({files})",
     "values": "values of no class turned into 255, ignore, in {n} mask{s} ({files})",
     "colors": "{n} mask{s} in colour turned into class ids ({files})",
+    "ids": "values of {n} mask{s} turned into the places of their classes in the list ({files})",
     "turned": "{n} mask{s} turned like the image ({files})",
     "resized": "{n} mask{s} resized to the image ({files})",
 }
@@ -74,15 +78,21 @@ def write_copy(sets: Sets, seen: Sequence[Seen], out: Path) -> list[dict[str, ob
         What was done, as sentences with the files concerned.
 
     Raises:
-        UserError: Where nothing would be left to train on, or the copy cannot be written.
+        UserError: Where nothing says what the values in masks mean, where nothing would be left to
+            train on, or the copy cannot be written.
     """
     source, done = sets.source, Done()
     if not source.classes:
+        why = "".join(f" ({found.text})" for found in sets.findings if found.kind == "classes")
         raise UserError(
             "option --fix: without a class list nothing says what the values in masks mean; "
-            "write classes.json first"
+            f"write classes.json first{why}"
         )
-    repair = Repair(source, binary_sets(source, seen), counted_from_one(seen, source.num_classes))
+    numbering = numbering_of(source, seen)
+    if numbering == "unclear":
+        raise _unclear(source, seen)
+    binary = binary_sets(source, counted(source, seen))
+    repair = Repair(source, binary, numbering == "from one")
     chosen = choose(source, seen, repair, done)
     if not any(folder == "train" for folder, _ in chosen):
         raise UserError(
@@ -102,6 +112,19 @@ def write_copy(sets: Sets, seen: Sequence[Seen], out: Path) -> list[dict[str, ob
     except OSError as error:
         raise UserError(f"option --fix: the copy in {out} is not complete: {error}") from error
     return done.sentences()
+
+
+def _unclear(source: Source, seen: Sequence[Seen]) -> UserError:
+    """Values that may mean this or that: a copy would hold a guess as the truth."""
+    masks = [one.mask for one in seen if one.mask is not None]
+    values = {v for mask in masks for v in [*mask.strange, *np.flatnonzero(mask.counts).tolist()]}
+    name = json.dumps(source.classes[0].name, ensure_ascii=False)
+    return UserError(
+        f"option --fix: masks hold the values {shown(sorted(values - {IGNORE}), 8)}, but "
+        f"{ids_of(source)}, so that nothing says which value means which class; give every class "
+        'its "id" in classes.json, and list the values of no class under "ignore", as in '
+        f'{{"classes": [{{"name": {name}, "id": 1}}, ...], "ignore": [0]}}'
+    )
 
 
 def choose(

@@ -43,7 +43,7 @@ class AnyFolder(Folder):
             return super()._read_classes()
         except UserError as error:
             self._note(Finding("error", "classes", str(error), ["classes.json"]))
-            return ClassList(self.root / "classes.json", [], {})
+            return ClassList(self.root / "classes.json", [], {}, {})
 
     def _first(self) -> ImageInfo:
         """The first image of the usual kind, so that the odd one is found odd wherever it stands.

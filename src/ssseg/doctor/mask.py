@@ -1,13 +1,15 @@
 """The class ids of a mask, with all that is wrong with it counted instead of refused."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ssseg.data.datasets.base import Array, Record, Source
-from ssseg.data.datasets.class_list import Color
+from ssseg.data.datasets.class_list import Color, code_of, codes_of, color_of, translated
 from ssseg.data.datasets.files import Files
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.images import decoding, open_picture
@@ -27,12 +29,16 @@ class Mask(NamedTuple):
     """A mask as it was read."""
 
     ids: Array
-    """(H, W) integers, of which some may be no class; IGNORE where `unknown` colours are."""
+    """(H, W) integers, of which some may be no class; IGNORE where `unknown` ones are."""
     unknown: dict[Color, int]
     """Pixels of each colour that is of no class."""
     plain: bool
     """Whether the file holds the ids themselves."""
     colored: bool = False
+    renumbered: bool = False
+    """Whether the class list gives the values another number than their own."""
+    strange: Mapping[int, int] = MappingProxyType({})
+    """Pixels of each value that the class list does not explain, where it explains values."""
 
 
 class MaskFacts(NamedTuple):
@@ -78,8 +84,12 @@ def read_mask(source: Source, record: Record) -> Mask:
         # what a decoder raised is the cause of the sentence
         broken = error.__cause__ is not None
         raise Refused("mask_unreadable" if broken else "mask_refused", str(error)) from error
-    if values.ndim == 3 and isinstance(source, Folder) and type(source).decode is Folder.decode:
-        return _colors(values, source)
+    if isinstance(source, Folder) and type(source).decode is Folder.decode:
+        if values.ndim == 3:
+            return _colors(values, source)
+        if source.class_file.values:
+            ids, strange = translated(values, source.class_file.values)
+            return Mask(ids, {}, False, renumbered=True, strange=strange)
     try:
         ids = source.decode(values, Path(str(path)))
     except UserError as error:
@@ -98,7 +108,7 @@ def facts_of(source: Source, record: Record, mask: Mask) -> MaskFacts:
         values, numbers = np.unique(ids, return_counts=True)
         found = dict(zip(values.tolist(), numbers.tolist(), strict=True))
     known = {v: n for v, n in found.items() if n and (0 <= v < limit or v == IGNORE)}
-    strange = {int(v): n for v, n in found.items() if n and v not in known}
+    strange = {int(v): n for v, n in found.items() if n and v not in known} | dict(mask.strange)
     counts = tuple(known.get(i, 0) for i in range(256))
     palette = _palette(record, known) if mask.plain else {}
     height, width = ids.shape
@@ -110,13 +120,8 @@ def _colors(values: Array, source: Folder) -> Mask:
     known = source.class_file.colors
     if not known:
         raise Refused("mask_colored")
-    codes = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    found, inverse, numbers = np.unique(codes, return_inverse=True, return_counts=True)
-    colors: list[Color] = [(c >> 16, c >> 8 & 255, c & 255) for c in found.tolist()]
-    ids = np.array([known.get(color, IGNORE) for color in colors], np.uint8)
-    counted = zip(colors, numbers.tolist(), strict=True)
-    unknown = {color: number for color, number in counted if color not in known}
-    return Mask(ids[inverse].reshape(codes.shape), unknown, False, True)
+    ids, strange = translated(codes_of(values), {code_of(c): i for c, i in known.items()})
+    return Mask(ids, {color_of(code): n for code, n in strange.items()}, False, True)
 
 
 def _palette(record: Record, present: dict[int, Any]) -> dict[int, Color]:

@@ -1,20 +1,27 @@
-"""How much memory a training step takes, counted without computing anything.
+"""How much memory a training step and a validation take, counted without computing anything.
 
 torch's meta device knows the shape of every tensor and holds none of their values, so that a
 network can be taken through a step in a second whatever its size.
 """
 
+import json
+import weakref
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ssseg.models import Segmenter
 
 FLOAT = 4
 """Bytes of a value in 32 bits, in which a run computes unless it is told otherwise."""
+LABEL = 8
+"""Bytes of the label of a pixel."""
 IMAGES = 2
 """That are counted, and divided by: BatchNorm refuses to train on a single value."""
 
@@ -56,6 +63,13 @@ def memory_of_step(
         images: That the network being trained sees in a step.
         teacher: Whether an averaged copy of the network is kept.
     """
+    asked = json.dumps([network, num_classes, in_channels])
+    return _step(asked, (crop_size[0], crop_size[1]), images, teacher)
+
+
+@lru_cache(maxsize=256)
+def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) -> Memory:
+    network, num_classes, in_channels = json.loads(asked)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         model = Segmenter(num_classes, in_channels, **network).train()
         image = torch.empty(IMAGES, in_channels, *crop_size)
@@ -79,3 +93,70 @@ def memory_of_step(
     copies = 4 + teacher
     name = f"{model.hparams['decoder']} on {model.hparams['encoder']}"
     return Memory(activations * images // IMAGES, copies * FLOAT * parameters, parameters, name)
+
+
+def memory_of_validation(
+    network: dict[str, Any],
+    size: Sequence[int],
+    *,
+    num_classes: int,
+    in_channels: int,
+    images: int,
+    batch: int,
+) -> int:
+    """Bytes that a validation holds at most, besides what is kept of the training.
+
+    Args:
+        network: Options of `Segmenter`.
+        size: Height and width of the images, or of the windows that slide over them.
+        num_classes: Of the network.
+        in_channels: Of the images.
+        images: That go through the network at once.
+        batch: That are read at once.
+    """
+    height, width = size
+    peak = _peak(json.dumps([network, num_classes, in_channels]), (height, width))
+    return images * peak + batch * height * width * (FLOAT * in_channels + LABEL)
+
+
+@lru_cache(maxsize=256)
+def _peak(asked: str, size: tuple[int, int]) -> int:
+    """Bytes that the pass of one image makes at most."""
+    network, num_classes, in_channels = json.loads(asked)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = Segmenter(num_classes, in_channels, **network).eval()
+        image = torch.empty(1, in_channels, *size)
+    peak = Peak()
+    with torch.no_grad(), peak:
+        model(image).argmax(1)
+    return peak.most
+
+
+class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The most bytes that the tensors made inside held at once."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.held: int = 0
+        self.most: int = 0
+        self._alive = weakref.WeakSet[Any]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator, and count what it makes."""
+        out = func(*args, **(kwargs or {}))
+        for value in tree_leaves(out):
+            if isinstance(value, Tensor):
+                self._add(value.untyped_storage())
+        return out
+
+    def _add(self, storage: Any) -> None:
+        if storage in self._alive:
+            return
+        self._alive.add(storage)
+        size = storage.nbytes()
+        self.held += size
+        self.most = max(self.most, self.held)
+        weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.held -= size

@@ -2,12 +2,17 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ssseg.data.datasets.base import Source
+from ssseg.data.datasets.folder import Folder
 from ssseg.doctor.findings import Finding, Role, Severity, file_of, fill, listed, shown
 from ssseg.doctor.look import Seen
 from ssseg.types import IGNORE
+
+Numbering = Literal["places", "from one", "unclear"]
+"""`places`: values are the places in the class list. `from one`: they count from 1. `unclear`: they
+may be either, or something else."""
 
 
 class Kind(NamedTuple):
@@ -84,9 +89,8 @@ KINDS = {
     ),
     "mask_values": Kind(
         "error",
-        "{n} mask{s} {hold} values outside the class list ({files}), namely {details}; {classes} "
-        f"classes have the ids 0 to {{last}}, and {IGNORE} means ignore, so correct the mask{{s}} "
-        "or name the missing classes{hint}",
+        "{n} mask{s} {hold} values outside the class list ({files}), namely {details}; "
+        "{ids}, so correct the mask{s} or name the missing classes{hint}",
     ),
     "mask_size": Kind(
         "error",
@@ -118,26 +122,42 @@ def problems_of_files(
             if severity == "error" and one.role in ignored_roles:
                 severity = "warning"
             groups.setdefault((problem.kind, severity), []).append((one, problem.detail))
-    findings = []
+    findings, numbering = [], numbering_of(source, seen)
     for (kind, severity), group in groups.items():
         members, details = [one for one, _ in group], [detail for _, detail in group]
         files = [_file(source, one, kind) for one in members]
         words = {
             "verb": "s" if len(files) == 1 else "",
-            "classes": source.num_classes,
-            "last": source.num_classes - 1,
+            "ids": ids_of(source),
             "details": _details(kind, members, details),
-            "hint": _hint(kind, members, source.num_classes),
+            "hint": _hint(kind, members, numbering),
         }
         findings.append(Finding(severity, kind, fill(KINDS[kind].sentence, files, **words), files))
     return findings
 
 
-def counted_from_one(seen: Sequence[Seen], num_classes: int) -> bool:
-    """Whether ids seem to count from 1: no mask holds 0, some hold the number of classes."""
+def numbering_of(source: Source, seen: Sequence[Seen]) -> Numbering:
+    """How the values in masks number the classes, as far as the values that are no id tell."""
     masks = [one.mask for one in seen if one.mask is not None]
     strange = {value for mask in masks for value in mask.strange}
-    return strange == {num_classes} and not any(mask.counts[0] for mask in masks)
+    if not strange or source.explains_values:
+        return "places"
+    count = source.num_classes
+    present = {i for mask in masks for i in range(count) if mask.counts[i]} | strange
+    if present == set(range(1, count + 1)):
+        return "from one"
+    # a value just past the list may be a class that is not named, or all ids may be one too high;
+    # and a list that does not fit most of the masks is not the list of these masks
+    many = 2 * sum(bool(mask.strange) for mask in masks) >= len(masks)
+    return "unclear" if count in strange or many else "places"
+
+
+def ids_of(source: Source) -> str:
+    """Which values the class list names, as a clause."""
+    if isinstance(source, Folder) and (known := source.class_file.values):
+        return f"classes.json names the values {listed([str(value) for value in sorted(known)])}"
+    last = source.num_classes - 1
+    return f"{last + 1} classes have the ids 0 to {last}, and {IGNORE} means ignore"
 
 
 def _file(source: Source, one: Seen, kind: str) -> str:
@@ -162,9 +182,14 @@ def _in_masks(what: str, number: int) -> str:
     return f"{what} in {number:,} mask{'s' * (number != 1)}"
 
 
-def _hint(kind: str, members: Sequence[Seen], num_classes: int) -> str:
-    if kind == "mask_values" and counted_from_one(members, num_classes):
-        return "; none of these masks holds 0: if ids count from 1 there, subtract 1"
+def _hint(kind: str, members: Sequence[Seen], numbering: Numbering) -> str:
+    if kind == "mask_values" and numbering == "from one":
+        return "; no mask holds 0: if ids count from 1 there, subtract 1"
+    if kind == "mask_values" and numbering == "unclear":
+        return (
+            '; where a value means another class than its number says, give every class its "id" '
+            'in classes.json, and list the values of no class under "ignore"'
+        )
     masks = [one.mask for one in members if one.mask is not None]
     if kind == "mask_unknown_colors" and any(len(mask.unknown) > 50 for mask in masks):
         return (

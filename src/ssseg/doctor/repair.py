@@ -12,7 +12,7 @@ from PIL import Image
 from ssseg.data.datasets.base import Array, Pixels, Source
 from ssseg.data.nodata import gaps_of
 from ssseg.data.tiff import NODATA
-from ssseg.doctor.findings import Role, file_of
+from ssseg.doctor.findings import file_of
 from ssseg.doctor.look import Seen
 from ssseg.doctor.mask import read_mask
 from ssseg.types import IGNORE
@@ -30,7 +30,7 @@ class Repair(NamedTuple):
     """What all masks of a data set have in common."""
 
     source: Source
-    binary: Sequence[Role]
+    binary: Sequence[str]
     """Sets in whose masks 255 means the second of two classes."""
     shift: bool
     """Whether ids count from 1."""
@@ -51,7 +51,7 @@ class Repair(NamedTuple):
             ids[(ids > 0) & (ids <= num_classes)] -= 1
             tell("shift", name)
         strange = (ids != IGNORE) & ((ids < 0) | (ids >= num_classes))
-        if strange.any() or found.unknown:
+        if strange.any() or found.unknown or found.strange:
             ids[strange] = IGNORE
             tell("values", name)
         if one.role in self.binary and (ids == IGNORE).any():
@@ -59,6 +59,8 @@ class Repair(NamedTuple):
             tell("binary", name)
         if one.mask.colored:
             tell("colors", name)
+        if found.renumbered:
+            tell("ids", name)
         kinds = [problem.kind for problem in one.problems]
         out: Array = ids.astype(np.uint8)
         if "mask_rotation" in kinds:

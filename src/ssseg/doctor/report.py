@@ -5,7 +5,7 @@ from typing import Any
 
 from ssseg.doctor.amounts import duplicates, exposures, problems_of_amounts
 from ssseg.doctor.diagnose import problems_of_classes, problems_of_images, problems_of_palettes
-from ssseg.doctor.findings import MASKED, ROLES, WRONG, Finding, Role
+from ssseg.doctor.findings import MASKED, ROLES, Finding, Role
 from ssseg.doctor.look import Seen
 from ssseg.doctor.numbers import counts_of, describe, of_role, propose_crop
 from ssseg.doctor.problems import problems_of_files
@@ -60,7 +60,6 @@ def conclusion(findings: Sequence[Finding]) -> Document:
     order = ("error", "warning", "note")
     number = {severity: sum(f.severity == severity for f in findings) for severity in order}
     errors = [finding for finding in findings if finding.severity == "error"]
-    can = "cannot" if any(finding.kind not in WRONG for finding in errors) else "should not"
     problems = f"{len(errors)} problem{'s' * (len(errors) != 1)}"
     return {
         "findings": [
@@ -72,7 +71,7 @@ def conclusion(findings: Sequence[Finding]) -> Document:
             "errors": number["error"],
             "warnings": number["warning"],
             "notes": number["note"],
-            "text": f"training {can} start: {problems}" if errors else "training can start",
+            "text": f"training cannot start: {problems}" if errors else "training can start",
         },
     }
 

@@ -121,6 +121,13 @@ def _estimates(report: Document) -> list[tuple[str, str]]:
                 f"{height} x {width} ({memory['network']}, {weights}, 32 bits{teacher})",
             )
         )
+        if (validation := memory["validation"]) is not None:
+            tall, wide = validation["size"]
+            number = validation["images"]
+            whole = f"{number} whole images" if number > 1 else "a whole image"
+            windows = "; --eval.mode slide takes less" * (validation["bytes"] > memory["bytes"])
+            text = f"about {validation['bytes'] / 2**30:.1f} GB for {whole} of {wide} x {tall}"
+            rows.append(("", f"{text} in validation{windows}"))
     elif rows:
         rows.append(("memory", "unknown"))
     return rows

@@ -26,6 +26,8 @@ ALIASES = {
     "--data.batch_size": "--batch_size",
     "--trainer.max_steps": "--max_steps",
 }
+VAL_BATCH = 8
+"""Validation images that are read at once, unless --data.val_batch_size says otherwise."""
 
 
 def parser() -> Parser:
@@ -118,10 +120,11 @@ def _check(plan: Plan) -> None:
 
 
 def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
-    """What a step with the proposed crop takes; None where that cannot be counted."""
+    """What a step with the proposed crop and the validation take; None if not to be counted."""
     if report["proposal"] is None or not sets.source.classes:
         return None
-    from ssseg.doctor.memory import memory_of_step
+    from ssseg.doctor.memory import memory_of_step, memory_of_validation
+    from ssseg.evaluation.inference import Inference
     from ssseg.models import NETWORKS
 
     crop = report["proposal"]["crop_size"]
@@ -132,15 +135,16 @@ def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
     unlabeled = sees_unlabeled(plan.method)
     both = unlabeled and sets.records["unlabeled"]
     images = report["estimate"]["batch_size"] * (2 if both else 1)
+    kind = {"num_classes": sets.source.num_classes, "in_channels": sets.source.in_channels}
+    largest, validation = report["sets"]["val"]["largest"], None
     try:
-        memory = memory_of_step(
-            network,
-            crop,
-            num_classes=sets.source.num_classes,
-            in_channels=sets.source.in_channels,
-            images=images,
-            teacher=unlabeled,
-        )
+        memory = memory_of_step(network, crop, images=images, teacher=unlabeled, **kind)
+        if largest is not None:
+            batch = min(VAL_BATCH, report["sets"]["val"]["readable"])
+            at_once = min(batch, Inference().images_at_once(largest))
+            held = memory_of_validation(network, largest, images=at_once, batch=batch, **kind)
+            held += memory.weights
+            validation = {"bytes": held, "size": largest, "images": at_once}
     except Exception:  # an encoder may compute with values, which the meta device does not have
         return None
     return {
@@ -149,4 +153,5 @@ def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
         "crop_size": crop,
         "images": images,
         "teacher": unlabeled,
+        "validation": validation,
     }

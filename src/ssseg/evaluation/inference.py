@@ -13,6 +13,8 @@ from ssseg.errors import UserError
 Network = Callable[[Tensor], Tensor]
 SIX_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of multi-scale evaluation in the papers of the field."""
+PIXELS = 2**21
+"""Of images that are given to a network at once; whole images are not divided."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,23 @@ class Inference:
     def within(self, window: tuple[int, int] | None) -> "Inference":
         """The same, sliding such a window where none was given."""
         return replace(self, window=self.window or window)
+
+    def inputs(self, size: tuple[int, int]) -> set[tuple[int, int]]:
+        """Heights and widths that the network sees of an image of this height and width."""
+        sizes = {size if scale == 1 else _scaled(size, scale) for scale in self.scales}
+        if self.mode == "slide" and self.window is not None:
+            window = self.window
+            sizes = {(min(window[0], height), min(window[1], width)) for height, width in sizes}
+        return sizes
+
+    def images_at_once(self, size: tuple[int, int]) -> int:
+        """How many images of this height and width to give in one call: memory is bounded so.
+
+        As many as have `PIXELS` together, at least one; sliding, at most `batch_size` windows.
+        """
+        pixels = max(1, round(size[0] * size[1] * max(1.0, *self.scales) ** 2))
+        count = max(1, PIXELS // pixels)
+        return min(count, self.batch_size) if self.mode == "slide" else count
 
     @property
     def steps(self) -> tuple[int, int]:

@@ -53,6 +53,8 @@ class Source(ABC):
     """Labeled images per step unless the user says otherwise."""
     network: str = "unet"
     """Name of the network that suits these images unless the user says otherwise."""
+    explains_values: bool = False
+    """Whether the class list says which value in masks means what, and not its place alone."""
     in_memory: bool = False
     """Whether reading costs nothing, so that worker processes would only cost time."""
 
@@ -98,6 +100,10 @@ class Source(ABC):
     def check(self, records: list[Record]) -> None:  # noqa: B027 (nothing to check is fine)
         """Look at masks before training time is spent; raises UserError for what cannot work."""
 
+    def pixels_of(self, record: Record) -> list[tuple[int, int]]:
+        """The ids in a mask, each with its pixels."""
+        return pixels_in(self.read_mask(record))
+
     def size_of(self, record: Record) -> tuple[int, int] | None:
         """Height and width of an image where that is known without decoding it."""
         return None
@@ -117,6 +123,12 @@ class Source(ABC):
     def num_classes(self) -> int:
         """Number of classes, ignore not counted."""
         return len(self.classes)
+
+
+def pixels_in(mask: Array) -> list[tuple[int, int]]:
+    """The ids in a mask (H, W) uint8, each with its pixels."""
+    numbers = np.bincount(mask.ravel(), minlength=256)
+    return [(int(i), int(numbers[i])) for i in np.flatnonzero(numbers)]
 
 
 class Drawn(Source):
@@ -155,6 +167,10 @@ class Drawn(Source):
     def records(self, split: Split) -> list[Record]:
         """Scenes `<split>/00000`, ...; their masks are known to be in memory."""
         return [Record(f"{split}/{i:05d}", i, i) for i in range(self.sizes[split])]
+
+    def size_of(self, record: Record) -> tuple[int, int]:
+        """That of all scenes."""
+        return self.size, self.size
 
     def read_image(self, record: Record) -> Array:
         """The scene, (size, size, 3) uint8."""

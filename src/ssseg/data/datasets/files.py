@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ssseg.data.cache import DecodedCache
-from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.datasets.base import Array, Record, Source, pixels_in
 from ssseg.data.images import (
     IMAGE_ENDINGS,
     expect_kind,
@@ -34,6 +34,7 @@ class Files(Source):
     """A source whose images, and the masks that go with them, are files."""
 
     cache: DecodedCache | None = None
+    _counted: dict[Record, list[tuple[int, int]]] | None = None
     unlabeled_folders: Sequence[Path] = ()
     """Further folders of images without masks."""
 
@@ -116,25 +117,29 @@ class Files(Source):
 
     def check(self, records: list[Record]) -> None:
         """Open every image; read every mask, and compare its size with the image's."""
+        found = kept_of(self, "pixels", records, lambda: list(in_threads(self._sound, records)))
+        known = ((r, [(i, n) for i, n in few]) for r, few in zip(records, found, strict=True))
+        self._counted = {**(self._counted or {}), **dict(known)}
 
-        def sound() -> bool:
-            return all(in_threads(self._is_sound, records))
+    def pixels_of(self, record: Record) -> list[tuple[int, int]]:
+        """The ids in a mask, each with its pixels; of a mask that was checked, without a look."""
+        known = (self._counted or {}).get(record)
+        return super().pixels_of(record) if known is None else known
 
-        kept_of(self, "sound", records, sound)
-
-    def _is_sound(self, record: Record) -> bool:
+    def _sound(self, record: Record) -> list[tuple[int, int]]:
+        """The ids in the mask, each with its pixels; nothing where there is no mask."""
         path = Path(str(record.image))
         info = probe(path)
         expect_kind(path, info.pixels, self.pixels)
         if record.mask is None:
-            return True
+            return []
         mask = self.read_mask(record)
         if mask.shape != (info.height, info.width):
             raise UserError(
                 f"{record.image} is {info.width} x {info.height} pixels, but its mask "
                 f"{record.mask} is {mask.shape[1]} x {mask.shape[0]}; they must be the same size"
             )
-        return True
+        return pixels_in(mask)
 
 
 def find_images(folder: Path, *, deep: bool = False) -> list[Path]:

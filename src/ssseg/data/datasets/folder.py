@@ -12,7 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssseg.data.datasets.base import Array, Record, Split
-from ssseg.data.datasets.class_list import ClassList, ids_of_colors, read_classes
+from ssseg.data.datasets.class_list import (
+    ClassList,
+    ids_of_colors,
+    ids_of_values,
+    read_classes,
+)
 from ssseg.data.datasets.files import (
     Files,
     beside,
@@ -59,6 +64,7 @@ class Folder(Files):
         self.name = self.root.resolve().name
         self.class_file = self._read_classes()
         self.classes = self.class_file.classes
+        self.explains_values = bool(self.class_file.values)
         self.unlabeled_folders = existing_folders(unlabeled)
         own = self.root / "unlabeled"
         # whoever names it all the same must not get its images twice
@@ -128,7 +134,7 @@ class Folder(Files):
         return unlabeled_records(self.unlabeled_folders)
 
     def decode(self, values: Array, path: Path) -> Array:
-        """Class ids as they are; colours by the ones that `classes.json` gives."""
+        """Class ids of values and colours, by what `classes.json` says of them."""
         if values.ndim == 2:
-            return values
+            return ids_of_values(values, self.class_file, path)
         return ids_of_colors(values, self.class_file, path)
