@@ -278,6 +278,7 @@ def test_flags_are_paired_with_their_values():
 
 def test_a_run_leaves_what_it_promises(here, capsys):
     args = ["--method", "classmix", "--method.warmup_steps", "1", "--out", "run"]
+    args += ["--trainer.gradient_clip_val", "5", "--data.jitter", "0.1"]
     assert fit(*args, steps=12) == 0
     out = capsys.readouterr().out
     assert "each seen 6.0 times in 12 steps" in out
@@ -293,6 +294,20 @@ def test_a_run_leaves_what_it_promises(here, capsys):
     assert summary["last"]["teacher"]["iou"].keys() <= {c.name for c in _street().classes}
     assert summary["best"]["teacher"]["miou"] == max(row["teacher"] for row in run.history)
     assert run.history[-1]["step"] == 12
+    assert summary["training"] == {
+        "precision": "32-true",
+        "accumulate_grad_batches": 1,
+        "gradient_clip_val": 5,
+        "gradient_clip_algorithm": "norm",
+        "devices": 1,
+        "shared_batchnorm": False,
+        "limit_train_batches": 1.0,
+        "limit_val_batches": 1.0,
+        "callbacks": [],
+    }
+    assert summary["data"]["augmentation"]["jitter"] == 0.1
+    assert summary["network"]["weights"] is None
+    assert summary["compute"]["compile"] is False
     assert summary["seconds"] > 0
     assert summary["peak_memory_mb"] > 50
     assert summary["versions"]["torch"] == torch.__version__.split("+")[0]

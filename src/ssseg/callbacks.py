@@ -27,6 +27,7 @@ from ssseg.nonfinite import NonFiniteError
 from ssseg.optim import rates
 from ssseg.recipe import plain
 from ssseg.run import config_hash
+from ssseg.trained import training_of
 from ssseg.types import Batch, Picture
 from ssseg.unfinished import PREVIOUS, SUMMARY, note_command
 from ssseg.viz import gallery, picture_pixels, reduced
@@ -200,12 +201,16 @@ class RunFolder(Callback):
         """Everything that a table or a reader may want to know of this run."""
         data, batches = data_of(trainer), module.batches_seen
         method = {"name": self.identity["method"], **plain(module.method.hparams)}
+        student = module.method.student
+        network = {"name": self.identity["network"], **plain(student.hparams)}
         return {
             "method": method,
             "data": data.describe(),
-            "network": {"name": self.identity["network"], **plain(module.method.student.hparams)},
+            "network": {**network, "weights": student.weights},
             "init": self.init,
             "optim": plain(vars(module.optim)),
+            "training": training_of(trainer, module),
+            "compute": plain(vars(module.compute)),
             "seed": self.identity["seed"],
             "command": self.identity["command"],
             "config_hash": self._hash(),

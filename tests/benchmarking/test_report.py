@@ -143,6 +143,13 @@ UNLIKE = {
     "steps": 400,
     "network__name": "deeplabv3plus",
     "network__decoder_options": {"mitrans": False},
+    "network__weights": "imagenet",
+    "training__accumulate_grad_batches": 4,
+    "training__precision": "bf16-mixed",
+    "training__limit_val_batches": 2,
+    "training__callbacks": ["EarlyStopping"],
+    "data__augmentation": {"scale": [0.5, 2.0], "flip": True, "jitter": 0.5},
+    "data__mean": [0.1, 0.2, 0.3],
     "evaluation__mode": "slide",
     "evaluation__flip": True,
 }
@@ -166,7 +173,10 @@ def test_rows_that_are_not_alike_are_never_in_one_table(tmp_path, field):
         "split_hash": "split hash",
         "labeled": "labels",
         "val": "validation images",
-        "batch_size": "labeled images per step",
+        "batch_size": "labeled images per batch",
+        "accumulate_grad_batches": "batches per step 4 (there 1)",
+        "limit_val_batches": "validation batches",
+        "weights": "network.weights imagenet (there none)",
         "image_size": "image size",
         "crop_size": "crop size",
         "decoder_options": "network.decoder_options.mitrans",
@@ -333,6 +343,33 @@ def test_time_memory_and_images_per_second(tmp_path):
     # 800 steps of 8, and of 8 + 8 where unlabeled images are seen, in 100 s
     assert found["supervised"] == ["100 ± 0", "64.0 ± 0.0", "5.0 ± 0.0 %", "2.0 ± 0.0 GB"]
     assert found["classmix"][1] == "128.0 ± 0.0"
+
+
+def test_images_per_second_count_the_batches_of_a_step(tmp_path):
+    """800 steps of four batches of 8, four times as often seen as without, in 100 s."""
+    changes = {"exposures__labeled": 1600.0, "training__accumulate_grad_batches": 4}
+    write(tmp_path / "a", "supervised", 0.4, **changes)
+    table = contents.costs(report(tmp_path).sections[0])
+    assert table.rows[0][2].text == "256.0"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("training__gradient_clip_val", 1.0),
+        ("training__devices", 4),
+        ("data__reuse_labeled", True),
+        ("compute", {"compile": True}),
+        ("optim", {"name": "adamw", "lr": 0.001, "momentum": None}),
+    ],
+)
+def test_what_changes_how_a_run_trains_makes_a_row_of_its_own(tmp_path, field, value):
+    """Also where one of two has None, which is not the same as an option that nobody recorded."""
+    optim = {"name": "adamw", "lr": 0.001, "momentum": 0.9}
+    write(tmp_path / "a", "cutmix", 0.4, optim=optim)
+    write(tmp_path / "b", "cutmix", 0.5, seed=1, **{"optim": optim, field: value})
+    (section,) = report(tmp_path).sections
+    assert [len(arm.entries) for arm in section.arms] == [1, 1]
 
 
 def test_classes_are_of_the_last_step_of_the_network_that_predicts(tmp_path):

@@ -275,6 +275,15 @@ class SegmentationData(LightningDataModule):
             "crop_size": self.crop_size,
             "batch_size": self.batch_size,
             "unlabeled_batch_size": self.unlabeled_batch_size,
+            "augmentation": {
+                "scale": list(self.scale),
+                "flip": self.flip,
+                "rotation": self.rotation,
+                "jitter": self.jitter,
+            },
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "reuse_labeled": self.reuse_labeled,
         }
 
     def remarks(self) -> list[str]:

@@ -83,7 +83,7 @@ class Segmenter(nn.Module):
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.mean, self.std = tuple(mean), tuple(std)
-        self.pretrained = weights is not None
+        self.weights, self.pretrained = weights, weights is not None
         self.freeze_bn = freeze_bn
         self.divisor = 2 ** self.hparams["depth"]
         self.encoder = create_encoder(

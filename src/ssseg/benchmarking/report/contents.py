@@ -142,14 +142,16 @@ def classes(section: Section) -> Table | None:
 
 def images_per_second(entry: Entry) -> float | None:
     """Images that a run trained on, labeled and not, by all its seconds."""
-    steps, seconds = entry.get("steps"), entry.get("seconds")
+    seen, seconds = entry.get("exposures.labeled"), entry.get("seconds")
     labeled = entry.get("data.batch_size")
-    if not (steps and seconds and labeled):
+    if not (seen and seconds and labeled):
         return None
+    # a step may be of several batches; what was seen counts them all
+    batches = seen * entry.get("data.labeled") / labeled
     unlabeled = 0
     if entry.get("exposures.unlabeled"):
         unlabeled = entry.get("data.unlabeled_batch_size") or 0
-    return float(steps * (labeled + unlabeled) / seconds)
+    return float(batches * (labeled + unlabeled) / seconds)
 
 
 def costs(section: Section) -> Table:
@@ -166,7 +168,7 @@ def costs(section: Section) -> Table:
         row += [f"{spread(memory)} GB" if memory else UNKNOWN, "; ".join(devices)]
         rows.append([Cell(text) for text in row])
     notes = [
-        "Seconds are of the whole training with its validations, and images per second are steps "
-        "x images per step by these seconds. They compare only where nothing else ran beside."
+        "Seconds are of the whole training with its validations, and images per second are all "
+        "images of all batches by these seconds. They compare only where nothing else ran beside."
     ]
     return Table(f"Cost of a run: {section.title}", head, rows, notes)

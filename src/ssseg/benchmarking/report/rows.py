@@ -3,16 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from ssseg.benchmarking.report.collect import Entry
-from ssseg.benchmarking.report.settings import words
+from ssseg.benchmarking.report.settings import OWN, recorded, words
 from ssseg.recipe import flat
-
-OWN = {
-    "method": "method",
-    "optim": "optim",
-    "unlabeled images": "data.unlabeled",
-    "unlabeled images per step": "data.unlabeled_batch_size",
-}
-"""What makes a row, besides its table: how it trains."""
 
 
 def rows_of(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -40,8 +32,7 @@ def row_key(entry: Entry) -> dict[str, str]:
     """What makes the row of a run; what a benchmark planned as a row is one."""
     if entry.row is not None:
         return {"row": entry.row, "column": entry.column}
-    found = {name: entry.get(dotted) for name, dotted in OWN.items()}
-    return {key: words(value) for key, value in flat(found).items() if value is not None}
+    return {key: words(value) for key, value in flat(recorded(entry, OWN)).items()}
 
 
 def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

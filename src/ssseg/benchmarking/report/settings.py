@@ -16,24 +16,46 @@ FIELDS = {
     "steps": "steps",
     "ended early": "ended_early",
     "earlier lengths": "earlier_lengths",
-    "labeled images per step": "data.batch_size",
+    "labeled images per batch": "data.batch_size",
+    "batches per step": "training.accumulate_grad_batches",
+    "precision": "training.precision",
+    "training batches": "training.limit_train_batches",
+    "validation batches": "training.limit_val_batches",
+    "callbacks": "training.callbacks",
+    "augmentation": "data.augmentation",
+    "mean": "data.mean",
+    "std": "data.std",
     "image size": "data.image_size",
     "crop size": "data.crop_size",
     "network": "network",
+    "initial model": "init",
     "evaluation": "evaluation",
 }
-"""Rows that differ in one of these are never in one table; the last two are many fields."""
+"""Rows that differ in one of these are never in one table."""
 LABELS = ("split", "split hash", "labels")
 """May differ along the curve over the number of labels, and only there."""
-BESIDES = {
+OWN = {
+    "method": "method",
     "optim": "optim",
+    "gradient clipping": "training.gradient_clip_val",
+    "gradient clipping by": "training.gradient_clip_algorithm",
     "unlabeled images": "data.unlabeled",
-    "unlabeled images per step": "data.unlabeled_batch_size",
+    "unlabeled images per batch": "data.unlabeled_batch_size",
+    "labeled images as unlabeled": "data.reuse_labeled",
+    "devices": "training.devices",
+    "shared BatchNorm": "training.shared_batchnorm",
+    "compute": "compute",
+}
+"""What makes a row, besides its table: how it trains."""
+BESIDES = {
+    **{name: dotted for name, dotted in OWN.items() if name != "method"},
     "device": "device",
     "versions": "versions",
     "commit": "commit",
 }
 """May differ within a table, and are said where they do."""
+NESTED = ("network", "evaluation", "augmentation", "initial model", "compute")
+"""Of many fields."""
 UNKNOWN = "not recorded"
 
 Settings = Mapping[str, str]
@@ -47,15 +69,22 @@ def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
         entry: The run.
         fields: Names of the fields, and where the summary has them.
     """
+    known = recorded(entry, fields)
     out: dict[str, str] = {}
+    for name in fields:
+        values = flat(known[name], name) if name in known else {name: UNKNOWN}
+        out.update({key: words(value) for key, value in values.items()})
+    return out
+
+
+def recorded(entry: Entry, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that the summary of a run has at all; what is there may be None."""
+    out = {}
     for name, dotted in fields.items():
         parent, _, key = dotted.rpartition(".")
         holder = entry.get(parent) if parent else entry.summary
-        known = isinstance(holder, Mapping) and key in holder
-        if not known:
-            out[name] = UNKNOWN
-            continue
-        out.update({key: words(value) for key, value in flat(entry.get(dotted), name).items()})
+        if isinstance(holder, Mapping) and key in holder:
+            out[name] = holder[key]
     return out
 
 
@@ -78,7 +107,7 @@ def unlike(several: Iterable[Settings]) -> list[str]:
     Where one side did not record a nested field at all, that field is named, not all its parts.
     """
     given = list(several)
-    whole = [name for name in ("network", "evaluation") if any(name in one for one in given)]
+    whole = [name for name in NESTED if any(name in one for one in given)]
     names: dict[str, None] = {}
     for one in given:
         for name in one:
