@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +13,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from pytorch_lightning.callbacks import EarlyStopping
 
 import ssseg
 from ssseg import cli
 from ssseg.arguments import pairs
 from ssseg.cli import main
-from ssseg.data.datasets import DATASETS
+from ssseg.data.datasets import DATASETS, Street
 from ssseg.errors import UserError
 from ssseg.methods import METHODS, create_method, method_class
 from ssseg.models import Segmenter
@@ -395,7 +397,21 @@ def test_validate_and_test_score_a_checkpoint(here, capsys):
 
 def test_python_and_command_line_are_one_path(here):
     options = {"train_images": 24, "val_images": 4, "size": 32, "labeled": 8, "batch_size": 4}
-    run = ssseg.fit("classmix", out="py", max_steps=3, trainer={"accelerator": "cpu"}, **options)
+    patient = {"monitor": "val/miou", "mode": "max", "patience": 99}
+    trainer = {
+        "accelerator": "cpu",
+        "callbacks": [{"class_path": EarlyStopping, "init_args": patient}],
+    }
+    run = ssseg.fit(
+        method_class("classmix"),
+        Street,
+        out=Path("py"),
+        logger=True,
+        max_steps=3,
+        trainer=trainer,
+        **options,
+    )
+    assert run.summary["training"]["callbacks"] == ["EarlyStopping"]
     assert fit("--method", "classmix", "--out", "cli") == 0
     assert_same_weights(run.folder, here / "cli")
     scores = ssseg.validate(run.checkpoint())
