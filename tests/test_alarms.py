@@ -31,6 +31,8 @@ def test_a_run_that_goes_well_is_left_in_peace():
 @pytest.mark.parametrize(
     ("one", "kind", "words"),
     [
+        ({"loss/sup": 0.0}, "nothing labeled", "larger crops (--data.crop_size)"),
+        ({**reading(), "loss/sup": 0.0}, "nothing labeled", "label more of the images"),
         (reading(trusted=0.0), "nothing trusted", "(--method.threshold, now 0.968)"),
         (reading(trusted=0.0), "nothing trusted", "--method.warmup_steps"),
         (reading(trusted=1.0), "everything trusted", "keeps nothing out"),
@@ -47,6 +49,12 @@ def test_what_is_wrong_for_some_time_is_said_once(one, kind, words):
     assert "since step 10" in alarm.text
     assert heard(watch, [one] * 30) == []
     assert watch.raised == [alarm]
+
+
+def test_a_few_crops_without_labels_are_no_alarm():
+    watch = Watch()
+    nothing, something = {"loss/sup": 0.0}, {"loss/sup": 1e-6}
+    assert heard(watch, ([nothing] * (READINGS - 1) + [something]) * 3) == []
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Alarm(NamedTuple):
     step: int
     """Optimiser steps done when it was noticed."""
     kind: str
-    """`nothing trusted`, `everything trusted`, `collapse` or `not helping`."""
+    """`nothing labeled`, `nothing trusted`, `everything trusted`, `collapse` or `not helping`."""
     text: str
     """What was seen, and what may help."""
 
@@ -55,6 +55,8 @@ class Watch:
         self.threshold, self.labeled = threshold, dict(labeled or {})
         self.reference, self.steps = dict(reference or {}), steps
         self.readings: deque[dict[str, float]] = deque(maxlen=READINGS)
+        self.bare: list[int] = []
+        """Steps, one after the other, of readings without a labeled pixel."""
         self.raised: list[Alarm] = []
 
     def read(self, step: int, reading: Mapping[str, float]) -> list[Alarm]:
@@ -62,15 +64,32 @@ class Watch:
 
         Args:
             step: Optimiser steps done.
-            reading: As `ssseg.instruments.readings` names its values, and `train/trusted`.
+            reading: As `ssseg.instruments.readings` names its values, `train/trusted`, and the
+                losses.
         """
+        found = self._labels(step, reading)
         if "train/largest_class" not in reading:
-            return []
+            return self._new(step, found)
         self.readings.append({"step": step, **reading})
         if len(self.readings) < READINGS:
-            return []
+            return self._new(step, found)
         since = f"since step {int(self.readings[0]['step'])}"
-        return self._new(step, {**self._trust(since), **self._collapse(since)})
+        return self._new(step, {**found, **self._trust(since), **self._collapse(since)})
+
+    def _labels(self, step: int, reading: Mapping[str, float]) -> dict[str, str]:
+        supervised = [value for name, value in reading.items() if name.startswith("loss/sup")]
+        # only where every pixel is ignored is a loss exactly 0
+        if not supervised or any(supervised):
+            self.bare.clear()
+            return {}
+        self.bare.append(step)
+        if len(self.bare) < READINGS:
+            return {}
+        return {
+            "nothing labeled": f"since step {self.bare[0]} the supervised loss is 0: no crop "
+            "of a labeled image shows a labeled pixel; give larger crops (--data.crop_size), or "
+            "label more of the images"
+        }
 
     def _trust(self, since: str) -> dict[str, str]:
         trusted = [reading.get("train/trusted", 0.5) for reading in self.readings]
