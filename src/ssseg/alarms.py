@@ -189,7 +189,7 @@ class Alarms(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Compare with the reference."""
         assert isinstance(module, SegmentationModule)
-        if trainer.state.fn == "fit" and module.scores:
+        if trainer.state.fn == "fit" and module.scores and not trainer.sanity_checking:
             miou = module.scores[module.method.predictor].miou
             self._say(trainer, self.watch.score(trainer.global_step, miou))
 

@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.alarms import Alarms, history_of
@@ -49,6 +50,15 @@ from ssseg.run import Run, config_hash
 from ssseg.saver import Saver
 from ssseg.spelling import LINKED, spell_out
 from ssseg.step_logger import StepLogger
+from ssseg.trainer_rules import (
+    in_one_sentence,
+    make_trainer,
+    refuse,
+    refuse_callbacks,
+    seconds_of,
+    several,
+)
+from ssseg.validation_plan import steps_between
 
 LOGGERS = ("csv", "wandb", "tensorboard")
 CHOSEN = "SSSEG_RUN_FOLDER"
@@ -144,23 +154,11 @@ class CLI(LightningCLI):
             raise one_of("logger", config.logger, list(LOGGERS))
         if self.subcommand == "test" and config.split != "test":
             raise UserError("option split is val in a configuration; type --split val instead")
+        refuse(vars(config.trainer))
         if self.subcommand == "fit":
-            steps = config.trainer.max_steps
-            if steps < 1:
-                raise UserError(f"option trainer.max_steps is {steps}; expected a positive number")
             every = config.checkpoint_every
             if every is not None and every < 1:
                 raise UserError(f"option checkpoint_every is {every}; expected at least 1 step")
-            together = config.trainer.accumulate_grad_batches
-            interval = config.trainer.val_check_interval
-            if interval is None:
-                config.trainer.val_check_interval = -(-steps // 8) * together
-            elif isinstance(interval, int) and interval % together:
-                raise UserError(
-                    f"option trainer.val_check_interval is {interval} batches, in the middle of an "
-                    f"optimiser step of {together} (trainer.accumulate_grad_batches); give a "
-                    f"multiple of {together}"
-                )
             if self.resumed is not None and self.beside:
                 refuse_contradictions(self.resumed.parent.parent, self.everything())
 
@@ -191,12 +189,50 @@ class CLI(LightningCLI):
         if self.folder is not None:
             self.folder.init = taken.summary()
 
+    @property
+    def validates(self) -> bool:
+        """Whether the run has scores."""
+        wanted = self.config[self.subcommand].trainer.limit_val_batches != 0
+        return wanted and bool(self.datamodule.source.records("val"))
+
+    def plan(self) -> dict[str, Any]:
+        """How often the run validates, settled now that its data are known.
+
+        Returns:
+            What the trainer is told: no time, and no validation images where there are none.
+
+        Raises:
+            UserError: For callbacks that cannot work in this run.
+        """
+        asked = several(self.config_init[self.subcommand].trainer.callbacks)
+        refuse_callbacks(asked, list(self.model.method.networks), self.validates)
+        trainer = self.config[self.subcommand].trainer
+        steps, together = trainer.max_steps, trainer.accumulate_grad_batches
+        interval = trainer.val_check_interval
+        if interval is None:
+            inference = self.model.inference
+            interval = steps_between(steps, together, self.datamodule, inference) * together
+            trainer.val_check_interval = interval
+        elif not isinstance(interval, int):  # a time: EvaluateLast looks at the clock
+            interval = steps * together
+        return {"val_check_interval": interval} | (
+            {} if self.validates else {"limit_val_batches": 0}
+        )
+
+    def make_trainer(self, **options: Any) -> Trainer:
+        """A trainer of these options and those that were given, without Lightning's own bar."""
+        if self.subcommand == "fit":
+            options = {**self.plan(), **options}
+        make = partial(super().instantiate_trainer, enable_progress_bar=False, **options)
+        return make_trainer(make, self.config[self.subcommand].trainer.precision)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
         config = self.config_init[self.subcommand]
-        callbacks = list(config.trainer.callbacks or [])
-        loggers: Logger | bool | list[Logger] = False
+        callbacks = several(config.trainer.callbacks)
+        loggers = several(config.trainer.logger)
         if self.subcommand == "fit":
+            self.plan()  # it is part of the configuration
             folder = self._run_folder(config)
             text = self.configuration()
             identity = {
@@ -211,9 +247,10 @@ class CLI(LightningCLI):
             self.alarms = Alarms()
             # what is no number is found before anybody saves, and alarms have read what is saved;
             # the summary comes after the last checkpoint: who finds it knows that all is there
-            callbacks += [StopAtNaN(folder), EvaluateLast(), self.alarms]
+            timed = seconds_of(self.config["fit"].trainer.val_check_interval)
+            callbacks += [StopAtNaN(folder), EvaluateLast(timed), self.alarms]
             callbacks += [Saver(folder, config.checkpoint_every), self.folder, Heartbeat(folder)]
-            callbacks += _checkpoints(folder, config.data)
+            callbacks += _checkpoints(folder) if self.validates else []
             if config.trainer.default_root_dir is None:
                 # on SLURM a checkpoint is written there when a job is put back into the queue, and
                 # any run that finds one there begins with it
@@ -221,7 +258,7 @@ class CLI(LightningCLI):
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(TerminalProgress())
             rows = StepLogger(folder, self.resumed)
-            loggers = [rows, *_loggers(config.logger, folder)]
+            loggers = [rows, *_loggers(config.logger, folder), *loggers]
         elif config.page:
             if config.out is not None:
                 _must_be_free(config.out)
@@ -229,11 +266,7 @@ class CLI(LightningCLI):
             about = origin(checkpoint, "ssseg " + shlex.join(self.given))
             self.page = EvaluationPage(config.out, checkpoint, about)
             callbacks.append(self.page)
-        if config.trainer.logger is not None:
-            loggers = config.trainer.logger
-        trainer = super().instantiate_trainer(
-            callbacks=callbacks, logger=loggers, enable_progress_bar=False, **kwargs
-        )
+        trainer = self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that was asked for
             trainer.strategy.checkpoint_io = WholeCheckpointIO()
         return trainer
@@ -263,20 +296,29 @@ class CLI(LightningCLI):
         return Path(told) if told else next(p for p in names(stem) if not p.exists())
 
 
+class LateWandb(WandbLogger):
+    """Makes the folder it needs as late as it can: other processes of the run choose theirs."""
+
+    @property
+    def experiment(self) -> Any:
+        """The run of wandb; asked for once all processes have met."""
+        if rank_zero_only.rank == 0:
+            Path(self.save_dir or ".").mkdir(parents=True, exist_ok=True)
+        return super().experiment
+
+
 class Traceless(CLI):
     """Makes everything that training needs, but for what would leave a trace."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer without loggers, folder and progress bar."""
-        return super(CLI, self).instantiate_trainer(
-            logger=False, enable_checkpointing=False, enable_progress_bar=False, **kwargs
+        """A trainer without loggers, folder, progress bar, and callbacks that were asked for."""
+        return self.make_trainer(
+            **{"logger": False, "enable_checkpointing": False, "callbacks": [], **kwargs}
         )
 
 
-def _checkpoints(folder: Path, data: SegmentationData) -> list[ModelCheckpoint]:
+def _checkpoints(folder: Path) -> list[ModelCheckpoint]:
     """After every validation: the best one so far, and where the run stands."""
-    if not data.source.records("val"):
-        return []
     make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)
     return [make("best", monitor="val/miou", mode="max"), make("last")]
 
@@ -331,6 +373,7 @@ Kind = TypeVar("Kind", bound=CLI)
 
 @quiet()
 @one_thread()
+@in_one_sentence()
 def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
     """Parse the options of a verb and carry it out, as a kind of command line does.
 
@@ -389,7 +432,7 @@ def _for_evaluation(rest: list[str]) -> list[str]:
     flags = {flag for flag, _ in pairs(rest)}
     if {"-h", "--help"} & set(rest):
         return rest
-    usual = {"--out": "null", "--eval.boundary": "true"}
+    usual = {"--out": "null", "--eval.boundary": "true", "--trainer.limit_val_batches": "null"}
     return [*rest, *(f"{flag}={value}" for flag, value in usual.items() if flag not in flags)]
 
 
@@ -410,8 +453,7 @@ def _must_be_free(out: str) -> None:
 
 def _loggers(name: str, folder: Path) -> list[Logger]:
     if name == "wandb":
-        folder.mkdir(parents=True, exist_ok=True)
-        return [WandbLogger(project="ssseg", name=folder.name, save_dir=folder)]
+        return [LateWandb(project="ssseg", name=folder.name, save_dir=folder)]
     if name == "tensorboard":
         return [TensorBoardLogger(folder, name="tensorboard", version="")]
     return []

@@ -1,6 +1,7 @@
 """What a person sees on the terminal while a network trains."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -13,10 +14,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ssseg.callbacks import EvaluateLast
 from ssseg.data.module import data_of
 from ssseg.instruments import numbers
 from ssseg.module import SegmentationModule
 from ssseg.types import Batch
+from ssseg.validation_plan import share_of_validation
 
 
 class TerminalProgress(Callback):
@@ -117,13 +120,41 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
     if devices > 1:
         whose = "all devices" if module.shares_statistics else "each device"
         lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
+    lines.append(validations(trainer, module))
     lines += module.notes
     lines += data.remarks()
     lines += module.method.remarks()
     lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
-    if not data.source.records("val"):
-        lines.append("no validation images: there will be no scores, and no best checkpoint")
     return lines
+
+
+def validations(trainer: Trainer, module: SegmentationModule) -> str:
+    """How often the run validates, and what that costs."""
+    data, together = data_of(trainer), trainer.accumulate_grad_batches
+    images = len(data.source.records("val"))
+    if not images or not trainer.limit_val_batches:
+        why = "no validation" if images else "no validation images"
+        return f"{why}: there will be no scores, and no best checkpoint"
+    steps, networks = trainer.max_steps, len(module.method.networks)
+    shown = f"{images} images by {networks} network{'s' * (networks > 1)}"
+    last = EvaluateLast.of(trainer)
+    if last is not None and last.seconds is not None:
+        return (
+            f"validation {shown}, every {timedelta(seconds=last.seconds)} and after the last step"
+        )
+    every = int(trainer.val_check_interval)
+    share = share_of_validation(
+        *(steps, together, every, data, module.inference),
+        networks=networks,
+        num_views=module.num_views,
+    )
+    times = -(-steps * together // every)
+    when = (
+        f"every {every // together} steps and after the last one"
+        if times > 1
+        else "once, after the last step"
+    )
+    return f"validation {shown}, {when}: about {share:.0%} of the computing"
 
 
 def _numbers(trainer: Trainer) -> str:

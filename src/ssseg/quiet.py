@@ -8,6 +8,8 @@ from contextlib import contextmanager
 LEVELS = {
     "pytorch_lightning": logging.WARNING,
     "lightning_fabric": logging.WARNING,
+    # whoever asks for a profile wants to see it
+    "pytorch_lightning.profilers": logging.INFO,
     # it lists the classifier of every pretrained encoder as unexpected; we check weights ourselves
     "timm.models._builder": logging.ERROR,
 }
@@ -22,6 +24,8 @@ MESSAGES = (
     ".*resuming from a checkpoint that ended before",
     ".*module.s. in eval mode at the start",
     ".*callbacks used to create the checkpoint",
+    ".*is supported for historical reasons",  # of precision 16
+    ".*AMP with fp16 is not supported on CPU",  # that is refused
     ".*sync_dist=True",  # scores are of all devices already
     ".*all_gather is deprecated",
     # a large photograph is no bomb; what is larger than twice Pillow's limit is still refused

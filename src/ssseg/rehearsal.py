@@ -27,6 +27,7 @@ from ssseg.module import SegmentationModule
 from ssseg.options import Traceless, command_line
 from ssseg.run import config_hash
 from ssseg.shapes import sizes_of
+from ssseg.trainer_rules import seconds_of
 from ssseg.trial import TrialSteps
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
@@ -77,6 +78,11 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
         raise UserError(
             f"data set {data.source.name!r} has no validation images with masks; expected some to "
             "compare by"
+        )
+    if not cli.validates:
+        raise UserError(
+            "option trainer.limit_val_batches is 0, but runs are compared by their scores on the "
+            "validation images; leave it out"
         )
     config = yaml.safe_load(cli.configuration())
     precision = str(cli.trainer.precision)
@@ -146,8 +152,13 @@ def _fits(needs: Needs, at_once: int, device: torch.device) -> None:
     )
 
 
-def _seconds(trial: TrialSteps, every: float | int) -> float:
-    """Of a whole run: its steps and its validations, not its start."""
+def _seconds(trial: TrialSteps, every: Any) -> float:
+    """Of a whole run: its steps and its validations, not its start.
+
+    Args:
+        trial: Its steps.
+        every: Batches between validations, or a time.
+    """
     steps, batches = trial.steps, trial.batches()
     all_batches = steps * trial.batches_per_step
     times = []
@@ -157,8 +168,10 @@ def _seconds(trial: TrialSteps, every: float | int) -> float:
         times.append(trial.step(batches, index))
         if times[-1] > LONG:
             break
-    interval = every if isinstance(every, int) else max(1, round(every * all_batches))
-    return mean(times) * all_batches + math.ceil(all_batches / interval) * trial.validation()
+    training = mean(times) * all_batches
+    timed = seconds_of(every)
+    validations = all_batches / every if timed is None else training / timed
+    return training + math.ceil(validations) * trial.validation()
 
 
 def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

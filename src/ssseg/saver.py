@@ -6,7 +6,6 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssseg.data.module import data_of
 from ssseg.instruments import numbers
 from ssseg.module import logged_at
 from ssseg.unfinished import LAST
@@ -49,7 +48,7 @@ class Saver(Callback):
         self._end_now(trainer)
         due = self.every is not None and trainer.global_step % self.every == 0
         validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
-        if due and not (validated and data_of(trainer).source.records("val")):
+        if due and not (validated and trainer.enable_validation):
             self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
@@ -85,7 +84,7 @@ class Saver(Callback):
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Now it may end; where it stands is saved by ModelCheckpoint."""
-        if trainer.state.fn == "fit":
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.validated = trainer.global_step
             self._end_now(trainer)
 

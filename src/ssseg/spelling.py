@@ -6,6 +6,7 @@ set or of the DataModule, whichever has it, so that a slip is answered in one se
 
 import inspect
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
@@ -112,7 +113,8 @@ def spell_out(args: Sequence[str]) -> list[str]:
             out += [f"--data.source.{option}", *values]
         elif head == "trainer" and option:
             _known("option of the trainer", option, _parameters(Trainer))
-            out += [flag, *values]
+            # YAML 1.1 reads 10:00:00:00 as a number to the base of 60
+            out += [flag, *(json.dumps(v) if re.fullmatch(r"[\d:]+:\d+", v) else v for v in values)]
         else:
             out += [flag, *values]
     if not configured and "--network" not in named and source is not None:

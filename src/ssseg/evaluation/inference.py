@@ -101,6 +101,22 @@ class Inference:
             words.append(f"{count} scales" if count > 1 else f"scale {self.scales[0]:g}")
         return ", ".join([*words, *["flip"] * self.flip])
 
+    def pixels(self, size: tuple[int, int]) -> int:
+        """Pixels that pass the network for an image of this height and width."""
+        total = 0
+        for scale in self.scales:
+            height, width = _scaled(size, scale) if scale != 1 else size
+            if self.mode == "slide" and self.window is not None:
+                window = min(self.window[0], height), min(self.window[1], width)
+                down, right = self.steps
+                windows = len(_starts(height, window[0], down)) * len(
+                    _starts(width, window[1], right)
+                )
+                total += windows * window[0] * window[1]
+            else:
+                total += height * width
+        return total * (1 + self.flip)
+
     @torch.no_grad()
     def __call__(self, network: Network, image: Tensor) -> Tensor:
         """Scores of every pixel, larger for likelier classes.
