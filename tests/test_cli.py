@@ -239,8 +239,9 @@ def test_the_announcement_says_what_the_method_remarks(monkeypatch):
     data = make_data()
     data.prepare("fit", 1)
     trainer = SimpleNamespace(
-        datamodule=data, world_size=1, max_steps=10, accumulate_grad_batches=1
-    )
+        datamodule=data, world_size=1, max_steps=10, accumulate_grad_batches=1,
+        limit_val_batches=1.0, val_check_interval=5,
+    )  # fmt: skip
     own = Segmenter(8, decoder="guidedmix", encoder="test_resnet", depth=3)
     modules = {
         "guidedmix": SegmentationModule(create_method("guidedmix", teacher=True), tiny_network(8)),
@@ -460,10 +461,11 @@ def test_wandb_by_one_option_works_offline(here, monkeypatch):
     wandb.finish()
 
 
-def test_without_validation_images_there_is_a_model_but_no_score(here, capsys):
+def test_without_validation_images_there_is_a_model_but_no_score(here, capsys, recwarn):
     args = ["--method", "supervised", "--out", "run", "--data.val_images", "0"]
     assert main(["fit", *SMALL, *args, "--trainer.max_steps", "2"]) == 0
     assert "no validation images" in capsys.readouterr().out
+    assert not [str(w.message) for w in recwarn if "Total length" in str(w.message)]
     run = ssseg.Run(here / "run")
     assert run.summary["last"] == {}
     assert run.checkpoint().is_file()

@@ -78,6 +78,7 @@ class SegmentationModule(LightningModule):
         edges = method.networks if boundary else ()
         self.boundary = nn.ModuleDict({name: Boundary(classes) for name in edges})
         self._step: Step | None = None
+        self._told_to_stop = False
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -116,6 +117,7 @@ class SegmentationModule(LightningModule):
                 split: Split = "test" if stage == "test" else "val"
                 check_evaluation(self.method, self.inference, data, split)
             return
+        self._told_to_stop = False
         if isinstance(data, SegmentationData):
             self.check_shapes(data, self.trainer.world_size)
         if not self._prepared:
@@ -259,6 +261,15 @@ class SegmentationModule(LightningModule):
         super().optimizer_step(*args, **kwargs)
         if self._step is not None:
             self.method.after_step(self._step)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """A run that is told to stop, by its time or a callback, finishes its optimiser step.
+
+        The gradients that accumulate are in no checkpoint.
+        """
+        self._told_to_stop |= self.trainer.should_stop
+        whole = self.batches_seen % self.trainer.accumulate_grad_batches == 0
+        self.trainer.should_stop = self._told_to_stop and whole
 
     def configure_optimizers(self) -> Any:
         """Two parameter groups and a polynomial schedule."""

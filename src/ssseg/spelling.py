@@ -113,8 +113,8 @@ def spell_out(args: Sequence[str]) -> list[str]:
             out += [f"--data.source.{option}", *values]
         elif head == "trainer" and option:
             _known("option of the trainer", option, _parameters(Trainer))
-            # YAML 1.1 reads 10:00:00:00 as a number to the base of 60
-            out += [flag, *(json.dumps(v) if re.fullmatch(r"[\d:]+:\d+", v) else v for v in values)]
+            # YAML 1.1 takes 10:00:00:00 for a number to the base of 60, but not 010:00:00:00
+            out += [flag, *(re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", value) for value in values)]
         else:
             out += [flag, *values]
     if not configured and "--network" not in named and source is not None:

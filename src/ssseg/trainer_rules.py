@@ -33,7 +33,7 @@ from ssseg.errors import UserError
 STEPS = "but training is counted in steps here and its batches have no end; give trainer.max_steps"
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "64-true")
 ALIASES = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed", "64": "64-true"}
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
+STRATEGIES = ("auto", "ddp", "ddp_fork", "ddp_notebook")
 PROFILERS = ("simple", "advanced", "pytorch")
 LOGGED = ("loss", "train/", "pseudo_", "seconds/", "lr-", "val/")
 """How names of what is logged begin."""
@@ -110,8 +110,10 @@ def _accelerator(value: Any) -> str | None:
 
 
 def _strategy(value: Any) -> str | None:
-    name = getattr(value, "class_path", value)
-    if name in STRATEGIES or str(name).endswith("DDPStrategy"):
+    name = str(getattr(value, "class_path", value))
+    if re.sub(r"_find_unused_parameters_(true|false)$", "", name) in STRATEGIES:
+        return None
+    if name.endswith("DDPStrategy"):
         return None
     return (
         "but devices train by DDP here, each with the whole network and its teacher; expected "
