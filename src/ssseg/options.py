@@ -215,9 +215,10 @@ class CLI(LightningCLI):
             trainer.val_check_interval = interval
         elif not isinstance(interval, int):  # a time: EvaluateLast looks at the clock
             interval = steps * together
-        return {"val_check_interval": interval} | (
-            {} if self.validates else {"limit_val_batches": 0}
-        )
+        told = {"val_check_interval": interval}
+        # where min_steps is given, Lightning asks for an epoch to be over as well
+        told["min_epochs"] = 0
+        return told if self.validates else {**told, "limit_val_batches": 0}
 
     def make_trainer(self, **options: Any) -> Trainer:
         """A trainer of these options and those that were given, without Lightning's own bar."""

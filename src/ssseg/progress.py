@@ -149,11 +149,8 @@ def validations(trainer: Trainer, module: SegmentationModule) -> str:
         num_views=module.num_views,
     )
     times = -(-steps * together // every)
-    when = (
-        f"every {every // together} steps and after the last one"
-        if times > 1
-        else "once, after the last step"
-    )
+    often = "step" if every == together else f"{every // together} steps"
+    when = f"every {often} and after the last one" if times > 1 else "once, after the last step"
     return f"validation {shown}, {when}: about {share:.0%} of the computing"
 
 
