@@ -1,17 +1,18 @@
 """How often a run validates where nobody has said so."""
 
-import re
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-import ssseg
-from ssseg.cli import main
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.evaluation.inference import Inference
+from ssseg.progress import validations
+from ssseg.rehearsal import rehearse
 from ssseg.validation_plan import MOST, SHARE, share_of_validation, steps_between
+from tests.conftest import make_module
 
 WHOLE = Inference()
 
@@ -92,19 +93,32 @@ def test_pixels_are_those_that_the_network_sees(infer, size):
     assert infer.pixels(size) == sum(seen)
 
 
-def test_all_methods_validate_at_the_same_steps_and_say_so(tmp_path, monkeypatch, capsys):
+def test_all_methods_validate_at_the_same_steps():
     """Scores of a reference are compared step by step."""
-    monkeypatch.chdir(tmp_path)
     small = ["--data.train_images", "24", "--data.val_images", "24", "--data.size", "32"]
     small += ["--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"]
-    steps = {}
+    small += ["--network", "small", "--trainer.max_steps", "20"]
     for method in ("supervised", "mean_teacher"):
-        args = [*small, "--network", "small", "--trainer.max_steps", "20", "--out", method]
-        assert main(["fit", "--method", method, *args]) == 0
-        said = re.findall(r"validation (.*) of the computing", capsys.readouterr().out)
-        share = {"supervised": "17%", "mean_teacher": "15%"}[method]
-        networks = {"supervised": "1 network", "mean_teacher": "2 networks"}[method]
-        when = "every 10 steps and after the last one"
-        assert said == [f"24 images by {networks}, {when}: about {share}"]
-        steps[method] = [row["step"] for row in ssseg.Run(tmp_path / method).history]
-    assert steps["supervised"] == steps["mean_teacher"] == [10, 20]
+        config = rehearse(["fit", "--method", method, *small])["config"]
+        assert config["trainer"]["val_check_interval"] == 10
+    two = ["--trainer.accumulate_grad_batches", "2"]
+    config = rehearse(["fit", "--method", "mixup", *small, *two])["config"]
+    assert config["trainer"]["val_check_interval"] == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("method", "every", "said"),
+    [
+        ("supervised", 10, "1 network, every 10 steps and after the last one: about 17%"),
+        ("mean_teacher", 10, "2 networks, every 10 steps and after the last one: about 15%"),
+        ("mean_teacher", 1, "2 networks, every step and after the last one: about 63%"),
+        ("mean_teacher", 99, "2 networks, once, after the last step: about 8%"),
+    ],
+)
+def test_a_line_says_what_follows(method, every, said):
+    trainer = SimpleNamespace(
+        datamodule=photos(24, (96, 96)), max_steps=20, accumulate_grad_batches=1,
+        val_check_interval=every, limit_val_batches=1.0,
+    )  # fmt: skip
+    line = validations(trainer, make_module(method))
+    assert line == f"validation 24 images by {said} of the computing"

@@ -16,7 +16,6 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.alarms import Alarms, history_of
@@ -303,7 +302,7 @@ class LateWandb(WandbLogger):
     @property
     def experiment(self) -> Any:
         """The run of wandb; asked for once all processes have met."""
-        if rank_zero_only.rank == 0:
+        if leads():
             Path(self.save_dir or ".").mkdir(parents=True, exist_ok=True)
         return super().experiment
 
