@@ -346,6 +346,8 @@ def run(args: Sequence[str]) -> CLI:
         if CLI.lock is not None:
             CLI.lock.release()
             os.environ.pop(CHOSEN, None)
+        # whoever parses a command line next in this process does not go on with this run
+        CLI.resumed, CLI.lock, CLI.beside = None, None, False
 
 
 def _carry_out(verb: str, rest: list[str]) -> CLI:
