@@ -109,8 +109,8 @@ def _memory(data: SegmentationData, module: SegmentationModule) -> Needs | None:
     if module.compute.checkpoint_activations:
         return None
     hparams = module.method.student.hparams
-    known = ("decoder", "encoder", "depth", "output_stride", "encoder_options", "decoder_options")
-    network = {name: hparams[name] for name in known}
+    given = ("num_classes", "in_channels")  # the data's
+    network = {name: value for name, value in hparams.items() if name not in given}
     kind = {"num_classes": data.num_classes, "in_channels": data.in_channels}
     images = data.batch_size + (data.unlabeled_batch_size if module.num_views else 0)
     teacher = any(isinstance(part, EMA) for part in module.method.modules())

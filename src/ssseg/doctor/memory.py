@@ -32,7 +32,8 @@ class Memory(NamedTuple):
     activations: int
     """What the forward pass keeps for the backward pass, of all images of a step."""
     weights: int
-    """Of the network, with gradients, AdamW's two moments and the teacher's copy."""
+    """Of the network and the teacher's copy, with gradients and AdamW's two moments of those that
+    are trained."""
     parameters: int
     """Number of weights of the network."""
     network: str
@@ -90,9 +91,10 @@ def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) ->
     activations = sum(size for address, size in kept.items() if address not in own)
     parameters = sum(p.numel() for p in model.parameters())
     del loss  # until here the graph holds on to what was counted
-    copies = 4 + teacher
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    held = (1 + teacher) * parameters + 3 * trained
     name = f"{model.hparams['decoder']} on {model.hparams['encoder']}"
-    return Memory(activations * images // IMAGES, copies * FLOAT * parameters, parameters, name)
+    return Memory(activations * images // IMAGES, FLOAT * held, parameters, name)
 
 
 def memory_of_validation(

@@ -1,8 +1,27 @@
-"""Networks: timm encoders with standard decoders, cut in two named halves."""
+"""Networks: timm encoders with standard decoders, cut in two named halves.
 
-from ssseg.models.decoders import DECODERS
-from ssseg.models.ema import EMA
-from ssseg.models.networks import NETWORKS
-from ssseg.models.segmenter import Segmenter
+Their names can be had without torch: what needs it is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ssseg.models.networks import DECODERS, NETWORKS
+
+if TYPE_CHECKING:
+    from ssseg.models.ema import EMA
+    from ssseg.models.segmenter import Segmenter
 
 __all__ = ["DECODERS", "EMA", "NETWORKS", "Segmenter"]
+
+_HOMES = {"EMA": "ema", "Segmenter": "segmenter"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

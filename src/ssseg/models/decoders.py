@@ -1,4 +1,4 @@
-"""Decoders: segmentation-models-pytorch's by name, DeepLab-v2's and GuidedMix-Net's."""
+"""Decoders by name: segmentation-models-pytorch's and ours."""
 
 from typing import Any
 
@@ -6,28 +6,25 @@ import segmentation_models_pytorch as smp
 from torch import nn
 
 from ssseg.errors import UserError
+from ssseg.models.annet import AnnetDecoder
 from ssseg.models.deeplabv2 import DeepLabV2Decoder
+from ssseg.models.deeplabv3plus import DeepLabV3PlusDecoder
+from ssseg.models.dpt import DptDecoder
+from ssseg.models.fcn import FcnDecoder
 from ssseg.models.guidedmix import GuidedMixDecoder
+from ssseg.models.vit import VitEncoder
 
-# decoder name -> (usual output stride of its encoder, usual depth of its encoder)
-DECODERS = {
-    "deeplabv2": (8, 5),
-    "deeplabv3": (8, 5),
-    "deeplabv3plus": (16, 5),
-    "fpn": (32, 5),
-    "guidedmix": (32, 5),
-    "linknet": (32, 5),
-    "manet": (32, 5),
-    "pan": (16, 5),
-    "pspnet": (8, 3),
-    "segformer": (32, 5),
-    "unet": (32, 5),
-    "unetplusplus": (32, 5),
-    "upernet": (32, 5),
-}
 _STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp passes their stride to the encoder
 _U_SHAPED = ("manet", "unet", "unetplusplus")  # one width per encoder stage
-_OURS = {"deeplabv2": DeepLabV2Decoder, "guidedmix": GuidedMixDecoder}
+_OURS: dict[str, type[nn.Module]] = {
+    "annet": AnnetDecoder,
+    "deeplabv2": DeepLabV2Decoder,
+    "deeplabv3plus_plain": DeepLabV3PlusDecoder,
+    "dpt": DptDecoder,
+    "fcn": FcnDecoder,
+    "guidedmix": GuidedMixDecoder,
+}
+_DILATED = ("deeplabv3plus_plain",)  # their dilations follow from the stride
 _U_WIDTHS = (256, 128, 64, 32, 16)
 
 
@@ -42,12 +39,18 @@ def create_decoder(
         recipe: The encoder's `encoder`, `depth`, `output_stride`, `in_channels`,
             `encoder_options`, and `num_classes`.
         options: Further arguments of the decoder; smp's start with `decoder_`.
+
+    Raises:
+        UserError: For options that it does not take, or an encoder that it does not go with.
     """
+    _check_pair(name, encoder, recipe["encoder"])
+    options = dict(options)
     try:
         if name in _OURS:
+            if name in _DILATED:
+                options.setdefault("output_stride", recipe["output_stride"])
             ours: nn.Module = _OURS[name](encoder.out_channels, recipe["num_classes"], **options)
             return ours
-        options = dict(options)
         if name in _STRIDED:
             options["encoder_output_stride"] = recipe["output_stride"]
         if name in _U_SHAPED:
@@ -68,3 +71,18 @@ def create_decoder(
             f"decoder {name!r} cannot be built with options {options}: {error}"
         ) from error
     return nn.Sequential(network.decoder, network.segmentation_head)
+
+
+def _check_pair(name: str, encoder: nn.Module, encoder_name: str) -> None:
+    """Refuse a decoder on feature maps of the other kind: of one stride, or of several."""
+    vit = isinstance(encoder, VitEncoder)
+    if name == "dpt" and not vit:
+        raise UserError(
+            f"decoder 'dpt' needs a vision transformer, but encoder {encoder_name!r} gives feature "
+            "maps of several strides; give such an encoder, e.g. vit_small_patch14_dinov2"
+        )
+    if vit and name not in _OURS:
+        raise UserError(
+            f"decoder {name!r} needs feature maps of several strides, but encoder {encoder_name!r} "
+            f"is a vision transformer, which has one; give one of {', '.join(sorted(_OURS))}"
+        )

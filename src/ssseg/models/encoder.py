@@ -6,10 +6,11 @@ from typing import Any
 import timm
 import torch
 from segmentation_models_pytorch.encoders import TimmUniversalEncoder
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssseg.errors import UserError
 from ssseg.models.encoder_names import unknown_encoder
+from ssseg.models.vit import converted, create_vit, is_vit
 from ssseg.paths import as_path
 
 
@@ -18,17 +19,20 @@ def create_encoder(
     *,
     in_channels: int,
     depth: int,
-    output_stride: int,
+    output_stride: int | None,
     weights: str | None,
     options: dict[str, Any],
-) -> TimmUniversalEncoder:
+) -> nn.Module:
     """A timm encoder: images (B, C, H, W) -> feature maps, finest first, `out_channels` of each.
+
+    The first of them is the image itself. Sides must be multiples of its `divisor`.
 
     Args:
         name: timm's name of the network.
         in_channels: Channels of the images; pretrained first layers are adapted by timm.
-        depth: Number of stages.
-        output_stride: Stride of the deepest features.
+        depth: Number of stages; of a vision transformer, of feature maps.
+        output_stride: Stride of the deepest features; a vision transformer has that of its patches
+            only, which None stands for.
         weights: `imagenet`, a file with timm's key names, or None for random weights.
         options: Further arguments of `timm.create_model`.
 
@@ -43,21 +47,31 @@ def create_encoder(
         weights = str(as_path(weights))
         _check_weights(name, Path(weights), options)
         source = {"pretrained_cfg_overlay": {"file": weights, "hf_hub_id": None, "url": ""}}
+    pretrained = weights is not None
+    encoder: nn.Module
     try:
-        return TimmUniversalEncoder(
-            name,
-            pretrained=weights is not None,
-            in_channels=in_channels,
-            depth=depth,
-            output_stride=output_stride,
-            **source,
-            **options,
-        )
+        if is_vit(name):
+            asked = {"pretrained": pretrained, **source, **options}
+            encoder = create_vit(name, in_channels, depth, asked)
+            if output_stride not in (None, encoder.divisor):
+                raise ValueError(f"its stride is that of its patches, {encoder.divisor}")
+        else:
+            encoder = TimmUniversalEncoder(
+                name,
+                pretrained=pretrained,
+                in_channels=in_channels,
+                depth=depth,
+                output_stride=output_stride,
+                **source,
+                **options,
+            )
+            encoder.divisor = 2**depth
+        return encoder
     except (ValueError, TypeError, RuntimeError, NotImplementedError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"encoder {name!r} cannot be built with depth {depth}, output stride {output_stride} "
-            f"and options {options}: {reason}"
+            f"encoder {name!r} cannot be built with depth {depth}, output stride "
+            f"{output_stride or 'its own'} and options {options}: {reason}"
         ) from error
 
 
@@ -65,7 +79,16 @@ def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:
     """Refuse a file that is not this encoder's; timm would load what fits and say nothing."""
     found = _read_weights(path)
     with torch.device("meta"):
-        wanted = timm.create_model(name, **options).state_dict()
+        model = timm.create_model(name, **options)
+    wanted = model.state_dict()
+    if is_vit(name):
+        try:
+            found = converted(found, model)
+        except Exception as error:  # timm's renaming and resampling fail in many ways
+            raise UserError(
+                f"{path} does not hold the weights of encoder {name!r} ({type(error).__name__} "
+                "while timm converts them); give the encoder that the file was made for"
+            ) from error
     classifier = timm.get_pretrained_cfg_value(name, "classifier") or ()
     heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]

@@ -7,13 +7,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import Tensor, nn
 
-
-def _conv(channels: int, out_channels: int, kernel: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
+from ssseg.models.layers import conv_bn_relu
 
 
 class MutualAttention(nn.Module):
@@ -62,9 +56,10 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.attention = MutualAttention(channels) if attention else nn.Identity()
-        self.expand = _conv(channels, 4 * out_channels, 1)
+        self.expand = conv_bn_relu(channels, 4 * out_channels)
         self.fuse = nn.Sequential(
-            _conv(out_channels + skip_channels, out_channels), _conv(out_channels, out_channels)
+            conv_bn_relu(out_channels + skip_channels, out_channels, 3),
+            conv_bn_relu(out_channels, out_channels, 3),
         )
 
     def forward(self, feats: Tensor, skip: Tensor) -> Tensor:
@@ -117,7 +112,7 @@ class GuidedMixDecoder(nn.Module):
         widths = list(channels[-len(skips) - 1 :])
         psp = PSPModule(deepest, tuple(psp_sizes))
         pooled = deepest + len(psp_sizes) * (deepest // len(psp_sizes))
-        self.psp = nn.Sequential(psp, _conv(pooled, widths[0], 1))
+        self.psp = nn.Sequential(psp, conv_bn_relu(pooled, widths[0]))
         self.stages = nn.ModuleList(
             Stage(
                 widths[number],

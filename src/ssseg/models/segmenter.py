@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssseg.errors import UserError, one_of
-from ssseg.models.decoders import DECODERS, create_decoder
+from ssseg.models.decoders import create_decoder
+from ssseg.models.dpt import LEVELS
 from ssseg.models.encoder import create_encoder
+from ssseg.models.networks import DECODERS
+from ssseg.models.vit import VitEncoder, is_vit
 from ssseg.types import IGNORE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -22,21 +25,24 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Segmenter(nn.Module):
     """A timm encoder and a decoder: images in, logits of the same height and width out.
 
-    The decoders are segmentation-models-pytorch's, and `deeplabv2`. Both halves can be called
-    apart: `decoder(encode(image))` gives logits at the decoder's own stride.
+    The decoders are segmentation-models-pytorch's and ours. Both halves can be called apart:
+    `decoder(encode(image))` gives logits at the decoder's own stride.
 
     Args:
         num_classes: Channels of the logits.
         in_channels: Channels of the images.
         decoder: One of `DECODERS`.
-        encoder: Any timm model that gives feature maps.
+        encoder: Any timm model that gives feature maps, plain vision transformers included.
         weights: Encoder weights: `imagenet` (timm's default ones, from its hub), a local file
             (`.safetensors` or `.pth`, timm's key names), or None for random weights.
         depth: Number of encoder stages; None for the decoder's usual one. Fewer stages keep small
-            images from shrinking to nothing.
-        output_stride: Stride of the deepest features; None for the decoder's usual one.
+            images from shrinking to nothing. Of a vision transformer: how many feature maps it
+            gives, usually four.
+        output_stride: Stride of the deepest features; None for the decoder's usual one. A vision
+            transformer has the one of its patches.
         freeze_bn: Keep BatchNorm in eval mode while training (for pretrained encoders and batches
             of a few images).
+        freeze_encoder: Train the decoder only; the encoder stays as it is, in eval mode.
         encoder_options: Further arguments of `timm.create_model`, e.g. `{"pad_type": "same"}`.
         decoder_options: Further arguments of the decoder, e.g. `{"aspp_branches": 2}`.
         mean: Normalisation per channel that the images come with; kept for prediction.
@@ -56,6 +62,7 @@ class Segmenter(nn.Module):
         depth: int | None = None,
         output_stride: int | None = None,
         freeze_bn: bool = False,
+        freeze_encoder: bool = False,
         encoder_options: dict[str, Any] | None = None,
         decoder_options: dict[str, Any] | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
@@ -66,15 +73,19 @@ class Segmenter(nn.Module):
             raise one_of("decoder", decoder, list(DECODERS))
         if not 1 <= num_classes <= IGNORE:
             raise UserError(f"num_classes is {num_classes}; expected 1 to {IGNORE}")
-        stride, usual_depth = DECODERS[decoder]
+        usual_stride: int | None
+        usual_stride, usual_depth = DECODERS[decoder]
+        if is_vit(encoder):
+            usual_stride, usual_depth = None, LEVELS
         self.hparams: dict[str, Any] = {
             "num_classes": num_classes,
             "in_channels": in_channels,
             "decoder": decoder,
             "encoder": encoder,
             "depth": depth or usual_depth,
-            "output_stride": output_stride or stride,
+            "output_stride": output_stride or usual_stride,
             "freeze_bn": freeze_bn,
+            "freeze_encoder": freeze_encoder,
             "encoder_options": dict(encoder_options or {}),
             "decoder_options": dict(decoder_options or {}),
             "mean": list(mean),
@@ -84,8 +95,7 @@ class Segmenter(nn.Module):
         self.in_channels = in_channels
         self.mean, self.std = tuple(mean), tuple(std)
         self.weights, self.pretrained = weights, weights is not None
-        self.freeze_bn = freeze_bn
-        self.divisor = 2 ** self.hparams["depth"]
+        self.freeze_bn, self.freeze_encoder = freeze_bn, freeze_encoder
         self.encoder = create_encoder(
             encoder,
             in_channels=in_channels,
@@ -94,8 +104,12 @@ class Segmenter(nn.Module):
             weights=weights,
             options=self.hparams["encoder_options"],
         )
+        self.divisor = int(self.encoder.divisor)
+        if isinstance(self.encoder, VitEncoder):
+            self.hparams["output_stride"] = self.divisor
+        self.encoder.requires_grad_(not freeze_encoder)
         self.decoder = self.new_decoder()
-        self.train()  # freezes BatchNorm: a trainer leaves networks in the mode that they come in
+        self.train()  # freezes what is to be frozen: a trainer leaves networks in the mode that they come in
 
     def new_decoder(self) -> nn.Module:
         """A freshly initialised decoder of this network's kind."""
@@ -111,7 +125,8 @@ class Segmenter(nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """Feature maps, finest first, of (B, C, H, W) images with sides of any length.
 
-        Sides that the encoder cannot halve evenly are padded at the bottom and right (edge values).
+        Sides that the encoder cannot divide evenly are padded at the bottom and right (edge
+        values).
         """
         (height, width), padded = image.shape[-2:], self.padded(image)
         # an exported program pads always: one path for all sizes, and padding by 0 changes nothing
@@ -138,8 +153,8 @@ class Segmenter(nn.Module):
         return logits[..., :height, :width]
 
     def padded(self, image: Tensor) -> tuple[int, int]:
-        """Height and width of an image once its sides can be halved evenly."""
-        # said so that exporters take it: multiples can be halved, where remainders are opaque, and
+        """Height and width of an image once its sides can be divided evenly."""
+        # said so that exporters take it: multiples can be divided, where remainders are opaque, and
         # the floor of a negative number is not the same everywhere
         unit = self.divisor
         height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
@@ -148,11 +163,14 @@ class Segmenter(nn.Module):
     @property
     def independent(self) -> bool:
         """Whether what is trained treats every image alone: no statistics of a batch."""
-        return self.freeze_bn or not any(isinstance(m, _BatchNorm) for m in self.modules())
+        trained = self.decoder if self.freeze_encoder else self
+        return self.freeze_bn or not any(isinstance(m, _BatchNorm) for m in trained.modules())
 
     def train(self, mode: bool = True) -> "Segmenter":
-        """Train mode, but for frozen BatchNorm layers."""
+        """Train mode, but for a frozen encoder and frozen BatchNorm layers."""
         super().train(mode)
+        if self.freeze_encoder:
+            self.encoder.eval()
         if self.freeze_bn:
             freeze_batchnorm(self)
         return self

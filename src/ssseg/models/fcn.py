@@ -1,0 +1,36 @@
+"""The head of FCN on a dilated network (Long et al., CVPR 2015), as torchvision has it."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ssseg.models.layers import conv_bn_relu
+
+
+class FcnDecoder(nn.Module):
+    """A 3 x 3 convolution of the last feature map, dropout, and a 1 x 1 convolution.
+
+    Args:
+        encoder_channels: Channels of the encoder's feature maps; the last one is used.
+        num_classes: Channels of the logits.
+        channels: Between the convolutions. None: a quarter of the encoder's.
+        dropout: Probability that a value is dropped.
+    """
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        num_classes: int,
+        channels: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        width = max(1, encoder_channels[-1] // 4) if channels is None else channels
+        self.convolution = conv_bn_relu(encoder_channels[-1], width, 3)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv2d(width, num_classes, 1)
+
+    def forward(self, feats: list[Tensor]) -> Tensor:
+        """Logits (B, num_classes, h, w) at the stride of the last feature map."""
+        logits: Tensor = self.classifier(self.dropout(self.convolution(feats[-1])))
+        return logits
