@@ -152,7 +152,11 @@ def test_an_image_that_would_be_mixed_with_itself_is_remarked(name):
     data = make_data(batch_size=2, unlabeled_batch_size=1)
     data.prepare("fit", 1)
     trainer = SimpleNamespace(
-        datamodule=data, world_size=1, max_steps=10, accumulate_grad_batches=1
+        datamodule=data,
+        world_size=1,
+        max_steps=10,
+        accumulate_grad_batches=1,
+        limit_val_batches=0,
     )
     module = make_module(name)
     said = [line for line in announcement(trainer, module) if "itself" in line]
