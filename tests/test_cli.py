@@ -68,6 +68,11 @@ def test_fast_verbs_answer_without_torch(args):
     assert fresh(code).splitlines()[-1] == "False False"
 
 
+def test_names_of_networks_are_known_without_torch():
+    code = "import sys; from ssseg.models import DECODERS, NETWORKS; print('dpt' in NETWORKS)"
+    assert fresh(f"{code}; print('torch' in sys.modules)") == "True\nFalse\n"
+
+
 def test_importing_the_package_is_cheap():
     assert fresh("import sys, ssseg; print('torch' in sys.modules)") == "False\n"
 

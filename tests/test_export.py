@@ -344,8 +344,9 @@ def test_padding_in_integers_is_that_of_timm():
     assert layers.get_same_padding is usual
 
 
-def network_of(decoder, encoder="test_resnet", **options):
+def network_of(decoder, encoder=None, **options):
     torch.manual_seed(0)
+    encoder = encoder or {"dpt": "test_vit"}.get(decoder, "test_resnet")
     network = Segmenter(4, decoder=decoder, encoder=encoder, **options)
     with torch.no_grad():
         network.train()(torch.randn(4, 3, 160, 160))  # statistics of BatchNorm as after training
@@ -383,6 +384,36 @@ def test_layers_that_exporters_stumble_over(run, tmp_path, decoder, options):
     card = ssseg.load(run.checkpoint()).card
     network = network_of(decoder, **options)
     check_every_size(network, card, "onnx", tmp_path / "model.onnx", SIZES)
+
+
+def transformer(encoder):
+    """With positions that matter, as after training."""
+    tiny = {"embed_dim": 24, "depth": 4, "num_heads": 2, "init_values": 1.0}
+    network = network_of("dpt", encoder, encoder_options=tiny).requires_grad_(False)
+    for name, p in network.named_parameters():
+        if "pos_embed" in name or "biases" in name:
+            nn.init.normal_(p)
+    return network
+
+
+def test_a_transformer_is_one_program_for_every_grid_of_patches():
+    network = transformer("vit_small_patch14_dinov2")
+    program = program_of(network).module()
+    for image in images([*SIZES, (1, 434, 434)]):
+        torch.testing.assert_close(program(image), network(image), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "torch"])
+@pytest.mark.parametrize(
+    "encoder",
+    # learned, rotary and relative positions
+    ["vit_small_patch14_dinov2", "vit_small_patch16_dinov3", "beit_base_patch16_224"],
+)
+def test_transformers_for_every_grid_of_patches(run, tmp_path, encoder, name):
+    card = ssseg.load(run.checkpoint()).card
+    path = tmp_path / f"model{FORMATS[name].ending}"
+    check_every_size(transformer(encoder), card, name, path, [*SIZES, (1, 434, 434)])
 
 
 @pytest.mark.slow

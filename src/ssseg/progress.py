@@ -123,6 +123,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
     lines.append(validations(trainer, module))
     lines += module.notes
     lines += data.remarks()
+    lines += module.method.student.remarks()
     lines += module.method.remarks()
     lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
     return lines

@@ -10,11 +10,12 @@ from ssseg.models.segmenter import evaluating
 from ssseg.testing import tiny_network
 
 SMALL = {"encoder": "test_resnet"}
+VIT = {"encoder": "test_vit"}
 
 
 @pytest.mark.parametrize("decoder", sorted(DECODERS))
 def test_every_decoder_answers_at_input_resolution(decoder):
-    network = Segmenter(4, decoder=decoder, **SMALL).eval()
+    network = Segmenter(4, decoder=decoder, **(VIT if decoder == "dpt" else SMALL)).eval()
     # pan pools its deepest features by 8, so they must have a few pixels
     side = 130 if decoder == "pan" else 47
     with torch.no_grad():
@@ -130,7 +131,10 @@ def test_weights_of_another_width_are_refused(tmp_path):
     [
         ({"decoder": "unett"}, "did you mean 'unet'"),
         ({"encoder": "resnet81"}, "did you mean 'resnet18'"),
-        ({"encoder": "test_vit", "decoder": "deeplabv2"}, "encoder 'test_vit' cannot be built"),
+        (
+            {"encoder": "test_vit_relpos", "decoder": "deeplabv2"},
+            "encoder 'test_vit_relpos' cannot be built",
+        ),
         ({**SMALL, "decoder": "deeplabv2", "decoder_options": {"aspp": 2}}, "'deeplabv2' cannot"),
         ({**SMALL, "weights": "missing.pth"}, "no weight file missing.pth"),
         ({**SMALL, "num_classes": 300}, "num_classes is 300"),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -85,7 +86,7 @@ def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) ->
         alive.append(tensor)
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), FusedAttention():
         loss = F.cross_entropy(model(image), label)
     own = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
     activations = sum(size for address, size in kept.items() if address not in own)
@@ -129,9 +130,29 @@ def _peak(asked: str, size: tuple[int, int]) -> int:
         model = Segmenter(num_classes, in_channels, **network).eval()
         image = torch.empty(1, in_channels, *size)
     peak = Peak()
-    with torch.no_grad(), peak:
+    with torch.no_grad(), peak, FusedAttention():
         model(image).argmax(1)
     return peak.most
+
+
+class FusedAttention(TorchFunctionMode):
+    """Attention as devices compute it, without a matrix of positions x positions.
+
+    The meta device would make that matrix, which can be most of what a transformer seems to hold. A
+    mask that is learned needs it on CPUs as well.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function; attention by its fused operator where there is one."""
+        kwargs = kwargs or {}
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        mask = kwargs.get("attn_mask")
+        learned = mask is not None and mask.requires_grad and torch.is_grad_enabled()
+        if learned or len(args) != 3 or any(tensor.dim() != 4 for tensor in args):
+            return func(*args, **kwargs)
+        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        return fused(*args, attn_mask=mask)[0]
 
 
 class Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from ssseg.models.deeplabv3plus import DeepLabV3PlusDecoder
 from ssseg.models.dpt import DptDecoder
 from ssseg.models.fcn import FcnDecoder
 from ssseg.models.guidedmix import GuidedMixDecoder
+from ssseg.models.layers import Encoder
 from ssseg.models.vit import VitEncoder
 
 _STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp passes their stride to the encoder
@@ -29,7 +30,7 @@ _U_WIDTHS = (256, 128, 64, 32, 16)
 
 
 def create_decoder(
-    name: str, encoder: nn.Module, recipe: dict[str, Any], options: dict[str, Any]
+    name: str, encoder: Encoder, recipe: dict[str, Any], options: dict[str, Any]
 ) -> nn.Module:
     """A freshly initialised decoder: feature maps -> logits at the decoder's own stride.
 
@@ -73,7 +74,7 @@ def create_decoder(
     return nn.Sequential(network.decoder, network.segmentation_head)
 
 
-def _check_pair(name: str, encoder: nn.Module, encoder_name: str) -> None:
+def _check_pair(name: str, encoder: Encoder, encoder_name: str) -> None:
     """Refuse a decoder on feature maps of the other kind: of one stride, or of several."""
     vit = isinstance(encoder, VitEncoder)
     if name == "dpt" and not vit:

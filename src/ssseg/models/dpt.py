@@ -17,7 +17,7 @@ SIZES = {
 
 
 def sizes_for(width: int) -> tuple[tuple[int, ...], int]:
-    """The published sizes of a transformer's width; for other widths, by the rule of the small ones.
+    """The published sizes of a transformer's width; of others, by the rule of the small ones.
 
     Returns:
         Widths of the four levels, finest first, and the channels of the features.
@@ -115,7 +115,9 @@ class DptDecoder(nn.Module):
         )
         self.fuse = nn.ModuleList(Fusion(features, skip=i < LEVELS - 1) for i in range(LEVELS))
         self.head = nn.Sequential(
-            nn.Conv2d(features, features, 3, padding=1), nn.ReLU(), nn.Conv2d(features, num_classes, 1)
+            nn.Conv2d(features, features, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(features, num_classes, 1),
         )
 
     def forward(self, feats: list[Tensor]) -> Tensor:

@@ -6,10 +6,11 @@ from typing import Any
 import timm
 import torch
 from segmentation_models_pytorch.encoders import TimmUniversalEncoder
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssseg.errors import UserError
 from ssseg.models.encoder_names import unknown_encoder
+from ssseg.models.layers import Encoder
 from ssseg.models.vit import converted, create_vit, is_vit
 from ssseg.paths import as_path
 
@@ -22,10 +23,8 @@ def create_encoder(
     output_stride: int | None,
     weights: str | None,
     options: dict[str, Any],
-) -> nn.Module:
-    """A timm encoder: images (B, C, H, W) -> feature maps, finest first, `out_channels` of each.
-
-    The first of them is the image itself. Sides must be multiples of its `divisor`.
+) -> Encoder:
+    """A timm encoder: images (B, C, H, W) -> the image itself and feature maps, finest first.
 
     Args:
         name: timm's name of the network.
@@ -48,10 +47,10 @@ def create_encoder(
         _check_weights(name, Path(weights), options)
         source = {"pretrained_cfg_overlay": {"file": weights, "hf_hub_id": None, "url": ""}}
     pretrained = weights is not None
-    encoder: nn.Module
+    encoder: Encoder
     try:
         if is_vit(name):
-            asked = {"pretrained": pretrained, **source, **options}
+            asked = dict(pretrained=pretrained, **source, **options)
             encoder = create_vit(name, in_channels, depth, asked)
             if output_stride not in (None, encoder.divisor):
                 raise ValueError(f"its stride is that of its patches, {encoder.divisor}")
@@ -73,6 +72,12 @@ def create_encoder(
             f"encoder {name!r} cannot be built with depth {depth}, output stride "
             f"{output_stride or 'its own'} and options {options}: {reason}"
         ) from error
+
+
+def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and std per channel of the images that timm's weights of an encoder were trained on."""
+    mean, std = (timm.get_pretrained_cfg_value(name, key) for key in ("mean", "std"))
+    return None if mean is None or std is None else (tuple(mean), tuple(std))
 
 
 def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:

@@ -13,13 +13,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ssseg.errors import UserError, one_of
 from ssseg.models.decoders import create_decoder
 from ssseg.models.dpt import LEVELS
-from ssseg.models.encoder import create_encoder
+from ssseg.models.encoder import create_encoder, pretrained_normalisation
 from ssseg.models.networks import DECODERS
 from ssseg.models.vit import VitEncoder, is_vit
 from ssseg.types import IGNORE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLOSE = 0.005
+"""Differences of normalisation that are of no consequence."""
 
 
 class Segmenter(nn.Module):
@@ -104,12 +106,12 @@ class Segmenter(nn.Module):
             weights=weights,
             options=self.hparams["encoder_options"],
         )
-        self.divisor = int(self.encoder.divisor)
+        self.divisor = self.encoder.divisor
         if isinstance(self.encoder, VitEncoder):
             self.hparams["output_stride"] = self.divisor
         self.encoder.requires_grad_(not freeze_encoder)
         self.decoder = self.new_decoder()
-        self.train()  # freezes what is to be frozen: a trainer leaves networks in the mode that they come in
+        self.train()  # freezes layers: a trainer leaves networks in the mode that they come in
 
     def new_decoder(self) -> nn.Module:
         """A freshly initialised decoder of this network's kind."""
@@ -160,6 +162,29 @@ class Segmenter(nn.Module):
         height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
         return height, width
 
+    def remarks(self) -> list[str]:
+        """What a person should know of the network before it is trained, a line each."""
+        name = self.hparams["encoder"]
+        if self.freeze_encoder and not self.pretrained:
+            return [
+                f"encoder {name} is frozen, but its weights are random and stay so; give "
+                "--network.weights, or leave out --network.freeze_encoder"
+            ]
+        usual = None if self.weights is None else pretrained_normalisation(name)
+        if usual is None or len(usual[0]) != len(self.mean):
+            return []
+        pairs = zip((*usual[0], *usual[1]), (*self.mean, *self.std), strict=True)
+        if all(abs(ours - theirs) < CLOSE for ours, theirs in pairs):
+            return []
+        here, there = (
+            f"mean {_short(mean)} and std {_short(std)}"
+            for mean, std in ((self.mean, self.std), usual)
+        )
+        return [
+            f"encoder {name} was pretrained on images normalised by {there}, these are normalised "
+            f'by {here}; give --data.mean "{_short(usual[0])}" --data.std "{_short(usual[1])}"'
+        ]
+
     @property
     def independent(self) -> bool:
         """Whether what is trained treats every image alone: no statistics of a batch."""
@@ -174,6 +199,10 @@ class Segmenter(nn.Module):
         if self.freeze_bn:
             freeze_batchnorm(self)
         return self
+
+
+def _short(values: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.4g}" for value in values) + "]"
 
 
 def freeze_batchnorm(module: nn.Module) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models import is_model_in_modules
 from torch import Tensor, nn
+
+from ssseg.models.layers import Encoder
 
 FLEXIBLE = ("deit", "eva", "vision_transformer", "vision_transformer_hybrid")
 """timm's modules of transformers that resample their own positions to other grids."""
@@ -60,12 +62,12 @@ def create_vit(name: str, in_channels: int, depth: int, options: dict[str, Any])
     return (BeitEncoder if beit else VitEncoder)(model, in_channels, depth)
 
 
-class VitEncoder(nn.Module):
+class VitEncoder(Encoder):
     """A transformer and the blocks whose tokens are its feature maps.
 
-    Every feature map goes through the transformer's final LayerNorm, as in UniMatch V2, where it
-    has one for its tokens (some have one for their mean only). Pooling and classifier are removed:
-    they would never get a gradient.
+    The stride of all feature maps is that of a patch. Every one goes through the transformer's
+    final LayerNorm, as in UniMatch V2, where it has one for its tokens (some have one for their
+    mean only). Pooling and classifier are removed: they would never get a gradient.
 
     Args:
         model: timm's network.
@@ -80,7 +82,6 @@ class VitEncoder(nn.Module):
         self.model = model
         self.out_channels = [in_channels] + [model.embed_dim] * depth
         self.divisor = int(model.patch_embed.feat_ratio())
-        """What sides must be a multiple of; the stride of all feature maps."""
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Sides are multiples of the patch: (B, C, H, W) -> itself, (B, D, H / p, W / p) each."""

@@ -1,0 +1,405 @@
+"""Vision transformers as encoders: any grid of patches, of every family that timm has."""
+
+import copy
+from functools import partial
+
+import numpy as np
+import pytest
+import timm
+import torch
+from pytorch_lightning import Callback
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+import ssseg
+from ssseg.data.datasets import Street
+from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError
+from ssseg.models import Segmenter
+from ssseg.models.checkpointing import checkpoint_blocks
+from ssseg.models.encoder import create_encoder
+from ssseg.models.vit import RelativeBias, is_vit, taps_of
+from tests.conftest import make_data, make_module, make_trainer
+
+TINY = {"embed_dim": 48, "depth": 4, "num_heads": 2}
+# one of every way in which timm's transformers differ: prefix tokens, registers, rotary or relative
+# positions, a norm before the blocks, none after them, pooling by attention, convolutions in front
+NAMES = {
+    "vit_small_patch14_dinov2": 14,
+    "vit_small_patch14_reg4_dinov2": 14,
+    "vit_small_patch16_dinov3": 16,
+    "vit_base_patch16_clip_224": 16,
+    "vit_base_patch16_siglip_224": 16,
+    "beit_base_patch16_224": 16,
+    "eva02_tiny_patch14_224": 14,
+    "deit_tiny_distilled_patch16_224": 16,
+    "vit_tiny_r_s16_p8_224": 32,
+}
+
+
+def make(name="vit_small_patch14_dinov2", decoder="dpt", options=None, **given):
+    torch.manual_seed(0)
+    options = TINY if options is None else options
+    return Segmenter(4, decoder=decoder, encoder=name, encoder_options=options, **given)
+
+
+def encoder_of(name, **options):
+    torch.manual_seed(0)
+    options = {**TINY, **options}
+    made = create_encoder(
+        name, in_channels=3, depth=4, output_stride=None, weights=None, options=options
+    )
+    return made.eval()
+
+
+def shaken(module):
+    """With weights that are not zero anywhere, as after some training."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.3 * torch.randn(p.shape, generator=generator))
+    return module
+
+
+def draw(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("name", "patch"), NAMES.items())
+def test_every_grid_of_patches_and_every_size_of_image(name, patch):
+    network = make(name).eval()
+    assert network.divisor == network.hparams["output_stride"] == patch
+    with torch.no_grad():
+        for rows, columns in ((1, 1), (2, 3), (31, 31)):
+            image = draw(1, 3, rows * patch, columns * patch)
+            feats = network.encode(image)
+            assert feats[0] is image
+            assert {tuple(f.shape) for f in feats[1:]} == {(1, 48, rows, columns)}
+            assert len(feats) == 5
+        for size in ((1, 1), (2 * patch - 1, 3 * patch + 1)):
+            logits = network(draw(2, 3, *size))
+            assert logits.shape == (2, 4, *size)
+            assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_gradient(name):
+    network = make(name).train()
+    network(draw(2, 3, 64, 96)).square().mean().backward()
+    dead = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not dead
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_is_answered_alone(name):
+    network = make(name).train()
+    assert network.independent
+    images = draw(3, 3, 40, 70)
+    together, alone = network(images), torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_small_patch14_dinov2", "vit_small_patch14_reg4_dinov2", "beit_base_patch16_224"]
+)
+def test_in_its_own_grid_it_is_the_network_of_timm(name):
+    """Tokens after each block, seen from outside, through the final norm."""
+    encoder = shaken(encoder_of(name, img_size=112, global_pool="token"))
+    theirs = timm.create_model(
+        name, **TINY, img_size=112, global_pool="token", num_classes=0
+    ).eval()
+    weights = dict(encoder.model.state_dict())
+    for index, bias in enumerate(getattr(encoder, "biases", ())):
+        table = torch.cat((bias.patches[0].flatten(1), bias.token), 1).T
+        weights[f"blocks.{index}.attn.relative_position_bias_table"] = table
+    theirs.load_state_dict(weights)
+    seen = []
+    for block in theirs.blocks:
+        block.register_forward_hook(lambda _, __, out: seen.append(out))
+    image = draw(2, 3, 112, 112)
+    with torch.no_grad():
+        theirs(image)
+        wanted = [theirs.norm(tokens)[:, theirs.num_prefix_tokens :] for tokens in seen]
+        found = encoder(image)[1:]
+    assert len(found) == len(wanted) == 4
+    for ours, tokens in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours.flatten(2).transpose(1, 2), tokens, rtol=1e-4, atol=1e-4)
+
+
+def test_positions_are_resampled_to_the_grid():
+    """A transformer of another native size with resampled positions does the same."""
+    wide = shaken(encoder_of("test_vit", img_size=96))
+    narrow = encoder_of("test_vit", img_size=(32, 48))
+    weights = dict(wide.model.state_dict())
+    token, patches = weights["pos_embed"][:, :1], weights["pos_embed"][:, 1:]
+    grid = patches.reshape(1, 6, 6, -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, (2, 3), mode="bicubic", antialias=True, align_corners=False)
+    weights["pos_embed"] = torch.cat((token, grid.flatten(2).transpose(1, 2)), 1)
+    narrow.model.load_state_dict(weights)
+    image = draw(1, 3, 32, 48)
+    with torch.no_grad():
+        for ours, theirs in zip(wide(image), narrow(image), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 3), (5, 4), (3, 2)])
+def test_relative_biases_are_looked_up_by_distance(grid):
+    table = draw(3 * 5 + 3, 2)  # of a window of 2 x 3, two heads
+    bias = RelativeBias(table, (2, 3))
+    height, width = grid
+    found = bias(height, width)
+    count = height * width
+    assert found.shape == (1, 2, count + 1, count + 1)
+    square = table[:-3].T.reshape(1, 2, 3, 5)
+    square = F.interpolate(square, (2 * height - 1, 2 * width - 1), mode="bilinear")[0]
+    for i in range(count):
+        assert torch.equal(found[0, :, 0, 1 + i], table[-3])
+        assert torch.equal(found[0, :, 1 + i, 0], table[-2])
+        for j in range(count):
+            down = i // width - j // width + height - 1
+            right = i % width - j % width + width - 1
+            assert torch.equal(found[0, :, 1 + i, 1 + j], square[:, down, right])
+    assert torch.equal(found[0, :, 0, 0], table[-1])
+
+
+def test_blocks_are_evenly_spaced_but_for_24():
+    assert taps_of(12, 4) == (2, 5, 8, 11)
+    assert taps_of(24, 4) == (4, 11, 17, 23)
+    assert taps_of(40, 4) == (9, 19, 29, 39)
+    for blocks in range(1, 45):
+        for count in range(1, blocks + 1):
+            taps = taps_of(blocks, count)
+            assert len(set(taps)) == count
+            assert taps[-1] == blocks - 1
+            assert min(taps) >= 0
+
+
+def test_which_networks_are_plain_transformers():
+    names = [*NAMES, "vit_base_patch14_dinov2.lvd142m", "beitv2_base_patch16_224", "test_vit"]
+    assert all(is_vit(name) for name in names)
+    others = ["resnet18", "convnext_tiny", "swin_tiny_patch4_window7_224", "resnet50.a1_in1k"]
+    assert not any(is_vit(name) for name in (*others, "no_such_network"))
+
+
+@pytest.mark.parametrize("decoder", ["annet", "deeplabv2", "deeplabv3plus_plain", "fcn"])
+def test_our_decoders_take_feature_maps_of_one_stride(decoder):
+    network = make("test_vit", decoder, {}).eval()
+    assert network.hparams["output_stride"] == 16
+    assert network(draw(1, 3, 50, 70)).shape == (1, 4, 50, 70)
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"decoder": "unet"}, "'unet' needs feature maps of several strides, .* annet, deeplabv2"),
+        ({"name": "resnet18", "options": {}}, "'dpt' needs a vision transformer, .*vit_small"),
+        ({"output_stride": 8}, "output stride 8 .*its stride is that of its patches, 14"),
+        ({"depth": 6}, "6 feature maps are wanted of 4 blocks"),
+        ({"depth": 3}, "'dpt' cannot be built .* fuses 4 feature maps, the encoder gives 3"),
+        (
+            {"name": "beit_base_patch16_224", "options": {**TINY, "use_rel_pos_bias": False}},
+            "every block of BEiT needs relative position biases",
+        ),
+        ({"options": {"embed_dimension": 3}}, "cannot be built with .*embed_dimension"),
+    ],
+)
+def test_what_does_not_go_together_is_one_sentence(given, complaint):
+    with pytest.raises(UserError, match=complaint) as caught:
+        make(**given)
+    assert "\n" not in str(caught.value)
+
+
+class TestWeights:
+    def donor(self, name, **options):
+        torch.manual_seed(5)
+        return shaken(timm.create_model(name, **{**TINY, **options}))
+
+    @pytest.mark.parametrize("name", ["test_vit", "vit_small_patch16_dinov3"])
+    def test_of_a_file(self, tmp_path, name):
+        donor = self.donor(name)
+        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
+        network = make(name, weights=str(tmp_path / "donor.safetensors"))
+        loaded = network.encoder.model.state_dict()
+        assert all(torch.equal(loaded[k], v) for k, v in donor.state_dict().items() if k in loaded)
+        assert network.pretrained
+
+    def test_of_another_grid(self, tmp_path):
+        donor = self.donor("test_vit", img_size=64)
+        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
+        weights = str(tmp_path / "donor.safetensors")
+        network = make("test_vit", options={**TINY, "img_size": 96}, weights=weights)
+        assert network.encoder.model.pos_embed.shape == (1, 37, 48)
+        assert torch.equal(network.encoder.model.pos_embed[:, 0], donor.pos_embed[:, 0])
+
+    def test_of_another_window(self, tmp_path):
+        name = "beit_base_patch16_224"
+        donor = self.donor(name, img_size=64)
+        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
+        weights = str(tmp_path / "donor.safetensors")
+        network = make(name, options={**TINY, "img_size": 96}, weights=weights)
+        table = donor.blocks[1].attn.relative_position_bias_table
+        bias = network.encoder.biases[1]
+        assert bias.patches.shape == (1, 2, 11, 11)
+        assert torch.equal(bias.token, table[-3:].T)
+        same = make(name, options={**TINY, "img_size": 64}, weights=weights)
+        assert torch.equal(same.encoder.biases[1].patches[0].flatten(1), table[:-3].T)
+
+    def test_as_the_authors_of_dinov2_name_them(self, tmp_path):
+        name = "vit_small_patch14_reg4_dinov2"
+        donor = self.donor(name, img_size=56)
+        weights = donor.state_dict()
+        weights["register_tokens"] = weights.pop("reg_token")
+        weights["mask_token"] = torch.zeros(1, 48)
+        token = weights["cls_token"] / 2  # its position is written down apart from it
+        weights["cls_token"] = token
+        weights["pos_embed"] = torch.cat((token, weights["pos_embed"]), 1)
+        torch.save(weights, tmp_path / "official.pth")
+        options = {**TINY, "img_size": 56}
+        network = make(name, options=options, weights=str(tmp_path / "official.pth"))
+        loaded = network.encoder.model.state_dict()
+        for key, value in donor.state_dict().items():
+            torch.testing.assert_close(loaded[key], value)
+
+    @pytest.mark.parametrize(
+        ("other", "options"),
+        [("test_vit", {"embed_dim": 64}), ("test_vit", {"depth": 3}), ("test_resnet", None)],
+    )
+    def test_of_another_network_are_refused(self, tmp_path, other, options):
+        options = {} if options is None else {**TINY, **options}
+        save_file(timm.create_model(other, **options).state_dict(), tmp_path / "other.safetensors")
+        with pytest.raises(UserError, match=r"other\.safetensors does not .*'test_vit'") as caught:
+            make("test_vit", weights=str(tmp_path / "other.safetensors"))
+        assert "\n" not in str(caught.value)
+
+    def test_normalised_otherwise_are_remarked_on(self, tmp_path):
+        name = "vit_base_patch16_clip_224"
+        save_file(self.donor(name).state_dict(), tmp_path / "clip.safetensors")
+        weights = str(tmp_path / "clip.safetensors")
+        (line,) = make(name, weights=weights).remarks()
+        assert "normalised by mean [0.4815, 0.4578, 0.4082]" in line
+        assert '--data.std "[0.2686, 0.2613, 0.2758]"' in line
+        mean, std = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
+        assert make(name, weights=weights, mean=mean, std=std).remarks() == []
+        assert make(name).remarks() == []
+
+
+def test_checkpointing_its_blocks_changes_no_gradient():
+    plain = make()
+    saving = copy.deepcopy(plain)
+    assert checkpoint_blocks(saving.encoder) == 4
+    images = draw(2, 3, 28, 42)
+    for network in (plain, saving):
+        network(images).square().mean().backward()
+    theirs = dict(saving.named_parameters())
+    assert all(torch.equal(p.grad, theirs[n].grad) for n, p in plain.named_parameters())
+
+
+class SaveAt(Callback):
+    def __init__(self, step, path):
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def assert_resumes_exactly(folder, network, data, steps):
+    """Straight, and from half way with everything else forgotten."""
+    half = folder / "half.ckpt"
+    modules = [make_module("classmix", network=copy.deepcopy(network)) for _ in range(3)]
+    straight, first, resumed = modules
+    make_trainer(steps, folder).fit(straight, data())
+    make_trainer(steps, folder, callbacks=[SaveAt(steps // 2, half)]).fit(first, data())
+    with torch.no_grad():
+        for p in resumed.parameters():
+            p.add_(torch.ones_like(p))
+    make_trainer(steps, folder).fit(resumed, data(), ckpt_path=half)
+    theirs = resumed.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in straight.state_dict().items())
+    return straight
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
+    network = dpt_on("beit_base_patch16_224", {**TINY, "img_size": 64})
+    assert_resumes_exactly(tmp_path, network, make_data, 4)
+
+
+def dpt_on(name, options=None, **given):
+    torch.manual_seed(0)
+    return Segmenter(8, decoder="dpt", encoder=name, encoder_options=options, **given)
+
+
+class TestFrozenEncoder:
+    def test_a_trainer_trains_the_decoder_only(self, tmp_path):
+        network = Segmenter(8, encoder="test_resnet", depth=3, freeze_encoder=True)
+        before = copy.deepcopy(network.state_dict())
+        module = make_module("classmix", network=network)
+        trainer = make_trainer(3, tmp_path, val_check_interval=1)
+        trainer.fit(module, make_data())
+        (group,) = trainer.optimizers[0].param_groups
+        assert group["name"] == "rest"
+        moved = {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
+        assert moved
+        assert all(name.startswith("decoder.") for name in moved)
+        teacher = module.method.teacher.module.encoder.state_dict()
+        assert all(torch.equal(tensor, before[f"encoder.{n}"]) for n, tensor in teacher.items())
+
+    def test_it_stays_in_eval_mode(self):
+        network = make(freeze_encoder=True).train()
+        assert network.training
+        assert network.decoder.training
+        assert not any(m.training for m in network.encoder.modules())
+        twin = Segmenter(**network.hparams)
+        assert twin.freeze_encoder
+        assert not any(p.requires_grad for p in network.new().encoder.parameters())
+        assert all(p.requires_grad for p in network.new().decoder.parameters())
+
+    def test_one_of_random_weights_is_remarked_on(self):
+        network = make(freeze_encoder=True)
+        (line,) = network.remarks()
+        assert line.startswith("encoder vit_small_patch14_dinov2 is frozen, but its weights are")
+        network.pretrained = True  # by --init
+        assert network.remarks() == []
+
+    def test_its_batchnorm_is_no_statistic_of_a_batch(self):
+        options = {"encoder": "test_resnet", "freeze_encoder": True}
+        assert not Segmenter(4, decoder="fcn", **options).independent
+        assert Segmenter(4, decoder="deeplabv2", **options).independent
+        assert not Segmenter(4, decoder="deeplabv2", encoder="test_resnet").independent
+
+    def test_its_graph_is_not_kept_but_images_may_ask_for_a_gradient(self):
+        network = make(freeze_encoder=True).train()
+        image = draw(2, 3, 28, 42)
+        assert not any(feats.requires_grad for feats in network.encode(image))
+        image.requires_grad_()
+        network(image).square().mean().backward()
+        assert image.grad.any()
+        assert not any(p.grad is not None for p in network.encoder.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crop", [(98, 126), (100, 130)])
+def test_dinov2_small_trains_resumes_is_exported_and_predicts(tmp_path, crop):
+    """The whole network, from random weights: 20 steps, exact resume, ONNX, images of any size."""
+    run = ssseg.fit(
+        "classmix",
+        out=tmp_path / "run",
+        max_steps=20,
+        network="dpt",
+        trainer={"accelerator": "cpu"},
+        method_options={"warmup_steps": 2, "threshold": 0.0},
+        checkpoint_every=10,
+        **{"train_images": 8, "val_images": 2, "size": 130, "labeled": 4, "batch_size": 2},
+        crop_size=list(crop),
+    )
+    losses = [row["loss/sup"] for row in run.metrics if row.get("loss/sup")]
+    assert losses[-1] < losses[0]
+    model = ssseg.load(run.checkpoint())
+    for size in ((1, 1), (45, 70), (301, 97)):
+        photo = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        assert model.predict(photo).label.shape == size
+    assert ssseg.export(run.checkpoint(), "onnx", out=tmp_path).is_file()
+
+    source = Street(train_images=8, val_images=2, size=130)
+    data = partial(SegmentationData, source, labeled=4, batch_size=2, crop_size=crop)
+    assert_resumes_exactly(tmp_path, dpt_on("vit_small_patch14_dinov2"), data, 4)
