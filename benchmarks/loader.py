@@ -29,8 +29,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from ssseg import SegmentationData
+from ssseg.data.channel_stats import IMAGENET
 from ssseg.data.datasets import Folder
-from ssseg.data.statistics import IMAGENET
 from ssseg.types import IGNORE
 
 SCALE, BATCH = (0.5, 2.0), 4

@@ -27,14 +27,14 @@ from common import noise, save
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 
 from ssseg import SegmentationModule
-from ssseg.alarms import Alarms
-from ssseg.heartbeat import Heartbeat
 from ssseg.methods import ClassMix
 from ssseg.models import Segmenter
-from ssseg.nonfinite import StopAtNaN
 from ssseg.ops import class_mask
-from ssseg.quiet import ignore_messages
-from ssseg.step_logger import StepLogger
+from ssseg.runs.quiet import ignore_messages
+from ssseg.training.callbacks.alerts import Alarms
+from ssseg.training.callbacks.nan_guard import StopAtNaN
+from ssseg.training.callbacks.progress import Heartbeat
+from ssseg.training.csv_logger import StepLogger
 from ssseg.types import IGNORE, Batch
 
 DECAY, THRESHOLD, LR = 0.99, 0.968, 1e-4

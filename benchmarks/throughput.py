@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from common import noise, save
 from torch import Tensor
 
-from ssseg.compute import Compute
 from ssseg.methods import create_method
 from ssseg.models import Segmenter
+from ssseg.training.compute import Compute
 from ssseg.types import IGNORE, Batch, Step
 
 METHODS = {"classmix": "deeplabv3plus", "guidedmix": "deeplabv3plus"}

@@ -14,8 +14,8 @@ import torch
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.methods import create_method
-from ssseg.module import SegmentationModule
 from ssseg.testing import tiny_network
+from ssseg.training.module import SegmentationModule
 
 # what the tests and their processes keep of data sets is no part of the user's cache
 KEPT = tempfile.mkdtemp()
@@ -25,6 +25,8 @@ atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
 warnings.filterwarnings("ignore", ".*does not have many workers")
 warnings.filterwarnings("ignore", ".*in eval mode at the start")
 warnings.filterwarnings("ignore", ".*mid-epoch")
+
+pytest_plugins = ["tests.benchmarking.fixtures", "tests.data.fixtures"]
 
 # the suite runs on two processes; threads of one would fight those of the other
 torch.set_num_threads(1)

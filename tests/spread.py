@@ -40,7 +40,7 @@ def on_devices(count, function, *args):
 
 
 def _work(rank, count, port, answers, function, args):
-    from ssseg.devices import Devices
+    from ssseg.distributed import Devices
 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

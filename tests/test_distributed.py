@@ -1,200 +1,212 @@
-"""Real processes: scores, weights and logs are the same for any number of them."""
+"""A batch on several devices gives what it gives on one: draws, partners, means, gradients.
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+Two real processes (gloo) against one that sees the whole batch, in float64.
+"""
 
+import numpy as np
 import pytest
 import torch
 
-import ssseg
-from ssseg.run import Run
-from tests.spread import free_port
-
-TINY = {
-    "train_images": 12,
-    "val_images": 4,
-    "test_images": 7,  # neither 2 processes nor batches of 2 divide it
-    "size": 32,
-    "labeled": 8,
-    "batch_size": 4,
-}
-TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-
-
-def ssseg_process(*args, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "ssseg", *args],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
-
-
-def done(process):
-    """What it printed; it must have worked."""
-    said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
-    return said
-
-
-def scores_of(checkpoint, out, *args):
-    """What `ssseg test` writes, in a process of its own."""
-    args = ["--ckpt_path", str(checkpoint), "--out", str(out), *args]
-    said = done(ssseg_process("test", *args, "--trainer.accelerator", "cpu"))
-    assert said.count("student: mIoU") == 1, "every process reports"
-    return json.loads((out / "scores.json").read_text(encoding="utf-8"))["networks"]
-
-
-@pytest.mark.slow
-def test_one_process_and_two_agree_for_any_batch_size(tmp_path):
-    trainer = {"accelerator": "cpu"}
-    run = ssseg.fit("classmix", out=tmp_path / "run", max_steps=2, trainer=trainer, **TINY)
-    checkpoint = run.checkpoint()
-    one = scores_of(checkpoint, tmp_path / "one", "--data.val_batch_size", "1")
-    two = scores_of(checkpoint, tmp_path / "two", "--data.val_batch_size", "2", *TWO)
-    assert one == two
-    assert set(one) == {"student", "teacher"}
-
-
-EXACT = [
-    *("fit", "--trainer.accelerator", "cpu"),
-    *("--trainer.precision", "64-true", "--network.freeze_bn", "true"),
-    *("--data.train_images", "24", "--data.val_images", "7", "--data.val_batch_size", "2"),
-    *("--data.size", "32", "--data.labeled", "8", "--data.batch_size", "4"),
-    *("--trainer.max_steps", "50", "--trainer.val_check_interval", "25"),
-    *("--trainer.log_every_n_steps", "5"),
-]
-METHOD = {
-    "supervised": [],
-    "classmix": ["--method.threshold", "0.15", "--method.teacher_norm", "running"],
-}
-
-
-def assert_same_run(first, second):
-    """Weights to 1e-9, scores alike, and in the logs the numbers of the whole batch."""
-    states = [torch.load(r.checkpoint(), weights_only=True)["state_dict"] for r in (first, second)]
-    for name, tensor in states[0].items():
-        torch.testing.assert_close(states[1][name], tensor, rtol=0, atol=1e-9)
-    assert first.history == second.history
-    own = ("pseudo", "class", "seconds/")  # shares of classes are means of those of the devices
-    ours, theirs = (
-        [{k: v for k, v in row.items() if not any(part in k for part in own)} for row in rows]
-        for rows in (first.metrics, second.metrics)
-    )
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine == pytest.approx(other, rel=1e-6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["supervised", "classmix"])
-def test_two_processes_train_as_one(tmp_path, name):
-    """In float64, without batch statistics, which are each device's own."""
-    options = [*EXACT, "--method", name, *METHOD[name]]
-    one = ssseg_process(*options, "--out", str(tmp_path / "one"))
-    two = ssseg_process(*options, "--out", str(tmp_path / "two"), *TWO)
-    assert "(2 on each of 2 devices)" not in done(one)
-    said = done(two)
-    assert said.count("(2 on each of 2 devices)") == (1 if name == "supervised" else 2)
-    assert said.count("step    25/50") == 1, "every process reports"
-    assert_same_run(Run(tmp_path / "one"), Run(tmp_path / "two"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["nodes", "torchrun"])
-def test_four_processes_on_two_nodes_train_as_one(tmp_path, how):
-    options = [*EXACT, "--method", "classmix", *METHOD["classmix"]]
-    done(ssseg_process(*options, "--out", str(tmp_path / "one")))
-    options += ["--out", str(tmp_path / "four"), "--trainer.num_nodes", "2", *TWO]
-    port = free_port()
-    if how == "nodes":
-        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        nodes = [ssseg_process(*options, NODE_RANK=str(rank), **where) for rank in (0, 1)]
-    else:
-        run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
-        run += ["--nproc_per_node", "2", "--master_addr", "127.0.0.1", "--master_port", str(port)]
-        nodes = [
-            subprocess.Popen(
-                [*run, "--node_rank", str(rank), "-m", "ssseg", *options],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            for rank in (0, 1)
-        ]
-    said = "".join(map(done, nodes))
-    assert said.count("classmix on street: mIoU") == 1
-    assert_same_run(Run(tmp_path / "one"), Run(tmp_path / "four"))
-
-
-SCRIPT = """
-import sys
-import pytorch_lightning as pl
-import torch
+from ssseg.distributed import ALONE, Devices, Slots
+from ssseg.losses import class_presence_loss, confidence_weight, cross_entropy, weighted_mean
 from ssseg.methods import create_method
-from ssseg.module import SegmentationModule
-from ssseg.testing import tiny_network
-from tests.conftest import make_data, make_trainer
-
-name, hparams, out = sys.argv[1], eval(sys.argv[2]), sys.argv[3]
-
-
-class Compare(pl.Callback):
-    def on_validation_end(self, trainer, module):
-        found[trainer.global_step] = {n: t.clone() for n, t in module.method.state_dict().items()}
-        unused.append(trainer.strategy.model.find_unused_parameters)
-
-
-found, unused = {}, []
-torch.manual_seed(0)
-module = SegmentationModule(create_method(name, **hparams), tiny_network(8), seed=0)
-options = {"devices": 2, "strategy": "ddp", "val_check_interval": 2, "callbacks": [Compare()]}
-trainer = make_trainer(6, out, **options)
-data = make_data(val_batch_size=1)
-data.source.sizes["val"] = int(sys.argv[4])
-trainer.fit(module, data)
-torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "hparams", "val", "unused"),
-    [
-        ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5, False),
-        pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "teacher": True}, 1, False), marks=pytest.mark.slow
-        ),
-        pytest.param("guidedmix", {"warmup_steps": 2}, 2, False, marks=pytest.mark.slow),
-        pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2, True),
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["classmix", "guidedmix with teacher", "guidedmix", "released"],
+from ssseg.ops import (
+    Mixed,
+    beta_lambda,
+    block_class_mask,
+    box_mask,
+    class_mask,
+    color_jitter,
+    cow_mask,
+    half_box_mask,
+    next_in_ring,
 )
-def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val, unused):
-    """With BatchNorm as it is; student, teacher, heads; fewer validation images than devices."""
-    (tmp_path / "script.py").write_text(SCRIPT)
-    here = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    ran = subprocess.run(
-        [sys.executable, "script.py", name, repr(hparams), str(tmp_path), str(val)],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": here},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+from ssseg.ops.random import gamma, normal, uniform
+from ssseg.testing import NUM_CLASSES, SIDE, tiny_network
+from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
+from tests.spread import on_devices
+
+IMAGES = 4
+NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def mine(devices, value):
+    """A device's part of a batch."""
+    share = len(value) // devices.count
+    return value[devices.rank * share : (devices.rank + 1) * share]
+
+
+def whole_batch():
+    """Labels and validity are spread unevenly over the images, so over devices."""
+    generator = seeded(5)
+    image, other = torch.randn(2, IMAGES, 3, SIDE, SIDE, generator=generator).double()
+    label = torch.randint(0, NUM_CLASSES, (IMAGES, SIDE, SIDE), generator=generator)
+    label[0], label[1, : SIDE // 2] = IGNORE, IGNORE
+    valid = torch.rand(IMAGES, SIDE, SIDE, generator=generator) < torch.linspace(0.2, 1, IMAGES)[
+        :, None, None
+    ]  # fmt: skip
+    return Batch(Labeled(image, label), Unlabeled([other, other.flip(1)], valid))
+
+
+def part_of(batch, devices):
+    labeled, unlabeled = batch.labeled, batch.unlabeled
+    views = [mine(devices, view) for view in unlabeled.views]
+    return Batch(
+        Labeled(mine(devices, labeled.image), mine(devices, labeled.label)),
+        Unlabeled(views, mine(devices, unlabeled.valid)),
     )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    (first, looks_for_unused), (second, _) = (
-        torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)
+
+
+def gradients(devices, name, hparams):
+    """What an optimiser would see of the whole batch: the mean of the devices' gradients."""
+    torch.manual_seed(0)
+    options = {"warmup_steps": 0, "teacher_norm": "running", "threshold": 0.25}
+    options = {} if name == "supervised" else options
+    method = create_method(name, **{**options, **hparams})
+    network = tiny_network()
+    network.freeze_bn = True  # statistics of a batch are each device's own
+    method.setup(network)
+    method.double().train()
+    common = seeded(9) if devices.count > 1 else None
+    step = Step(50, 100, seeded(9 if devices.rank == 0 else 77), devices, common)
+    terms = method.losses(part_of(whole_batch(), devices), step).losses
+    torch.stack(list(terms.values())).sum().backward()
+    return (
+        {n: float(devices.total(t.detach())) / devices.count for n, t in terms.items()},
+        [
+            (devices.total(p.grad) / devices.count).numpy()
+            for p in method.student.parameters()
+            if p.grad is not None
+        ],
     )
-    assert looks_for_unused is unused
-    assert list(first) == [2, 4, 6]
-    for step, states in first.items():
-        for part, tensor in states.items():
-            assert torch.equal(tensor, second[step][part]), (step, part)
+
+
+CASES = [
+    *((name, {}) for name in NAMES),
+    ("classmix", {"conf_weight": "batch"}),
+    ("classmix", {"denominator": "trusted", "extra_augmentation": True}),
+    ("complexmix", {"gate": "pixel_before"}),
+    ("mixup", {"denominator": "all"}),
+]
+
+
+def all_gradients(devices):
+    return [gradients(devices, name, hparams) for name, hparams in CASES]
+
+
+@pytest.fixture(scope="module")
+def spread():
+    return on_devices(2, all_gradients)
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{n}-{h}" for n, h in CASES])
+def test_terms_and_gradients_are_those_of_one_device(spread, case):
+    terms, grads = gradients(ALONE, *CASES[case])
+    assert terms.get("unsup") != 0
+    for answers in spread:
+        there, others = answers[case]
+        assert there == pytest.approx(terms, abs=1e-12)
+        for ours, theirs in zip(grads, others, strict=True):
+            np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-12)
+
+
+def ring_and_sums(devices):
+    values = torch.arange(6).view(6, 1).expand(6, 2)
+    sample = Mixed(values.double(), values, values.float(), values % 2 == 0)
+    ours = Mixed(*(mine(devices, part) for part in sample))
+    return (
+        [part.tolist() for part in next_in_ring(ours, devices)],
+        devices.total(torch.tensor(devices.rank + 1)).item(),
+        devices.denominator(torch.tensor(3 * devices.rank)).item(),
+        devices.denominator(torch.tensor(0)).item(),
+    )
+
+
+def test_the_ring_runs_over_all_devices():
+    count = 3
+    parts = on_devices(count, ring_and_sums)
+    follower = [1, 2, 3, 4, 5, 0]
+    for part in range(4):
+        rows = [row for answer in parts for row in answer[0][part]]
+        kind = (float, int, float, lambda v: v % 2 == 0)[part]
+        assert rows == [[kind(v)] * 2 for v in follower]
+    total, amount = sum(range(1, count + 1)), 3 * sum(range(count))
+    assert [answer[1] for answer in parts] == [total] * count
+    assert [answer[2] for answer in parts] == [pytest.approx(amount / count)] * count
+    # at least one in all, so that the mean of nothing is 0 and not infinite
+    assert [answer[3] for answer in parts] == [pytest.approx(1 / count)] * count
+
+
+def test_alone_nobody_is_asked():
+    value = torch.tensor([3, 1, 2])
+    assert ALONE.total(value) is value
+    assert ALONE.following(value).tolist() == [1, 2, 3]
+    assert ALONE.denominator(torch.tensor(0)) == 1
+
+
+LABEL = torch.randint(0, NUM_CLASSES, (IMAGES, 9, 11), generator=seeded(1))
+IMAGE = torch.randn(IMAGES, 3, 9, 11, generator=seeded(2))
+NORM = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
+DRAWS = {
+    "uniform": lambda n, g: uniform((n, 3), g),
+    "uniform, images second": lambda n, g: uniform((3, n), g, batch=1).T,
+    "normal": lambda n, g: normal((n, 2), g),
+    "gamma": lambda n, g: gamma((2, n), 0.3, g, batch=1).T,
+    "box": lambda n, g: box_mask((n, 9, 11), num_boxes=2, generator=g),
+    "half box": lambda n, g: half_box_mask((n, 9, 11), generator=g),
+    "cow": lambda n, g: cow_mask((n, 9, 11), sigma=(1.0, 3.0), generator=g),
+    "beta": lambda n, g: beta_lambda(n, 0.4, generator=g),
+    "beta, uniform": lambda n, g: beta_lambda(n, generator=g),
+}
+OF_A_PART = {
+    "class": lambda part, g: class_mask(LABEL[part], NUM_CLASSES, "random", generator=g),
+    "blocks": lambda part, g: block_class_mask(LABEL[part], NUM_CLASSES, 4, generator=g),
+    "jitter": lambda part, g: color_jitter(IMAGE[part], generator=g, **NORM),
+}
+
+
+@pytest.mark.parametrize("name", [*DRAWS, *OF_A_PART])
+@pytest.mark.parametrize("count", [2, 4])
+def test_draws_are_those_of_the_places_in_the_whole_batch(name, count):
+    """No process is needed: a part of the draws is kept, whoever draws."""
+    share = IMAGES // count
+    if name in DRAWS:
+        expected = DRAWS[name](IMAGES, seeded())
+        parts = [DRAWS[name](share, Slots(seeded(), Devices(r, count))) for r in range(count)]
+    else:
+        expected = OF_A_PART[name](slice(None), seeded())
+        parts = [
+            OF_A_PART[name](slice(r * share, (r + 1) * share), Slots(seeded(), Devices(r, count)))
+            for r in range(count)
+        ]
+    assert torch.equal(torch.cat(parts), expected)
+
+
+def losses_of(devices):
+    """Of everything that is counted, with counts that differ between devices."""
+    batch = part_of(whole_batch(), devices)
+    image, label = batch.labeled
+    valid = batch.unlabeled.valid
+    logits = image.mean(1, keepdim=True) * torch.arange(1.0, NUM_CLASSES + 1).view(1, -1, 1, 1)
+    error, trusted = image.square().mean(1), (image.mean(1) > 0.2).double()
+    share = confidence_weight(trusted, valid, "batch", devices)
+    found = {
+        "cross-entropy": cross_entropy(logits, label, devices),
+        "presence": class_presence_loss(logits.mean((2, 3)), label, devices),
+        **{
+            f"mean, {kind}": weighted_mean(error, trusted, valid, kind, devices)
+            for kind in ("valid", "all", "trusted")
+        },
+    }
+    mean = {name: float(devices.total(value)) / devices.count for name, value in found.items()}
+    return {**mean, "share": float(share.flatten()[0])}
+
+
+def test_means_and_shares_are_those_of_the_whole_batch():
+    expected = losses_of(ALONE)
+    for answer in on_devices(2, losses_of):
+        assert answer == pytest.approx(expected, rel=1e-7)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ssseg.cli.aliases import spell_out
 from ssseg.methods import METHODS
-from ssseg.spelling import spell_out
 from ssseg.testing import check_method
 
 ROOT = Path(__file__).parents[1]

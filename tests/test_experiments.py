@@ -8,11 +8,11 @@ import yaml
 
 from ssseg.benchmarking.grid import plan
 from ssseg.benchmarking.grid_file import read_grid
-from ssseg.benchmarking.outlook import without_seed
-from ssseg.cli import main
+from ssseg.benchmarking.preflight import without_seed
+from ssseg.cli.main import main
+from ssseg.cli.preflight import outlooks
 from ssseg.evaluation.inference import SIX_SCALES
 from ssseg.methods import method_class
-from ssseg.rehearsal import outlooks
 from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc
 from tests.data.trees import draw_tree
 

@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from ssseg.api import split as split
     from ssseg.api import test as test
     from ssseg.api import validate as validate
-    from ssseg.benchmarking.call import benchmark as benchmark
-    from ssseg.benchmarking.report import report as report
+    from ssseg.benchmarking.api import benchmark as benchmark
     from ssseg.data.module import SegmentationData as SegmentationData
     from ssseg.errors import UserError as UserError
     from ssseg.methods.base import Method as Method
     from ssseg.models import Segmenter as Segmenter
-    from ssseg.module import SegmentationModule as SegmentationModule
-    from ssseg.optim import Optim as Optim
-    from ssseg.run import Run as Run
+    from ssseg.reports.comparison.report import report as report
+    from ssseg.runs.run import Run as Run
+    from ssseg.training.module import SegmentationModule as SegmentationModule
+    from ssseg.training.optimizer import Optim as Optim
 
 _HOMES = {
     "Method": "ssseg.methods.base",
-    "Optim": "ssseg.optim",
-    "Run": "ssseg.run",
+    "Optim": "ssseg.training.optimizer",
+    "Run": "ssseg.runs.run",
     "SegmentationData": "ssseg.data.module",
-    "SegmentationModule": "ssseg.module",
+    "SegmentationModule": "ssseg.training.module",
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
-    "benchmark": "ssseg.benchmarking.call",
+    "benchmark": "ssseg.benchmarking.api",
     "examine": "ssseg.api",
     "export": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",
-    "report": "ssseg.benchmarking.report",
+    "report": "ssseg.reports.comparison.report",
     "split": "ssseg.api",
     "test": "ssseg.api",
     "validate": "ssseg.api",

@@ -2,7 +2,7 @@
 
 import sys
 
-from ssseg.cli import main
+from ssseg.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

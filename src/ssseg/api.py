@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ssseg.arguments import typed, typed_text
-from ssseg.paths import as_path
-from ssseg.run import Run
+from ssseg.runs.command import typed, typed_text
+from ssseg.runs.paths import as_path
+from ssseg.runs.run import Run
 
 if TYPE_CHECKING:
     from ssseg.data.datasets.base import Source
-    from ssseg.data.splits import LabeledSplit
+    from ssseg.data.splits.labeled_split import LabeledSplit
     from ssseg.methods.base import Method
-    from ssseg.predictor import Predictor
+    from ssseg.prediction.predictor import Predictor
 
 
 def fit(
@@ -61,7 +61,7 @@ def fit(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
-    from ssseg.options import run
+    from ssseg.cli.train import run
 
     trainer_options = dict(trainer or {})
     if max_steps is not None:
@@ -155,7 +155,7 @@ def _evaluate(
     eval_options: Mapping[str, Any] | None,
     data_options: Mapping[str, Any],
 ) -> dict[str, float]:
-    from ssseg.options import run
+    from ssseg.cli.train import run
 
     args = [verb, "--ckpt_path", str(checkpoint)]
     if not page:
@@ -195,9 +195,9 @@ def split(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
-    from ssseg.data.splits import content_hash
-    from ssseg.source_options import open_source
-    from ssseg.split_verb import ask, choose, text_of, write
+    from ssseg.cli.data_options import open_source
+    from ssseg.cli.split import ask, choose, text_of, write
+    from ssseg.data.splits.content_hash import content_hash
 
     source = open_source(data, _texts(data_options))
     asked = ask(source, labeled, select, seed)
@@ -242,9 +242,9 @@ def examine(
     Raises:
         UserError: For options that cannot work.
     """
-    from ssseg.doctor.sets import Plan
-    from ssseg.doctor.verb import examine as examine_source
-    from ssseg.source_options import describe_source
+    from ssseg.cli.data_options import describe_source
+    from ssseg.datacheck.check import examine as examine_source
+    from ssseg.datacheck.dataset import Plan
 
     make = describe_source(data, _texts(data_options))
     wanted = None if labeled is None else str(labeled)
@@ -266,7 +266,7 @@ def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":
     Raises:
         UserError: For a file that is no such model.
     """
-    from ssseg.model_file import load as load_model
+    from ssseg.prediction.model_file import load as load_model
 
     return load_model(checkpoint, network)
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssseg.devices import ALONE, Devices
+from ssseg.distributed import ALONE, Devices
 from ssseg.types import IGNORE
 
 ConfidenceWeight = Literal["image", "batch", "pixel", "none"]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssseg.instruments import readings
+from ssseg.evaluation.pseudo_labels import readings
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.types import IGNORE, Batch, Labeled, Step, StepOutput, Unlabeled

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssseg.devices import ALONE, Devices, Slots
+from ssseg.distributed import ALONE, Devices, Slots
 
 IGNORE: Final = 255
 """Label of pixels that no loss and no score may see."""

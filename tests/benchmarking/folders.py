@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 from PIL import Image
 
-from ssseg.run import Run
+from ssseg.runs.run import Run
 
 EVALUATION = {"protocol": "whole image", "mode": "whole", "window": None, "flip": False}
 SUMMARY = {

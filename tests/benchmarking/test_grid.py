@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssseg.arguments import typed
 from ssseg.benchmarking.grid import Grid, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.runner import log_of
+from ssseg.cli.aliases import spell_out
 from ssseg.errors import UserError
-from ssseg.spelling import spell_out
+from ssseg.runs.command import typed
 
 
 def planned(methods, seeds, options, out=Path("out"), **more):

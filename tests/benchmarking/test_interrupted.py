@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from ssseg.benchmarking import runner
-from ssseg.cli import main
-from ssseg.lock import is_held
-from ssseg.run import Run
+from ssseg.cli.main import main
+from ssseg.runs.lock import is_held
+from ssseg.runs.run import Run
 
 ARGS = [
     *("benchmark", "--methods", "supervised,classmix", "--jobs", "2"),

@@ -6,12 +6,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from ssseg.cli.predict import jobs_of
 from ssseg.data.datasets.files import find_images, left_out
 from ssseg.data.datasets.folder import Folder
-from ssseg.doctor.layout import AnyFolder
-from ssseg.doctor.sets import Plan, open_sets
+from ssseg.datacheck.dataset import AnyFolder, Plan, open_sets
 from ssseg.errors import UserError
-from ssseg.predict_verb import jobs_of
 from tests.data.trees import data_of, draw_mask, draw_tree, ids, paint, save
 
 

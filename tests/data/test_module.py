@@ -10,8 +10,8 @@ from PIL import Image
 from ssseg.data.datasets.base import ClassInfo, Record, Source
 from ssseg.data.datasets.street import Street
 from ssseg.data.module import SegmentationData
-from ssseg.data.samples import collate_by_size, read_resized, resize_mask
-from ssseg.data.splits import content_hash
+from ssseg.data.splits.content_hash import content_hash
+from ssseg.data.torch_datasets import collate_by_size, read_resized, resize_mask
 from ssseg.errors import UserError
 from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
 from tests.data.trees import GRAY, batches, data_of, draw_tree, flat, ids, paint, save

@@ -6,9 +6,9 @@ import tifffile
 from PIL import Image
 
 from ssseg.data.datasets.folder import Folder
-from ssseg.data.images import read_image
+from ssseg.data.image_io import read_image
 from ssseg.data.nodata import suspected
-from ssseg.doctor.look import look_at_image
+from ssseg.datacheck.scan import look_at_image
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 from tests.data.trees import batches, data_of, draw_mask, paint, save, write_classes
@@ -139,7 +139,7 @@ def test_ordinary_values_are_not_suspected():
 
 
 def test_prediction_sees_the_mean_there(tmp_path):
-    from ssseg.predictor import Card, Predictor
+    from ssseg.prediction.predictor import Card, Predictor
     from ssseg.testing import tiny_network
 
     root = geotiffs(tmp_path, -9999, np.float32, bands=3)
@@ -155,7 +155,7 @@ def test_large_pictures_are_read_where_they_fit(tmp_path, monkeypatch):
     save(np.zeros((60, 60, 3), np.uint8), tmp_path / "a.png")
     assert read_image(tmp_path / "a.png", 3, "uint8").shape == (60, 60, 3)
     assert Image.MAX_IMAGE_PIXELS == 1000
-    monkeypatch.setattr("ssseg.machine.most_bytes", lambda: 10_000)
+    monkeypatch.setattr("ssseg.runs.machine.most_bytes", lambda: 10_000)
     for name, dtype in (("a.png", np.uint8), ("b.tif", np.float32)):
         if dtype is np.float32:
             tifffile.imwrite(tmp_path / name, np.zeros((60, 60), dtype))

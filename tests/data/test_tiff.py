@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ssseg.data.images import probe, read_ids, read_image
+from ssseg.data.image_io import probe, read_ids, read_image
 from ssseg.errors import UserError
 
 HEIGHT, WIDTH = 24, 40

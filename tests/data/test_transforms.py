@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency
 from scipy.stats.contingency import crosstab
 
 from ssseg.data.transforms import Normalize, TrainTransform
-from ssseg.randomness import seed_of
+from ssseg.seeding import seed_of
 from ssseg.types import IGNORE
 from tests.data.trees import GRAY, draw_mask, paint
 

@@ -11,8 +11,8 @@ from ssseg.methods.guidedmix import Pairs, _see
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import IMAGENET_STD as STD
 from ssseg.ops.mix import Mixed
-from ssseg.progress import announcement
 from ssseg.testing import NUM_CLASSES, SIDE, losses, make_method, step, tiny_batch, tiny_network
+from ssseg.training.callbacks.progress import announcement
 from ssseg.types import IGNORE
 from tests.conftest import make_data, make_module
 

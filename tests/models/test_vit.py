@@ -16,7 +16,7 @@ from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.models import Segmenter
-from ssseg.models.checkpointing import checkpoint_blocks
+from ssseg.models.activation_checkpointing import checkpoint_blocks
 from ssseg.models.encoder import create_encoder
 from ssseg.models.vit import RelativeBias, is_vit, taps_of
 from tests.conftest import make_data, make_module, make_trainer

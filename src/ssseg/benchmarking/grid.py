@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssseg.arguments import groups, pairs, typed
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS, method_class
+from ssseg.runs.command import groups, pairs, typed
 
 Options = Mapping[str, Any]
 """Options of `ssseg fit` by name, without the dashes: `{"method.pair": "random"}`."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from ssseg.arguments import pairs, typed
 from ssseg.benchmarking.grid import Grid, Options, plan
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
-from ssseg.paths import as_path
+from ssseg.runs.command import pairs, typed
+from ssseg.runs.paths import as_path
 
 Labeled = dict[str, Any]
 """Something by label."""

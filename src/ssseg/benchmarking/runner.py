@@ -1,10 +1,8 @@
 """Carrying out a plan: several runs at once, what is finished skipped, what was cut off goes on."""
 
-import csv
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +10,13 @@ from rich.console import Console
 from rich.live import Live
 
 from ssseg.benchmarking.grid import Planned
-from ssseg.benchmarking.launch import Commands, Handle, Launcher
-from ssseg.benchmarking.outlook import Outlook
-from ssseg.benchmarking.standing import TESTED, check_standing, standing
-from ssseg.benchmarking.watch import progress_table
+from ssseg.benchmarking.launchers import Commands, Handle, Launcher
+from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.progress_table import progress_table
+from ssseg.benchmarking.run_state import check_standing, standing
 from ssseg.errors import UserError
-from ssseg.lock import is_held
-from ssseg.run import Run
+from ssseg.runs.lock import is_held
+from ssseg.runs.run import TESTED, Run, last_line
 
 BAD_INPUT = 2
 """Exit code of a run that would fail again."""
@@ -167,20 +165,3 @@ def _clear(planned: Planned) -> None:
 def _scores(planned: Planned) -> str:
     last = Run(planned.folder).summary["last"]
     return "  ".join(f"{name} {100 * scores['miou']:.1f}" for name, scores in last.items())
-
-
-def latest(folder: Path) -> dict[str, float]:
-    """The newest value of every column of a run's metrics.csv; empty where there is none yet."""
-    values: dict[str, float] = {}
-    with suppress(OSError, ValueError), (folder / "metrics.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            values.update({key: float(value) for key, value in row.items() if key and value})
-    return values
-
-
-def last_line(log: Path) -> str:
-    """What the log of a run ends with; of a run that failed, its reason."""
-    if not log.is_file():
-        return f"there is no {log}"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].removeprefix("ssseg: error: ") if lines else f"see {log}"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssseg.data.datasets.base import ClassInfo, Record, Source
+from ssseg.data.findings import Finding, Severity, fill
 from ssseg.data.reading import in_threads
-from ssseg.findings import Finding, Severity, fill
 from ssseg.types import IGNORE
 
 

@@ -4,49 +4,27 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from ssseg.data.datasets.base import ClassInfo, Pixels, Record, Source, Split
+from ssseg.data.channel_stats import IMAGENET, Statistics, remark_on, statistics_of
+from ssseg.data.datasets.base import Record, Source, Split
+from ssseg.data.info import DataInfo, Drawn
 from ssseg.data.labels import count_masks, problems_of_labels
 from ssseg.data.overlap import overlaps, remarks_on
-from ssseg.data.samples import EvalImages, TrainImages, batches_of_like_size, collate_by_size
-from ssseg.data.sampling import StepSampler, Stream
-from ssseg.data.splits import Contents, LabeledSplit, Select, contents, split_labeled
-from ssseg.data.statistics import IMAGENET, Statistics, remark_on, statistics_of
+from ssseg.data.sampler import StepSampler, Stream
+from ssseg.data.splits.content_hash import Contents, contents
+from ssseg.data.splits.labeled_split import LabeledSplit, Select, split_labeled
+from ssseg.data.timed_loader import Waiting, WatchedLoader
+from ssseg.data.torch_datasets import EvalImages, TrainImages, batches_of_like_size, collate_by_size
 from ssseg.data.transforms import Normalize, TrainTransform
-from ssseg.data.waiting import Waiting, WatchedLoader
 from ssseg.errors import UserError
-from ssseg.paths import as_path
-from ssseg.randomness import run_seed
+from ssseg.runs.paths import as_path
+from ssseg.seeding import run_seed
 from ssseg.types import Batch, Labeled
-
-
-class DataInfo(NamedTuple):
-    """What a trained network must remember of its data; plain values only."""
-
-    name: str
-    classes: Sequence[ClassInfo]
-    in_channels: int
-    pixels: Pixels
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    image_size: tuple[int, int] | None
-    crop_size: tuple[int, int]
-    split: str
-    split_hash: str
-
-
-class Drawn(NamedTuple):
-    """A training batch, and which images it is of."""
-
-    batch: Batch
-    labeled: list[str]
-    """Ids, in their order."""
-    unlabeled: list[str]
 
 
 class SegmentationData(LightningDataModule):

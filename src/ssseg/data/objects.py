@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Pixels
-from ssseg.data.images import displayed
+from ssseg.data.image_io import displayed
 from ssseg.errors import UserError
 
 LARGEST = {"uint8": 255, "uint16": 65535}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from ssseg.data.datasets.base import Record, Source
-from ssseg.paths import as_path
+from ssseg.runs.paths import as_path
 
 try:
     import fcntl

@@ -15,7 +15,7 @@ import tifffile
 
 from ssseg.data.datasets.base import Array
 from ssseg.errors import UserError
-from ssseg.machine import expect_room
+from ssseg.runs.machine import expect_room
 
 TIFF_ENDINGS = (".tif", ".tiff")
 COPIES = 1 | 4

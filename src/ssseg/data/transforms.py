@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Pixels
-from ssseg.randomness import seed_of
+from ssseg.seeding import seed_of
 from ssseg.types import IGNORE
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import cv2
 
-from ssseg.quiet import ignore_messages
+from ssseg.runs.quiet import ignore_messages
 
 
 @contextmanager

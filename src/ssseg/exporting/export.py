@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ssseg.errors import UserError
 from ssseg.exporting.formats import FORMATS, OPSET, check
-from ssseg.paths import as_path
+from ssseg.runs.paths import as_path
 
 
 class Exported(NamedTuple):
@@ -52,7 +52,7 @@ def export(
     wanted = None if out is None else as_path(out)
     if wanted is not None:
         _nothing_in_the_way(wanted, name)  # before time is spent
-    from ssseg.model_file import load
+    from ssseg.prediction.model_file import load
 
     model = load(checkpoint, network)
     ending = FORMATS[name].ending
@@ -62,9 +62,9 @@ def export(
         path = path / usual
     _nothing_in_the_way(path, name)
 
-    from ssseg.exporting.about import about_json
-    from ssseg.exporting.images import trial_of
+    from ssseg.exporting.metadata import about_json
     from ssseg.exporting.parity import LARGEST, LEAST, compare
+    from ssseg.exporting.sample_inputs import trial_of
 
     trial = trial_of(model, checkpoint, [as_path(each) for each in images])
     part = path.with_name(f".{path.stem}.part{ending}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor
 
-    from ssseg.predictor import Predictor
+    from ssseg.prediction.predictor import Predictor
 
 OPSET = 18
 """The lowest that torch's exporter writes; the more runtimes can read it."""
@@ -61,7 +61,7 @@ def _write_onnx(model: "Predictor", path: Path, about: str, opset: int) -> None:
     import onnx
     import torch
 
-    from ssseg.exporting.program import not_exportable, program_of
+    from ssseg.exporting.torch_export import not_exportable, program_of
 
     program = program_of(model.network)
     try:
@@ -121,7 +121,7 @@ def _open_onnx(path: Path) -> "Callable[[Tensor], Tensor]":
 def _write_program(model: "Predictor", path: Path, about: str, opset: int) -> None:
     import torch
 
-    from ssseg.exporting.program import not_exportable, program_of
+    from ssseg.exporting.torch_export import not_exportable, program_of
 
     program = program_of(model.network)
     try:
@@ -141,13 +141,13 @@ def _open_program(path: Path) -> "Callable[[Tensor], Tensor]":
 
 
 def _write_weights(model: "Predictor", path: Path, about: str, opset: int) -> None:
-    from ssseg.model_file import save_weights
+    from ssseg.prediction.model_file import save_weights
 
     save_weights(model, path)
 
 
 def _open_weights(path: Path) -> "Callable[[Tensor], Tensor]":
-    from ssseg.model_file import load
+    from ssseg.prediction.model_file import load
 
     return load(path)
 

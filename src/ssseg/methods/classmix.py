@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
-from ssseg.ops.draws import uniform
 from ssseg.ops.masks import Rounding, class_mask
 from ssseg.ops.mix import Mixed
 from ssseg.ops.photometric import color_jitter, gaussian_blur
+from ssseg.ops.random import uniform
 from ssseg.types import Step
 
 

@@ -12,7 +12,7 @@ from ssseg.errors import UserError
 from ssseg.models.encoder_names import unknown_encoder
 from ssseg.models.layers import Encoder
 from ssseg.models.vit import converted, create_vit, is_vit
-from ssseg.paths import as_path
+from ssseg.runs.paths import as_path
 
 
 def create_encoder(

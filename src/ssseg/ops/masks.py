@@ -12,9 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssseg.devices import wide
-from ssseg.ops.draws import Source, normal, uniform
+from ssseg.distributed import wide
 from ssseg.ops.photometric import blur_matrix, full_precision
+from ssseg.ops.random import Source, normal, uniform
 
 Rounding = Literal["floor", "ceil", "random"]
 ClassPool = Literal["present", "all"]

@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssseg.devices import ALONE, Devices
-from ssseg.ops.draws import Source, gamma, uniform
+from ssseg.distributed import ALONE, Devices
+from ssseg.ops.random import Source, gamma, uniform
 
 
 class Mixed(NamedTuple):

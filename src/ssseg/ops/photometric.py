@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ssseg.ops.draws import Source, uniform
+from ssseg.ops.random import Source, uniform
 
 
 def full_precision(device: torch.device) -> torch.autocast:

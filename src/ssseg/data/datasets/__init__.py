@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssseg.errors import UserError, one_of
-from ssseg.recipe import import_class
+from ssseg.serialization import import_class
 
 if TYPE_CHECKING:
     from ssseg.data.datasets.base import Source

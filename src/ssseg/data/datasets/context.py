@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ssseg.data.datasets.base import Array, ClassInfo, Record, Split
-from ssseg.data.datasets.detail import LAST_LABEL, DetailFile
+from ssseg.data.datasets.detail_api import LAST_LABEL, DetailFile
 from ssseg.data.datasets.files import Files
 from ssseg.data.datasets.official import (
     NamedFiles,
@@ -27,7 +27,7 @@ from ssseg.data.datasets.official import (
     tree_root,
     unlabeled_records,
 )
-from ssseg.data.images import read_ids
+from ssseg.data.image_io import read_ids
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 

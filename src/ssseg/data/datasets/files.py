@@ -10,7 +10,7 @@ import numpy as np
 
 from ssseg.data.cache import DecodedCache
 from ssseg.data.datasets.base import Array, Record, Source, pixels_in
-from ssseg.data.images import (
+from ssseg.data.image_io import (
     IMAGE_ENDINGS,
     expect_kind,
     gaps_in_file,
@@ -20,7 +20,7 @@ from ssseg.data.images import (
 )
 from ssseg.data.reading import in_threads, kept_of
 from ssseg.errors import UserError
-from ssseg.paths import as_path
+from ssseg.runs.paths import as_path
 from ssseg.types import IGNORE
 
 TEXTS = (

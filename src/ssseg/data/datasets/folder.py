@@ -29,7 +29,7 @@ from ssseg.data.datasets.files import (
     left_out,
 )
 from ssseg.data.datasets.official import existing_folders, unlabeled_records
-from ssseg.data.images import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
+from ssseg.data.image_io import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
 from ssseg.errors import UserError
 
 

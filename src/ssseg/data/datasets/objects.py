@@ -6,8 +6,9 @@ colour circle share. Backgrounds and clutter borrow all of them.
 
 import numpy as np
 
-from ssseg.data.datasets import scenery
-from ssseg.data.datasets.base import Array, ClassInfo, Drawn
+from ssseg.data.datasets import synthetic as scenery
+from ssseg.data.datasets.base import Array, ClassInfo
+from ssseg.data.datasets.synthetic import Drawn
 
 
 class Objects(Drawn):

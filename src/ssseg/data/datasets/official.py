@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Array, Record
 from ssseg.data.datasets.files import composed, existing_folder, find_images, found_instead
-from ssseg.data.images import IMAGE_ENDINGS
+from ssseg.data.image_io import IMAGE_ENDINGS
 from ssseg.errors import UserError
 
 

@@ -6,8 +6,9 @@ weather); its place, shape and texture tell it. That is the reason for unlabeled
 
 import numpy as np
 
-from ssseg.data.datasets import scenery
-from ssseg.data.datasets.base import Array, ClassInfo, Drawn
+from ssseg.data.datasets import synthetic as scenery
+from ssseg.data.datasets.base import Array, ClassInfo
+from ssseg.data.datasets.synthetic import Drawn
 
 SKY, BUILDING, ROAD, SIDEWALK, TREE, CAR, PERSON, POLE = range(8)
 

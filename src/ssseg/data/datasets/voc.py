@@ -22,7 +22,7 @@ from ssseg.data.datasets.official import (
     tree_root,
     unlabeled_records,
 )
-from ssseg.data.images import read_ids
+from ssseg.data.image_io import read_ids
 from ssseg.errors import UserError, one_of
 
 Masks = Literal["aug", "voc"]

@@ -1,0 +1,143 @@
+"""Runs spread over a Ray cluster. All nodes must see the study's folder, e.g. over NFS."""
+
+import logging
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ssseg.benchmarking.launchers import Commands, start_process
+from ssseg.errors import UserError
+
+DIED = -1
+"""Exit code of a run whose node or worker is gone."""
+PATIENCE = 60.0
+"""Seconds that a run has to save after it was asked to end."""
+
+
+class Ray:
+    """Starts runs on a cluster, each as a task that carries out its command lines.
+
+    Where the cluster has GPUs a run gets one, else its share of a node's cores. Runs whose node
+    dies are started again by the runner, and go on from their checkpoint.
+
+    Args:
+        address: Of the cluster; None: that of RAY_ADDRESS, else this machine alone.
+        jobs: Runs at once; None: one per GPU, else one per node.
+        folder: Of the study.
+
+    Raises:
+        UserError: Without Ray, without a cluster there, or where a node does not see the folder.
+    """
+
+    def __init__(self, address: str | None, jobs: int | None, folder: Path) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
+        try:
+            import ray
+        except ImportError as error:
+            raise UserError(
+                'option launcher is ray, but Ray is not installed; pip install "ssseg[ray]"'
+            ) from error
+        self._ray: Any = ray
+        self._ours = not ray.is_initialized()
+        if self._ours:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise UserError(
+                    f"no Ray cluster answers at {address} ({str(error).splitlines()[0]}); "
+                    "expected an address like 10.0.0.1:6379"
+                ) from error
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        gpus = int(sum(node["Resources"].get("GPU", 0) for node in nodes))
+        cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+        cores = [count for count in cores if count] or [1]
+        self.slots = jobs or gpus or len(cores)
+        self._threads = max(1, min(min(cores), sum(cores) // self.slots))
+        self._gpus = 1 if gpus else 0
+        try:
+            self._all_see(nodes, folder)
+        except UserError:
+            self.close()
+            raise
+
+    def _all_see(self, nodes: list[dict[str, Any]], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        token = (folder / f".{uuid.uuid4().hex}").resolve()
+        token.touch()
+        try:
+            blind = []
+            for node in nodes:
+                where = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                    node["NodeID"], soft=False
+                )
+                look = self._ray.remote(_sees).options(num_cpus=0, scheduling_strategy=where)
+                if not self._ray.get(look.remote(str(token))):
+                    blind.append(node["NodeManagerHostname"])
+        finally:
+            token.unlink()
+        if blind:
+            raise UserError(
+                f"{folder} is not there on {', '.join(blind)}; give a folder (--out) that all "
+                "nodes of the cluster share"
+            )
+
+    def start(self, commands: Commands, log: Path) -> "RayRun":
+        """Hand the command lines to the cluster."""
+        task = self._ray.remote(_carry_out).options(
+            num_cpus=self._threads, num_gpus=self._gpus, max_retries=0
+        )
+        asked = [list(command) for command in commands]
+        return RayRun(self._ray, task.remote(asked, str(log), str(Path.cwd()), self._threads))
+
+    def close(self) -> None:
+        """Leave the cluster, if it was not the caller who joined it."""
+        if self._ours:
+            self._ray.shutdown()
+
+
+class RayRun:
+    """A task on the cluster."""
+
+    def __init__(self, ray: Any, task: Any) -> None:
+        self._ray, self._task = ray, task
+
+    def poll(self) -> int | None:
+        """The exit code; `DIED` where the task is lost."""
+        done, _ = self._ray.wait([self._task], timeout=0)
+        if not done:
+            return None
+        try:
+            return int(self._ray.get(self._task))
+        except self._ray.exceptions.RayError:
+            return DIED
+
+    def stop(self) -> None:
+        """Ask the run to save and to end."""
+        self._ray.cancel(self._task)
+        done, _ = self._ray.wait([self._task], timeout=PATIENCE)
+        if not done:
+            self._ray.cancel(self._task, force=True)
+
+
+def _sees(path: str) -> bool:
+    return Path(path).is_file()
+
+
+def _carry_out(commands: list[list[str]], log: str, folder: str, threads: int) -> int:
+    """On a node: command lines one after another, until one fails."""
+    os.chdir(folder)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
+    for command in commands:
+        process = start_process(command, Path(log), environment)
+        try:
+            code = process.wait()
+        finally:  # cancelled
+            if process.poll() is None:
+                process.terminate()
+                with suppress(Exception):
+                    process.wait()
+        if code != 0:
+            return code
+    return 0

@@ -1,0 +1,189 @@
+"""Short names of the command line, spelled out and checked.
+
+`--method classmix` becomes `--model.method <its class>`, `--data.root x` the option of the data
+set or of the DataModule, whichever has it, so that a slip is answered in one sentence.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from enum import Enum
+from pathlib import Path
+
+import yaml
+from pytorch_lightning import Trainer
+
+from ssseg.data.datasets import DATASETS, source_class
+from ssseg.data.datasets.base import Source
+from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError, one_of
+from ssseg.evaluation.inference import Inference
+from ssseg.methods import METHODS, method_class
+from ssseg.methods.base import Method, defaults
+from ssseg.models import NETWORKS, Segmenter
+from ssseg.runs.command import pairs
+from ssseg.serialization import plain
+from ssseg.training.compute import Compute
+from ssseg.training.optimizer import Optim
+
+AUTO = "auto"  # the network that suits the data set
+LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
+GROUPS = {"optim": ("optimiser", Optim), "compute": ("computing", Compute)}
+"""Options of the module that are dataclasses of their own."""
+
+
+def spell_out(args: Sequence[str]) -> list[str]:
+    """Short names as LightningCLI knows them, classes before their options.
+
+    Args:
+        args: What follows the verb.
+
+    Raises:
+        UserError: For an unknown method, network, data set or option of one.
+    """
+    given = list(pairs(args))
+    named: dict[str, str] = {}
+    configurations: list[str] = []
+    for flag, values in given:
+        if flag in ("--method", "--data", "--network", "--config"):
+            if len(values) != 1:
+                raise UserError(f"option {flag} needs one value, got {len(values)}")
+            if flag == "--config":
+                _check_configuration(Path(values[0]))
+                configurations.append(values[0])
+                continue
+            if flag in named:
+                raise UserError(f"option {flag} is given twice: {named[flag]} and {values[0]}")
+            named[flag] = values[0]
+    configured = bool(configurations)
+    asked = "--help" in [flag for flag, _ in given]
+    method: type[Method] | None = None
+    if "--method" in named:
+        method = method_class(named["--method"])
+    elif not configured and not asked:
+        names = ", ".join(sorted(METHODS))
+        raise UserError(f"option --method is missing; give one of {names}")
+    source = source_class(named["--data"]) if "--data" in named else None
+    if source is None and not configured:
+        source = source_class(next(iter(DATASETS)))
+    if source is not None and not configured and not asked:
+        _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
+    out: list[str] = []
+    # configurations come first, each over those before it, so that what is typed overrides them
+    # all; classes before their options
+    classes = [f"--config={file}" for file in configurations]
+    for flag, values in given:
+        head, _, option = flag.removeprefix("--").partition(".")
+        if flag == "--method":
+            assert method is not None
+            classes += ["--model.method", _fresh(method) if configured else _path(method)]
+        elif flag == "--data":
+            assert source is not None
+            classes += ["--data.source", _path(source)]
+        elif flag == "--config":
+            continue
+        elif flag == "--network":
+            classes += _network(named["--network"], source)
+        elif head == "method":
+            if method is not None:
+                _known(f"option of method {named['--method']}", option, list(defaults(method)))
+            out += [f"--model.method.{option}", *values]
+        elif head == "network":
+            known = [n for n in _parameters(Segmenter) if n not in LINKED]
+            _known("option of the network", option, known)
+            out += [f"--model.network.{option}", *values]
+        elif head in GROUPS:
+            what, kind = GROUPS[head]
+            _known(f"option of the {what}", option, [f.name for f in fields(kind)])
+            out += [f"--model.{head}.{option}", *values]
+        elif head == "eval":
+            known = [f.name for f in fields(Inference)]
+            _known("option of the evaluation", option, [*known, "absent", "boundary"])
+            group = "model.inference" if option.split(".")[0] in known else "model"
+            out += [f"--{group}.{option}", *values]
+        elif head == "data" and option.split(".")[0] not in (
+            "source",
+            *_parameters(SegmentationData),
+        ):
+            if source is not None:
+                known = _parameters(source) + _parameters(SegmentationData)
+                _known(f"option of data set {source.name}", option, known)
+            out += [f"--data.source.{option}", *values]
+        elif head == "trainer" and option:
+            _known("option of the trainer", option, _parameters(Trainer))
+            # YAML 1.1 takes 10:00:00:00 for a number to the base of 60, but not 010:00:00:00
+            out += [flag, *(re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", value) for value in values)]
+        else:
+            out += [flag, *values]
+    if not configured and "--network" not in named and source is not None:
+        classes = _network(AUTO, source) + classes
+        if method is not None and method.decoder is not None:
+            classes += ["--model.network.decoder", method.decoder]
+    return [*classes, *out]
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _fresh(method: type[Method]) -> str:
+    """A method with all its defaults, so that no option of a configuration's other method stays."""
+    usual = {name: default for name, default in defaults(method).items() if default is not MISSING}
+    recipe = {"class_path": _path(method), "init_args": plain(usual)}
+    return json.dumps(recipe, default=lambda v: v.name if isinstance(v, Enum) else str(v))
+
+
+def _check_configuration(path: Path) -> None:
+    """Say in a sentence what the parser of configurations would say in its own words.
+
+    Raises:
+        UserError: For a file that is missing, no YAML, or no options by name.
+    """
+    if not path.is_file():
+        raise UserError(f"option --config: there is no file {path}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"option --config: {path} is not YAML ({' '.join(str(error).split())}); expected "
+            "options as in the config.yaml of a run"
+        ) from error
+    if not isinstance(content, dict):
+        found = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise UserError(
+            f"option --config: {path} {found}; expected options by name, as in the config.yaml of "
+            "a run"
+        )
+
+
+def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
+    """Options without which a data set cannot be opened."""
+    for option, parameter in inspect.signature(source).parameters.items():
+        required = parameter.default is parameter.empty
+        if required and f"--data.{option}" not in flags:
+            raise UserError(f"data set {name} needs option --data.{option}; give it a value")
+
+
+def _network(name: str, source: type[Source] | None) -> list[str]:
+    if name == AUTO:
+        if source is None:
+            raise UserError("option --network is auto, the data set's own; give --data as well")
+        name = source.network
+    if name not in NETWORKS:
+        raise one_of("network", name, [AUTO, *NETWORKS])
+    out: list[str] = []
+    for option, value in NETWORKS[name].items():
+        out += [f"--model.network.{option}", str(value)]
+    return out
+
+
+def _parameters(cls: type) -> list[str]:
+    return [name for name in inspect.signature(cls).parameters if name != "self"]
+
+
+def _known(what: str, option: str, known: list[str]) -> None:
+    name = option.split(".")[0].rstrip("+")
+    if name not in (*known, "help"):
+        raise one_of(what, name, known)

@@ -1,0 +1,132 @@
+"""`ssseg benchmark`: methods side by side with one budget, ending in a table and a page."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ssseg.benchmarking.benchmark import LAUNCHERS, Work, default_folder, look, run_study
+from ssseg.benchmarking.grid import Grid, Planned, plan
+from ssseg.benchmarking.grid_file import grid_of, read_grid
+from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.progress_table import duration
+from ssseg.benchmarking.run_state import check_standing
+from ssseg.cli.parsing import VerbParser
+from ssseg.errors import UserError
+
+
+def parser() -> VerbParser:
+    """The options of the verb; all others go to every `ssseg fit`."""
+    out = VerbParser(
+        prog="ssseg benchmark",
+        usage="ssseg benchmark (GRID.yaml | --methods A,B) [options]",
+        description="Train methods side by side with the same split, network and number of steps, "
+        "and a supervised run among them. A grid file names rows, columns and seeds (see "
+        "experiments/). All further options go to every `ssseg fit`; an option that starts with a "
+        "method's name (--classmix.threshold 0.9) goes to that method alone.",
+    )
+    out.add_argument("--methods", help="names, separated by commas")
+    out.add_argument("--splits", help="choices of labeled images, e.g. 1/16,1/8")
+    out.add_argument("--networks", help="names of networks, e.g. unet,deeplabv3plus")
+    out.add_argument("--seeds", help="how many (from 0), or a list such as 3,4,5; default 1")
+    out.add_argument(
+        "--no-supervised", action="store_true", help="add no supervised run where there is none"
+    )
+    out.add_argument("--test", action="store_true", help="score the last step on the test images")
+    out.add_argument("--miniature", action="store_true", help="the grid's miniature")
+    out.add_argument("--out", help="folder of the study; default runs/ and the grid's name")
+    out.add_argument("--jobs", type=int, help="runs at once; default one, or one per GPU")
+    out.add_argument("--launcher", default="local", help=f"one of {', '.join(LAUNCHERS)}")
+    out.add_argument("--address", help="of a Ray cluster; default this machine, or RAY_ADDRESS")
+    out.add_argument(
+        "--retries", type=int, default=1, help="how often a run that died is taken up; default 1"
+    )
+    out.add_argument(
+        "--dry-run", action="store_true", help="list the runs and their time, train nothing"
+    )
+    return out
+
+
+def benchmark(args: Sequence[str]) -> int:
+    """Carry out the verb; 0 when every run finished."""
+    # by hand: argparse would take the value of any further option for the grid
+    file = Path(args[0]) if args and not args[0].startswith("-") else None
+    given, options = parser().parse_known_args(args if file is None else args[1:])
+    if options and not options[0].startswith("-"):
+        raise UserError(f"{options[0]} is no option; a grid file comes first, without --methods")
+    if (file is None) == (given.methods is None):
+        raise UserError("give either a grid file or --methods; see ssseg benchmark --help")
+    if file is None:
+        if given.miniature:
+            raise UserError("option --miniature is of a grid file; give one instead of --methods")
+        grid = grid_of(
+            given.methods.split(","),
+            seeds_of(given.seeds or "1"),
+            options,
+            splits=_names(given.splits),
+            networks=_names(given.networks),
+            supervised=not given.no_supervised,
+            test=given.test,
+        )
+    else:
+        for name in ("splits", "networks"):
+            if getattr(given, name) is not None:
+                raise UserError(f"option --{name} goes with --methods; {file} names its own")
+        grid = read_grid(
+            file, options, miniature=given.miniature, supervised=not given.no_supervised
+        )
+        grid = grid if given.seeds is None else grid._replace(seeds=seeds_of(given.seeds))
+        grid = grid._replace(test=grid.test or given.test)
+    out = Path(given.out or default_folder(file, given.miniature))
+    console = Console(markup=False, emoji=False)  # labels and options are no markup
+    work = Work(given.jobs, given.launcher, given.address, given.retries)
+    if given.dry_run:
+        dry_run(grid, out, work, console)
+    else:
+        run_study(grid, out, work, console)
+    return 0
+
+
+def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
+    """Every command line with the time that it will take, and what they add up to.
+
+    Raises:
+        UserError: If a run cannot work, or its folder holds another run.
+    """
+    study = plan(grid, out)
+    looked = look(study, work, console, measure=True)
+    total = 0.0
+    for planned, outlook in zip(study, looked.runs, strict=True):
+        line = shlex.join(["ssseg", *planned.args])
+        console.print(f"{line}  # {_said(planned, outlook)}", highlight=False, soft_wrap=True)
+        if check_standing(planned, outlook) not in ("finished", "trained"):
+            total += outlook.seconds or 0.0
+    jobs = work.at_once(looked.gpus)
+    at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
+    console.print(f"# {len(study)} runs, about {duration(total)}{at_once}", highlight=False)
+
+
+def _said(planned: Planned, outlook: Outlook) -> str:
+    found = check_standing(planned, outlook)
+    if found in ("finished", "trained"):
+        return "finished"
+    assert outlook.seconds is not None
+    size = f"{outlook.parameters / 1e6:.1f} million parameters"
+    return f"about {duration(outlook.seconds)}, {size}{', has begun' * (found == 'unfinished')}"
+
+
+def _names(text: str | None) -> list[str]:
+    return [] if text is None else [part for part in text.split(",") if part]
+
+
+def seeds_of(text: str) -> list[int]:
+    """Seeds as they are typed: a count, or a list."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"option seeds is {text!r}; expected a count or a list like 3,4") from error
+    numbers = numbers if "," in text else list(range(numbers[0]))
+    if not numbers:
+        raise UserError(f"option seeds is {text!r}; expected at least one seed")
+    return numbers

@@ -1,0 +1,60 @@
+"""`ssseg doctor`: the options, the order of things, the exit code."""
+
+import json
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssseg.cli.data_options import Parser
+from ssseg.datacheck.check import examine
+from ssseg.datacheck.dataset import Plan
+
+ALIASES = {
+    # so that the options of `ssseg fit` can be pasted
+    "--data.labeled": "--labeled",
+    "--data.select": "--select",
+    "--data.split_seed": "--split_seed",
+    "--data.batch_size": "--batch_size",
+    "--trainer.max_steps": "--max_steps",
+}
+
+
+def parser() -> Parser:
+    """The options of the verb."""
+    out = Parser(
+        prog="ssseg doctor",
+        usage="ssseg doctor (FOLDER | --data NAME --data.OPTION ...) [options]",
+        description="Read every image and mask of a data set once and say what is there, what "
+        "will go wrong, and how to mend it. Nothing is changed. Ends with 0 if training can start, "
+        "1 if not.",
+    )
+    out.add_argument("--labeled", help="as --data.labeled of ssseg fit; masks that it leaves out "
+                     "are not opened")  # fmt: skip
+    out.add_argument("--select", default="random", help="as --data.select")
+    out.add_argument("--split_seed", type=int, default=0, help="as --data.split_seed")
+    out.add_argument("--method", help="that will be trained, for what it needs")
+    out.add_argument("--network", help="that will be trained, for its memory")
+    out.add_argument("--max_steps", type=int, default=800, help="length of the training")
+    out.add_argument("--batch_size", type=int, help="labeled images per step")
+    out.add_argument("--json", action="store_true", help="print one JSON document")
+    out.add_argument("--fix", metavar="OUT", help="write a corrected copy into a new folder")
+    return out
+
+
+def doctor(args: Sequence[str]) -> int:
+    """Carry out the verb; 0 when training can start, 1 when not."""
+    words = [word.partition("=") for word in args]
+    make, given = parser().describe([f"{ALIASES.get(a, a)}{eq}{b}" for a, eq, b in words])
+    plan = _plan(given)
+    report = examine(make, plan, None if given.fix is None else Path(given.fix), bar=True)
+    if given.json:
+        print(json.dumps(report, indent=1))
+    else:
+        from ssseg.datacheck.terminal import show
+
+        show(report)
+    return 0 if report.get("fix", {}).get("report", report)["verdict"]["ok"] else 1
+
+
+def _plan(given: Namespace) -> Plan:
+    return Plan(**{name: getattr(given, name) for name in Plan._fields})

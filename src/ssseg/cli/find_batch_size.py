@@ -1,0 +1,63 @@
+"""`ssseg probe`: the largest batch that fits."""
+
+from collections.abc import Sequence
+
+from ssseg.cli.lightning_cli import command_line
+from ssseg.cli.preflight import Rehearsal
+from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError
+from ssseg.runs.command import pairs, without
+from ssseg.training.batch_size_finder import Bench, Tried, search
+from ssseg.training.module import SegmentationModule
+
+
+def probe(args: Sequence[str]) -> tuple[Bench, list[Tried]]:
+    """Try batches of the run of a command line.
+
+    Args:
+        args: Options of `fit`.
+
+    Returns:
+        What was tried on, and the sizes that fit.
+
+    Raises:
+        UserError: For options that cannot work, or if nothing fits.
+    """
+    cli = command_line(Rehearsal, "fit", without(args, "--out"))
+    data, module = cli.datamodule, cli.model
+    assert isinstance(data, SegmentationData)
+    assert isinstance(module, SegmentationModule)
+    bench = Bench(cli.trainer, module, data)
+    first = min(2, bench.most)  # BatchNorm cannot train on a single value
+    fits = search(bench.attempt, first, bench.most, bench.room)
+    if not fits:
+        raise UserError(
+            f"not even {first} images fit {bench.room / 1024:.1f} GB; lower data.crop_size, or "
+            "give --compute.checkpoint_activations true"
+        )
+    return bench, fits
+
+
+def probe_verb(args: Sequence[str]) -> int:
+    """`ssseg probe` with the options of `fit`: a line per size, and the option to type."""
+    if {"-h", "--help"} & set(args):
+        print("usage: ssseg probe [options of ssseg fit]\n\nFinds the largest batch that fits.")
+        return 0
+    bench, fits = probe(args)
+    print(f"{'batch':>7}{'memory':>12}{'images/s':>11}")
+    for tried in fits:
+        memory = tried.memory_mb / 1024
+        print(f"{tried.batch_size:>7}{memory:>9.2f} GB{tried.images_per_second:>11.1f}")
+    largest, fastest = fits[-1], max(fits, key=lambda tried: tried.images_per_second)
+    devices = bench.steps.devices
+    print(f"of {bench.room / 1024:.1f} GB on {bench.device}" + " per device" * (devices > 1))
+    if largest.batch_size == bench.most:
+        print(f"{bench.most} is what the images allow: each comes once in a batch")
+    size = largest.batch_size * devices
+    options = f"--data.batch_size {size}"
+    if dict(pairs(args)).get("--data.unlabeled_batch_size"):
+        options += f" --data.unlabeled_batch_size {round(bench.ratio * size)}"
+    print(f"largest  {options}")
+    if fastest.images_per_second > 1.05 * largest.images_per_second:
+        print(f"fastest  --data.batch_size {fastest.batch_size * devices}")
+    return 0

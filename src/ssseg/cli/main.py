@@ -1,0 +1,222 @@
+"""The command line: `ssseg fit --method classmix`. Heavy imports wait until they are needed."""
+
+import os
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from ssseg.errors import UserError, one_of
+from ssseg.runs.command import with_home
+from ssseg.version import __version__
+
+USAGE = """usage: ssseg VERB [options]
+
+  fit        train:  ssseg fit --method classmix --data folder --data.root photos --data.labeled 30
+  validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
+  test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
+  predict    class maps of images:  ssseg predict FILE photos/ --out predictions --overlay
+  export     hand a model on as ONNX, .pt2 or safetensors, checked:  ssseg export FILE
+  doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
+  split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
+  benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
+  report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
+  probe      the largest batch that fits, with the options of fit:  ssseg probe --method classmix
+  replay     the end of a run that stopped at a NaN, to see where it begins:  ssseg replay FOLDER
+  methods    the methods, one per line; `ssseg methods classmix` explains one and its options
+  datasets   the data sets, one per line
+
+  ssseg VERB --help lists the options of a verb, --version says which version this is.
+  Without --data, `ssseg fit` trains on built-in drawn scenes; nothing is downloaded.
+"""
+TRAINING = ("fit", "validate", "test")
+
+
+READER_GONE = 141
+"""Exit code of a command whose output nobody reads on, as of one that SIGPIPE ended."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line; 0 when it worked, 2 for bad input, 130 when interrupted."""
+    try:
+        try:
+            return _answer(with_home(sys.argv[1:] if args is None else args))
+        finally:
+            _flush()  # what nobody reads is noticed here, not when the interpreter ends
+    except BrokenPipeError:
+        gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
+        if not gone:
+            raise
+        return READER_GONE
+
+
+def _answer(args: list[str]) -> int:
+    try:
+        return _verb(args)
+    except UserError as error:
+        print(f"ssseg: error: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ssseg: interrupted", file=sys.stderr)
+        return 130
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a program without a terminal on Windows
+            stream.flush()
+
+
+def _reader_is_gone(stream: TextIO | None) -> bool:
+    """Whether nobody reads a stream any more; what is still in it goes nowhere then."""
+    if stream is None:
+        return False
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        if not poll.poll(0):
+            return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    return True
+
+
+def _verb(args: list[str]) -> int:
+    match args:
+        case [] | ["-h" | "--help"]:
+            print(USAGE, end="")
+        case ["--version"]:
+            print(__version__)
+        case ["methods"]:
+            from ssseg.methods import METHODS
+
+            print(_table((n, method.summary, method.source) for n, method in METHODS.items()))
+        case ["methods", name]:
+            print(_explain(name))
+        case ["datasets"]:
+            from ssseg.data.datasets import DATASETS
+
+            print(_table((name, dataset.summary) for name, dataset in DATASETS.items()))
+        case ["benchmark", *rest]:
+            from ssseg.cli.benchmark import benchmark
+
+            return benchmark(rest)
+        case ["doctor", *rest]:
+            from ssseg.cli.doctor import doctor
+
+            return doctor(rest)
+        case ["export", *rest]:
+            from ssseg.cli.export import export_verb
+
+            return export_verb(rest)
+        case ["predict", *rest]:
+            from ssseg.cli.predict import predict
+
+            return predict(rest)
+        case ["probe", *rest]:
+            from ssseg.cli.find_batch_size import probe_verb
+
+            return probe_verb(rest)
+        case ["replay", *rest]:
+            from ssseg.cli.debug_nan import replay_verb
+
+            return replay_verb(rest)
+        case ["report", *rest]:
+            from ssseg.cli.report import report_verb
+
+            return report_verb(rest)
+        case ["split", *rest]:
+            from ssseg.cli.split import split_verb
+
+            return split_verb(rest)
+        case [verb, *_] if verb in TRAINING:
+            from ssseg.cli.train import run
+
+            done = run(args)
+            _report(verb, done)
+        case [verb, *_]:
+            others = [
+                "benchmark",
+                "doctor",
+                "export",
+                "predict",
+                "probe",
+                "replay",
+                "report",
+                "split",
+            ]
+            raise one_of("verb", verb, [*TRAINING, *others, "methods", "datasets"])
+    return 0
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    """Lines with columns as wide as their widest text."""
+    lines = list(rows)
+    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
+    padded = [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("".join(line).rstrip() for line in padded)
+
+
+def _explain(name: str) -> str:
+    """A method's docstring and its options with their defaults."""
+    import inspect
+    from dataclasses import MISSING
+
+    from ssseg.methods import method_class
+    from ssseg.methods.base import defaults
+
+    method = method_class(name)
+    rows = [
+        (f"  --method.{option}", "must be given" if value is MISSING else repr(value))
+        for option, value in sorted(defaults(method).items())
+    ]
+    template = method.__mro__[1]
+    inherited = inspect.getdoc(template) if template.__module__ != "ssseg.methods.base" else ""
+    shown = ["Defaults:", _table(rows)] if rows else []
+    return "\n".join([inspect.getdoc(method) or "", "", inherited or "", "", *shown])
+
+
+def _report(verb: str, done: object) -> None:
+    """Where the run is, and the scores of the last step."""
+    from ssseg.cli.lightning_cli import CLI
+    from ssseg.runs.run import Run
+
+    assert isinstance(done, CLI)
+    if not done.trainer.is_global_zero:
+        return
+    if verb == "fit" and done.folder is not None:
+        run = Run(done.folder.folder)
+        print(run)
+        best = " (and best.ckpt)" if run.checkpoint("best").is_file() else ""
+        print(f"model    {run.checkpoint('last')}{best}")
+        if run.samples:
+            print(f"picture  {run.samples[-1]}")
+        print(f"summary  {run.folder / 'summary.json'}")
+        for alarm in run.summary["alarms"]:
+            print(f"alarm    step {alarm['step']}: {alarm['kind']}: {alarm['text']}")
+    else:
+        for name, scores in done.model.scores.items():
+            numbers = {
+                "mIoU": scores.miou,
+                "boundary mIoU": scores.boundary_miou,
+                "pixel accuracy": scores.pixel_accuracy,
+                "mean accuracy": scores.mean_accuracy,
+                "frequency-weighted IoU": scores.weighted_iou,
+            }
+            known = [f"{n} {100 * v:.2f}" for n, v in numbers.items() if v is not None]
+            print(f"{name}: {', '.join(known)}")
+        if done.page is not None and done.page.folder is not None:
+            print(f"page     {done.page.folder / 'index.html'}")
+
+
+def _sentence(error: Exception) -> str:
+    """The message on one line; of an error in a worker process, the message it began with."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and any("Traceback" in line for line in lines):
+        return lines[-1].partition("UserError: ")[2] or lines[-1]
+    return " ".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

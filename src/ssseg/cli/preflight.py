@@ -1,0 +1,140 @@
+"""What runs will be like, found out before any of them trains: one process for all of them.
+
+`python -m ssseg.cli.preflight` reads a request from standard input and writes one JSON object per run,
+each on a line of its own, into the file that it names. A benchmark, which must not import torch,
+asks it.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+import yaml
+
+from ssseg.cli.lightning_cli import Traceless, command_line
+from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError
+from ssseg.runs.command import without
+from ssseg.runs.run import config_hash
+from ssseg.training.memory import _fits, _memory
+from ssseg.training.module import SegmentationModule
+from ssseg.training.step_timer import TrialSteps
+from ssseg.training.trainer_options import seconds_of
+
+LOOKS = (0.0, 0.35, 0.65, 1.0)
+"""Places in a run whose steps are timed: a method may do other things early than late."""
+LONG = 20.0
+"""Seconds after which a step is not timed again, nor another one of the same run."""
+
+
+class Rehearsal(Traceless):
+    """Makes everything that training needs, looks at all data, and leaves no trace."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        self.before_fit()
+
+
+def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
+    """What the run of a command line will be like.
+
+    Args:
+        args: `fit` and its options.
+        measure: Carry out a few steps on this machine to see how long it will take.
+        at_once: Runs of this kind that share this machine's memory; 0: on another machine.
+
+    Returns:
+        `config` (everything that decides the run, defaults included), its `config_hash`, the
+        `split_hash`, `parameters` of the network, `memory` in bytes of a step or of the
+        validation, whichever is more (None if it cannot be counted), and `seconds` of its training
+        if measured.
+
+    Raises:
+        UserError: If it cannot work.
+    """
+    rest = without(args[1:], "--out")
+    cli = command_line(Rehearsal, "fit", rest)
+    data, module = cli.datamodule, cli.model
+    assert isinstance(data, SegmentationData)
+    assert isinstance(module, SegmentationModule)
+    if not data.source.records("val"):
+        raise UserError(
+            f"data set {data.source.name!r} has no validation images with masks; expected some to "
+            "compare by"
+        )
+    if not cli.validates:
+        raise UserError(
+            "option trainer.limit_val_batches is 0, but runs are compared by their scores on the "
+            "validation images; leave it out"
+        )
+    config = yaml.safe_load(cli.configuration())
+    precision = str(cli.trainer.precision)
+    memory = _memory(data, module) if precision.startswith("32") else None
+    device = cli.trainer.strategy.root_device
+    if at_once and memory is not None:
+        _fits(memory, at_once, device)
+    seconds = None
+    if measure:
+        trial = TrialSteps(cli.trainer, module, data)
+        seconds = _seconds(trial, config["trainer"]["val_check_interval"])
+    return {
+        "config": config,
+        "config_hash": config_hash(config),
+        "split_hash": data.split_hash,
+        "parameters": sum(p.numel() for p in module.method.student.parameters()),
+        "memory": None if memory is None else max(memory),
+        "seconds": seconds,
+    }
+
+
+def _seconds(trial: TrialSteps, every: Any) -> float:
+    """Of a whole run: its steps and its validations, not its start.
+
+    Args:
+        trial: Its steps.
+        every: Batches between validations, or a time.
+    """
+    steps, batches = trial.steps, trial.batches()
+    all_batches = steps * trial.batches_per_step
+    times = []
+    for share in LOOKS:
+        index = round(share * (steps - 1))
+        trial.step(batches, index)  # what is slow only once
+        times.append(trial.step(batches, index))
+        if times[-1] > LONG:
+            break
+    training = mean(times) * all_batches
+    timed = seconds_of(every)
+    validations = all_batches / every if timed is None else training / timed
+    return training + math.ceil(validations) * trial.validation()
+
+
+def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One answer per run: what `rehearse` says, or the `error`."""
+    for args in request["runs"]:
+        try:
+            yield rehearse(args, measure=request["measure"], at_once=request["at_once"])
+        except UserError as error:
+            yield {"error": " ".join(str(error).split())}
+        except torch.OutOfMemoryError:
+            yield {"error": "a step does not fit the GPU; lower data.batch_size or data.crop_size"}
+
+
+def main() -> None:
+    """Answer the request on standard input."""
+    request = json.load(sys.stdin)
+    with Path(request["answers"]).open("w", encoding="utf-8") as file:
+        ready = {"gpus": torch.cuda.device_count(), "ready": time.time()}
+        file.write(json.dumps(ready) + "\n")
+        for answer in outlooks(request):
+            file.write(json.dumps(answer) + "\n")
+            file.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Counts and shares of what was seen, and the crop that fits."""
+
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median_low
+from typing import Any, NamedTuple
+
+from ssseg.datacheck.findings import Role
+from ssseg.datacheck.scan import Seen
+from ssseg.types import IGNORE
+
+STRIDE, LARGEST = 32, 512
+"""Crops are multiples of the usual stride of encoders, and no larger than this."""
+
+
+class Counts(NamedTuple):
+    """What the masks of a set hold."""
+
+    pixels: list[int]
+    """Of every id."""
+    images: list[int]
+    """Masks that hold an id."""
+
+    @property
+    def total(self) -> int:
+        """All pixels with an id, the ignored ones too."""
+        return sum(self.pixels)
+
+    @property
+    def ignored(self) -> int:
+        """Pixels that nobody learns from."""
+        return self.pixels[IGNORE]
+
+    def share(self, class_id: int) -> float | None:
+        """Of the pixels that are not ignored; None where there are none."""
+        rest = self.total - self.ignored
+        return self.pixels[class_id] / rest if rest else None
+
+
+def of_role(seen: Sequence[Seen], role: Role) -> list[Seen]:
+    """What was seen of one set."""
+    return [one for one in seen if one.role == role]
+
+
+def counts_of(seen: Sequence[Seen]) -> Counts:
+    """Add up the masks."""
+    masks = [one.mask.counts for one in seen if one.mask is not None]
+    pixels = [sum(counts) for counts in zip(*masks, strict=True)] or [0] * 256
+    images = [sum(map(bool, counts)) for counts in zip(*masks, strict=True)] or [0] * 256
+    return Counts(pixels, images)
+
+
+def describe(seen: Sequence[Seen]) -> dict[str, Any]:
+    """The images of one set in numbers, for the report."""
+    images = [one.image for one in seen if one.image is not None]
+    sizes = sorted(((i.height, i.width) for i in images), key=lambda size: size[0] * size[1])
+    counts = counts_of(seen)
+    return {
+        "images": len(seen),
+        "readable": len(images),
+        "masks": sum(one.mask is not None for one in seen),
+        "smallest": list(sizes[0]) if sizes else None,
+        "median": list(sizes[(len(sizes) - 1) // 2]) if sizes else None,
+        "largest": list(sizes[-1]) if sizes else None,
+        "channels": _tally(str(i.channels) for i in images),
+        "values": _tally(i.pixels for i in images),
+        "formats": _tally(i.format for i in images),
+        "ignored": counts.ignored / counts.total if counts.total else None,
+    }
+
+
+def _tally(values: Any) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def propose_crop(seen: Sequence[Seen]) -> tuple[int, int] | None:
+    """A square crop that most training images fill; None without images."""
+    images = [one.image for one in seen if one.role in ("labeled", "unlabeled")]
+    sides = [min(image.height, image.width) for image in images if image is not None]
+    if not sides:
+        return None
+    side = max(STRIDE, min(LARGEST, median_low(sides) // STRIDE * STRIDE))
+    return side, side

@@ -1,0 +1,134 @@
+"""The class ids of a mask, with all that is wrong with it counted instead of refused."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ssseg.data.datasets.base import Array, Record, Source
+from ssseg.data.datasets.class_list import Color, code_of, codes_of, color_of, translated
+from ssseg.data.datasets.files import Files
+from ssseg.data.datasets.folder import Folder
+from ssseg.data.image_io import decoding, open_picture
+from ssseg.errors import UserError
+from ssseg.types import IGNORE
+
+
+class Refused(Exception):  # noqa: N818 (nothing has failed: it is an answer)
+    """There are no class ids in this mask; `kind` is the key of `problems.KINDS`."""
+
+    def __init__(self, kind: str, detail: str = "") -> None:
+        super().__init__(kind)
+        self.kind, self.detail = kind, detail
+
+
+class Mask(NamedTuple):
+    """A mask as it was read."""
+
+    ids: Array
+    """(H, W) integers, of which some may be no class; IGNORE where `unknown` ones are."""
+    unknown: dict[Color, int]
+    """Pixels of each colour that is of no class."""
+    plain: bool
+    """Whether the file holds the ids themselves."""
+    colored: bool = False
+    renumbered: bool = False
+    """Whether the class list gives the values another number than their own."""
+    strange: Mapping[int, int] = MappingProxyType({})
+    """Pixels of each value that the class list does not explain, where it explains values."""
+
+
+class MaskFacts(NamedTuple):
+    """What a mask says."""
+
+    height: int
+    width: int
+    counts: tuple[int, ...]
+    """Pixels of each of the 256 ids that are classes or IGNORE."""
+    strange: dict[int, int]
+    """Pixels of each value that is neither."""
+    unknown: dict[Color, int]
+    colored: bool
+    palette: dict[int, Color]
+    """The colours that a file with a palette gives to the ids that it holds."""
+
+    @property
+    def problems(self) -> list[str]:
+        """Kinds of what is wrong with the values."""
+        return ["mask_values"] * bool(self.strange) + ["mask_unknown_colors"] * bool(self.unknown)
+
+    @property
+    def blank(self) -> bool:
+        """Whether every pixel is ignored."""
+        return not self.problems and self.counts[IGNORE] == self.height * self.width
+
+
+def read_mask(source: Source, record: Record) -> Mask:
+    """The ids of a mask.
+
+    Raises:
+        Refused: Where it has none.
+    """
+    path = record.mask
+    with suppress(OSError):
+        if isinstance(path, Path) and not path.stat().st_size:
+            raise Refused("mask_empty")
+    try:
+        if not isinstance(source, Files) or type(source).read_mask is not Files.read_mask:
+            return Mask(source.read_mask(record), {}, False)
+        values = source.read_values(record)
+    except UserError as error:
+        # what a decoder raised is the cause of the sentence
+        broken = error.__cause__ is not None
+        raise Refused("mask_unreadable" if broken else "mask_refused", str(error)) from error
+    if isinstance(source, Folder) and type(source).decode is Folder.decode:
+        if values.ndim == 3:
+            return _colors(values, source)
+        if source.class_file.values:
+            ids, strange = translated(values, source.class_file.values)
+            return Mask(ids, {}, False, renumbered=True, strange=strange)
+    try:
+        ids = source.decode(values, Path(str(path)))
+    except UserError as error:
+        raise Refused("mask_refused", str(error)) from error
+    return Mask(ids, {}, ids is values)
+
+
+def facts_of(source: Source, record: Record, mask: Mask) -> MaskFacts:
+    """Count the values of a mask."""
+    # where the class list cannot be read, any id may be one
+    limit = source.num_classes or IGNORE
+    ids = mask.ids.astype(np.uint8) if mask.ids.dtype == np.bool_ else mask.ids
+    if ids.dtype == np.uint8:
+        found = dict(enumerate(np.bincount(ids.ravel(), minlength=256).tolist()))
+    else:
+        values, numbers = np.unique(ids, return_counts=True)
+        found = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    known = {v: n for v, n in found.items() if n and (0 <= v < limit or v == IGNORE)}
+    strange = {int(v): n for v, n in found.items() if n and v not in known} | dict(mask.strange)
+    counts = tuple(known.get(i, 0) for i in range(256))
+    palette = _palette(record, known) if mask.plain else {}
+    height, width = ids.shape
+    return MaskFacts(height, width, counts, strange, mask.unknown, mask.colored, palette)
+
+
+def _colors(values: Array, source: Folder) -> Mask:
+    """Ids of a mask in colour; unlike `ids_of_colors` it goes on at colours of no class."""
+    known = source.class_file.colors
+    if not known:
+        raise Refused("mask_colored")
+    ids, strange = translated(codes_of(values), {code_of(c): i for c, i in known.items()})
+    return Mask(ids, {color_of(code): n for code, n in strange.items()}, False, True)
+
+
+def _palette(record: Record, present: dict[int, Any]) -> dict[int, Color]:
+    path = Path(str(record.mask))
+    with suppress(UserError), decoding(path), open_picture(path) as image:
+        if image.mode == "P":
+            values = image.getpalette("RGB") or []
+            colors = list(zip(values[::3], values[1::3], values[2::3], strict=True))
+            return {i: colors[i] for i in present if i < len(colors) and i != IGNORE}
+    return {}

@@ -1,0 +1,181 @@
+"""What there is to know of one image and its mask. Files are read here, and never written."""
+
+import hashlib
+import os
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ExifTags
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssseg.data.channel_stats import undeclared_nodata
+from ssseg.data.datasets.base import Array, Pixels, Record, Source
+from ssseg.data.datasets.files import Files
+from ssseg.data.image_io import VALUES, ImageInfo, decoding, open_picture, probe, read_image
+from ssseg.datacheck.dataset import Sets
+from ssseg.datacheck.findings import ROLES, Role
+from ssseg.datacheck.masks import MaskFacts, Refused, facts_of, read_mask
+from ssseg.errors import UserError
+
+JPEG = (".jpg", ".jpeg")
+TURNED = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
+
+
+class ImageFacts(NamedTuple):
+    """An image as it is displayed."""
+
+    height: int
+    width: int
+    channels: int
+    pixels: Pixels
+    format: str
+    orientation: int
+    """EXIF's; 1 where the image lies in its file as it is displayed."""
+    digest: str
+    """Equal for equal contents."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with one image or mask; `kind` is the key of `problems.KINDS`."""
+
+    kind: str
+    detail: str = ""
+
+
+class Seen(NamedTuple):
+    """A record that was looked at; None where something cannot be read."""
+
+    role: Role
+    record: Record
+    image: ImageFacts | None
+    mask: MaskFacts | None
+    problems: tuple[Problem, ...]
+
+
+def look(source: Source, role: Role, record: Record) -> Seen:
+    """Decode the image and the mask, if the record names one, of a record."""
+    image, problems = look_at_image(source, record)
+    mask = None
+    if record.mask is not None:
+        try:
+            mask = facts_of(source, record, read_mask(source, record))
+        except Refused as refused:
+            problems.append(Problem(refused.kind, refused.detail))
+    if mask is not None:
+        problems += [Problem(kind) for kind in mask.problems]
+    if image is not None and mask is not None:
+        problems += _compare_sizes(image, mask)
+    return Seen(role, record, image, mask, tuple(problems))
+
+
+def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, list[Problem]]:
+    """The facts of an image, None if it is broken, and what is wrong with it."""
+    path = record.image if isinstance(record.image, Path) else None
+    try:
+        content = b"" if path is None else path.read_bytes()
+    except OSError:
+        return None, [Problem("image_unreadable")]
+    if path is not None and not content:
+        return None, [Problem("image_empty")]
+    digest = hashlib.blake2b(content, digest_size=16)
+    try:
+        if path is None or not isinstance(source, Files):
+            pixels = source.read_image(record)
+            if path is None:
+                digest.update(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes())
+            height, width, channels = pixels.shape
+            info = ImageInfo(height, width, channels, source.pixels)
+            turned, problems = 1, _values(source, pixels)
+        else:
+            info, turned = probe(path), _orientation(path)
+            problems = _decode(source, record, path, info)
+    except UserError as error:
+        # what a decoder raised is the cause of the sentence
+        if error.__cause__ is not None:
+            return None, [Problem("image_unreadable")]
+        return None, [Problem("image_refused", str(error))]
+    form = "drawn" if path is None else path.suffix.lower().lstrip(".")
+    form = {"jpg": "jpeg", "tif": "tiff"}.get(form, form)
+    return ImageFacts(*info, form, turned, digest.hexdigest()), problems
+
+
+def _decode(source: Files, record: Record, path: Path, info: ImageInfo) -> list[Problem]:
+    """Decode the whole image; raises UserError where that fails."""
+    expected = source.in_channels
+    if info.pixels != source.pixels:
+        read_image(path, info.channels, info.pixels)
+        return [Problem("image_kind", f"{VALUES[info.pixels]} instead of {VALUES[source.pixels]}")]
+    found = f"{info.channels} channel{'s' * (info.channels != 1)} instead of {expected}"
+    if info.channels != expected and not {info.channels, expected} <= {1, 3, 4}:
+        read_image(path, info.channels, info.pixels)
+        return [Problem("image_channels", found)]
+    if path.suffix.lower() in JPEG and type(source).read_image is Files.read_image:
+        # at an eighth of the size, in a third of the time: every byte is read all the same
+        with decoding(path), open_picture(path) as image:
+            image.draft(image.mode, (1, 1))
+            image.load()
+        problems = []
+    else:
+        problems = _values(source, source.read_image(record))
+    if {info.channels, expected} == {1, 3}:
+        problems.append(Problem("image_converted", found))
+    return problems
+
+
+def _values(source: Source, pixels: Array) -> list[Problem]:
+    if np.isinf(pixels).any():  # NaN is "no data"
+        return [Problem("image_not_finite")]
+    value = undeclared_nodata(source, pixels)
+    return [] if value is None else [Problem("image_undeclared", f"{value:g}")]
+
+
+def _orientation(path: Path) -> int:
+    with suppress(UserError), decoding(path), open_picture(path) as image:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return 1
+
+
+def _compare_sizes(image: ImageFacts, mask: MaskFacts) -> list[Problem]:
+    if (image.height, image.width) == (mask.height, mask.width):
+        mirrored = 1 < image.orientation < min(TURNED)
+        return [Problem("image_mirrored")] if mirrored else []
+    if image.orientation in TURNED and (image.width, image.height) == (mask.height, mask.width):
+        return [Problem("mask_rotation")]
+    sizes = f"{image.width} x {image.height} with a mask of {mask.width} x {mask.height}"
+    return [Problem("mask_size", sizes)]
+
+
+def read_all(sets: Sets, bar: bool) -> list[Seen]:
+    """Look at every record, set by set.
+
+    Threads do: the decoders let go of Python's lock.
+
+    Args:
+        sets: What to look at.
+        bar: Show progress on stderr, where that is a terminal.
+    """
+    jobs = [(role, record) for role in ROLES for record in sets.records[role]]
+    columns = (
+        TextColumn("reading"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    hidden = not (bar and sys.stderr.isatty())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
+    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    with progress, warnings.catch_warnings():
+        # what decoders think of odd files; whether they can be decoded is what counts
+        warnings.simplefilter("ignore")
+        try:
+            found = pool.map(lambda job: look(sets.source, *job), jobs)
+            return list(progress.track(found, total=len(jobs)))
+        finally:
+            pool.shutdown(cancel_futures=True)

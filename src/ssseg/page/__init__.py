@@ -1,1 +1,0 @@
-"""The page of an evaluation: all scores, how they were measured, and pictures. For people."""

@@ -1,0 +1,215 @@
+"""What must be alike for two runs to stand in one table, and what a reader should know besides."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ssseg.reports.comparison.collect import Entry
+from ssseg.serialization import flat
+
+FIELDS = {
+    "data set": "data.name",
+    "split": "data.split",
+    "split hash": "data.split_hash",
+    "labels": "data.labeled",
+    "validation images": "data.val",
+    "steps": "steps",
+    "ended early": "ended_early",
+    "earlier lengths": "earlier_lengths",
+    "labeled images per batch": "data.batch_size",
+    "batches per step": "training.accumulate_grad_batches",
+    "precision": "training.precision",
+    "training batches": "training.limit_train_batches",
+    "validation batches": "training.limit_val_batches",
+    "callbacks": "training.callbacks",
+    "augmentation": "data.augmentation",
+    "mean": "data.mean",
+    "std": "data.std",
+    "image size": "data.image_size",
+    "crop size": "data.crop_size",
+    "network": "network",
+    "initial model": "init",
+    "evaluation": "evaluation",
+}
+"""Rows that differ in one of these are never in one table."""
+LABELS = ("split", "split hash", "labels")
+"""May differ along the curve over the number of labels, and only there."""
+OWN = {
+    "method": "method",
+    "optim": "optim",
+    "gradient clipping": "training.gradient_clip_val",
+    "gradient clipping by": "training.gradient_clip_algorithm",
+    "unlabeled images": "data.unlabeled",
+    "unlabeled images per batch": "data.unlabeled_batch_size",
+    "labeled images as unlabeled": "data.reuse_labeled",
+    "devices": "training.devices",
+    "shared BatchNorm": "training.shared_batchnorm",
+    "compute": "compute",
+}
+"""What makes a row, besides its table: how it trains."""
+BESIDES = {
+    **{name: dotted for name, dotted in OWN.items() if name != "method"},
+    "device": "device",
+    "versions": "versions",
+    "commit": "commit",
+}
+"""May differ within a table, and are said where they do."""
+NESTED = ("network", "evaluation", "augmentation", "initial model", "compute")
+"""Of many fields."""
+UNKNOWN = "not recorded"
+
+Settings = Mapping[str, str]
+"""Fields as text, so that they compare and print; nested ones with dots in their names."""
+
+
+def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
+    """The fields of a run. What an older version did not record says so, and is like nothing else.
+
+    Args:
+        entry: The run.
+        fields: Names of the fields, and where the summary has them.
+    """
+    known = recorded(entry, fields)
+    out: dict[str, str] = {}
+    for name in fields:
+        values = flat(known[name], name) if name in known else {name: UNKNOWN}
+        out.update({key: words(value) for key, value in values.items()})
+    return out
+
+
+def recorded(entry: Entry, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that the summary of a run has at all; what is there may be None."""
+    out = {}
+    for name, dotted in fields.items():
+        parent, _, key = dotted.rpartition(".")
+        holder = entry.get(parent) if parent else entry.summary
+        if isinstance(holder, Mapping) and key in holder:
+            out[name] = holder[key]
+    return out
+
+
+def words(value: Any) -> str:
+    """A value for people."""
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple) and len(value) == 2 and all(map(_whole, value)):
+        return f"{value[0]} x {value[1]}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def unlike(several: Iterable[Settings]) -> list[str]:
+    """Names of the fields that are not the same everywhere, in their order.
+
+    Where one side did not record a nested field at all, that field is named, not all its parts.
+    """
+    given = list(several)
+    whole = [name for name in NESTED if any(name in one for one in given)]
+    names: dict[str, None] = {}
+    for one in given:
+        for name in one:
+            top = next((w for w in whole if name == w or name.startswith(f"{w}.")), name)
+            names.setdefault(top)
+    return [name for name in names if len({value_of(one, name) for one in given}) > 1]
+
+
+def value_of(one: Settings, name: str) -> str:
+    """A field as text; of a nested one that is asked for as a whole, all its parts."""
+    if name in one:
+        return one[name]
+    parts = {key: value for key, value in one.items() if key.startswith(f"{name}.")}
+    if not parts:
+        return "not given"
+    return ", ".join(f"{key[len(name) + 1 :]} {value}" for key, value in parts.items())
+
+
+def sentence(one: Settings, other: Settings, names: Iterable[str]) -> str:
+    """In what a table is unlike another."""
+    pairs = [(name, value_of(one, name), value_of(other, name)) for name in names]
+    return "; ".join(f"{name} {here} (there {there})" for name, here, there in pairs)
+
+
+def rows_of(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Runs that differ in the seed alone, over all tables.
+
+    A run of an older version, without an option that others have, joins the only row that agrees in
+    all else; if there are several, it stands alone.
+    """
+    keys = [row_key(entry) for entry in entries]
+    rows: list[tuple[Mapping[str, str], list[int]]] = []
+    for place in sorted(range(len(entries)), key=lambda p: -len(keys[p])):
+        key = keys[place]
+        same = [row for row in rows if row[0] == key]
+        if not same:
+            same = [row for row in rows if _agree(row[0], key)]
+        if len(same) == 1:
+            same[0][1].append(place)
+        else:
+            rows.append((key, [place]))
+    ordered = sorted(rows, key=lambda row: min(row[1]))
+    return [[entries[place] for place in sorted(places)] for _, places in ordered]
+
+
+def row_key(entry: Entry) -> dict[str, str]:
+    """What makes the row of a run; what a benchmark planned as a row is one."""
+    if entry.row is not None:
+        return {"row": entry.row, "column": entry.column}
+    return {key: words(value) for key, value in flat(recorded(entry, OWN)).items()}
+
+
+def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    common = one.keys() & other.keys()
+    within = min(len(one), len(other)) == len(common)
+    return "method.name" in common and within and all(one[k] == other[k] for k in common)
+
+
+def older(row: Sequence[Entry]) -> dict[str, list[str]]:
+    """Folders of a row whose runs did not record an option that others of it have."""
+    keys = [row_key(entry) for entry in row]
+    every = {name: None for key in keys for name in key}
+    missing = {
+        e.folder.name: [n for n in every if n not in k] for e, k in zip(row, keys, strict=True)
+    }
+    return {folder: names for folder, names in missing.items() if names}
+
+
+def names_of(rows: Sequence[Sequence[Entry]], together: Sequence[Sequence[Entry]]) -> list[str]:
+    """The row's label, or the method's name, with the fewest options that tell rows apart.
+
+    Args:
+        rows: What `rows_of` gives.
+        together: Runs that stand in one table. What differs between tables alone is not named.
+    """
+    keys = [max(map(row_key, row), key=len) for row in rows]
+    plain = [key.get("row", row[0].method) for key, row in zip(keys, rows, strict=True)]
+    chosen: dict[str, list[str]] = {}
+    for group in together:
+        present = [p for p, row in enumerate(rows) if any(entry in group for entry in row)]
+        for name in {plain[p] for p in present if "row" not in keys[p]}:
+            alike = [keys[p] for p in present if plain[p] == name and "row" not in keys[p]]
+            for key in _telling(alike):
+                if key not in chosen.setdefault(name, []):
+                    chosen[name].append(key)
+    names = []
+    for label, options in zip(plain, keys, strict=True):
+        named = [] if "row" in options else [k for k in options if k in chosen.get(label, ())]
+        said = ", ".join(f"{k.removeprefix('method.')} {options[k]}" for k in named)
+        names.append(f"{label} ({said})" if said else label)
+    return names
+
+
+def _telling(keys: Sequence[Mapping[str, str]]) -> list[str]:
+    """The first options that, together, are different in as many rows as all options are."""
+    out: list[str] = []
+    apart = 1
+    for name in {name: None for key in keys for name in key}:
+        if any(name not in key for key in keys):  # of another version
+            continue
+        count = len({tuple(key[n] for n in [*out, name]) for key in keys})
+        if count > apart:
+            out.append(name)
+            apart = count
+    return out

@@ -1,0 +1,214 @@
+"""Runs as rows of tables, rows beside their like alone."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ssseg.reports.comparison.collect import Entry, LeftOut, get
+from ssseg.reports.comparison.comparability import (
+    UNKNOWN,
+    Settings,
+    names_of,
+    rows_of,
+    settings,
+    unlike,
+    value_of,
+)
+from ssseg.reports.comparison.significance import BySeed
+
+REFERENCE = "supervised"
+
+
+class Arm(NamedTuple):
+    """One row: a method with its options, over its seeds."""
+
+    label: str
+    """Within its table, of this row alone."""
+    entries: Sequence[Entry]
+    settings: Settings
+    name: str
+    """The same in every table."""
+
+    @property
+    def method(self) -> str:
+        """The name of the method."""
+        return self.entries[0].method
+
+    @property
+    def predictor(self) -> str:
+        """The network that it predicts with."""
+        return self.entries[0].predictor
+
+    def scores(self, network: str, when: str = "last", *keys: str) -> BySeed:
+        """mIoU, or what else the scores hold, of those seeds that have it.
+
+        Args:
+            network: `student`, `teacher`, ...
+            when: `last` or `best`.
+            keys: Where in the scores; mIoU if not given.
+        """
+        return self._by_seed(lambda entry: get(entry.summary, when), network, *(keys or ("miou",)))
+
+    def tested(self, network: str, *keys: str) -> BySeed:
+        """mIoU, or what else the scores hold, on the test images at the last step."""
+        return self._by_seed(
+            lambda entry: None if entry.test is None else entry.test["networks"],
+            network,
+            *(keys or ("miou",)),
+        )
+
+    def _by_seed(self, read: Callable[[Entry], Any], *keys: str) -> BySeed:
+        out = {}
+        for entry in self.entries:
+            value: Any = read(entry)
+            for key in keys:
+                value = value.get(key) if isinstance(value, Mapping) else None
+            if value is not None:
+                out[entry.seed] = 100 * value
+        return out
+
+    @property
+    def last(self) -> BySeed:
+        """Of the predictor, mIoU at the last step: the number to report."""
+        return self.scores(self.predictor)
+
+    @property
+    def best(self) -> BySeed:
+        """Of the predictor, mIoU at its best validation: no result."""
+        return self.scores(self.predictor, "best")
+
+
+class Section(NamedTuple):
+    """What stands in one table."""
+
+    number: int
+    arms: Sequence[Arm]
+    differs: Sequence[str]
+    """Fields in which tables are unlike each other; in a mixed one, in which its rows are."""
+    mixed: bool = False
+    title: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """Of the first row; of all, unless mixed."""
+        return self.arms[0].settings
+
+    @property
+    def networks(self) -> list[str]:
+        """Of all rows, in the order in which they first appear."""
+        found = {n: None for arm in self.arms for e in arm.entries for n in e.summary["last"]}
+        return list(found)
+
+    def reference(self, arm: Arm) -> Arm | None:
+        """The supervised row that a gain refers to: one of the same settings, even in a mix.
+
+        Of several (say, of two learning rates) the one with the same optimiser, if that is one.
+        """
+        alike = [a for a in self.arms if a.method == REFERENCE and a.settings == arm.settings]
+        if len(alike) > 1:
+            alike = [a for a in alike if _optim(a) == _optim(arm)]
+        return alike[0] if len(alike) == 1 else None
+
+
+def compare(entries: Sequence[Entry], mix: bool = False) -> tuple[list[Section], list[LeftOut]]:
+    """Tables of what is alike.
+
+    Args:
+        entries: Finished runs.
+        mix: Put all into one table, whatever they differ in.
+
+    Returns:
+        The tables, and the runs that repeat another one's row and seed.
+    """
+    left_out: list[LeftOut] = []
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(json.dumps(settings(entry), sort_keys=True), []).append(entry)
+    rows = rows_of(entries)
+    names = names_of(rows, list(groups.values()))
+    parts: list[list[Arm]] = []
+    for group in groups.values():
+        arms = []
+        for name, row in zip(names, rows, strict=True):
+            once: dict[int | str, Entry] = {}
+            for entry in (e for e in row if e in group):
+                if entry.seed in once:
+                    other = once[entry.seed].folder
+                    reason = f"it repeats row {name!r} and seed {entry.seed} of {other}"
+                    left_out.append(LeftOut(entry.folder, reason))
+                once.setdefault(entry.seed, entry)
+            if once:
+                order = sorted(once.values(), key=lambda e: (str(type(e.seed)), e.seed))
+                arms.append(Arm(name, order, settings(order[0]), name))
+        arms = _apart(arms, lambda arm: arm.entries[0].column)
+        parts.append(sorted(arms, key=lambda arm: arm.method != REFERENCE))
+    sets = list(dict.fromkeys(part[0].settings["data set"] for part in parts))
+    parts.sort(key=lambda part: (sets.index(part[0].settings["data set"]), -_runs(part)))
+    differs = unlike(part[0].settings for part in parts)
+    if mix and len(parts) > 1:
+        arms = _apart([arm for part in parts for arm in part], lambda arm: _short(arm, differs))
+        title = "all runs, in spite of their differences"
+        return [Section(1, arms, differs, True, title)], left_out
+    titles = _titles([part[0].settings for part in parts])
+    numbered = enumerate(zip(parts, titles, strict=True), 1)
+    return [Section(n, part, differs, title=title) for n, (part, title) in numbered], left_out
+
+
+def _titles(tables: Sequence[Settings]) -> list[str]:
+    """What was compared, in words that no other table has."""
+    plain = []
+    for one in tables:
+        network = one.get("network.name", f"network {UNKNOWN}")
+        plain.append(f"{one['data set']}, {one['labels']} labels, {one['steps']} steps, {network}")
+    out = []
+    for title, one in zip(plain, tables, strict=True):
+        alike = [other for t, other in zip(plain, tables, strict=True) if t == title]
+        more = [f"{name} {value_of(one, name)}" for name in unlike(alike)]
+        out.append(", ".join([title, *more]))
+    return out
+
+
+def _runs(arms: Sequence[Arm]) -> int:
+    return sum(len(arm.entries) for arm in arms)
+
+
+def nearest(section: Section, sections: Sequence[Section]) -> tuple[Section, list[str]] | None:
+    """The other table that is most like this one, and in what they are not alike."""
+    others = [(o, unlike([section.settings, o.settings])) for o in sections if o is not section]
+    return min(others, key=lambda pair: len(pair[1])) if others else None
+
+
+def _apart(arms: Sequence[Arm], more: Callable[[Arm], str]) -> list[Arm]:
+    """Rows of one table under names of their own."""
+    labels = [arm.label for arm in arms]
+    out: list[Arm] = []
+    for arm in arms:
+        label = arm.label
+        if labels.count(label) > 1 and more(arm):
+            label = f"{label}, {more(arm)}"
+        number, wanted = 1, label
+        while label in [other.label for other in out]:
+            number += 1
+            label = f"{wanted} [{number}]"
+        out.append(arm._replace(label=label))
+    return out
+
+
+def _short(arm: Arm, differs: Sequence[str]) -> str:
+    """Of what a row in a mixed table is, what fits into its name."""
+    chosen = [n for n in differs if n not in ("split", "split hash")] or differs
+    return ", ".join(f"{name} {value_of(arm.settings, name)}"[:40] for name in chosen[:2])
+
+
+def families(sections: Iterable[Section], without: Iterable[str]) -> list[list[Arm]]:
+    """Rows that are alike but for some fields, e.g. the number of labels."""
+    dropped = set(without)
+    out: dict[str, list[Arm]] = {}
+    for arm in (arm for section in sections for arm in section.arms):
+        kept = {name: value for name, value in arm.settings.items() if name not in dropped}
+        out.setdefault(json.dumps(kept, sort_keys=True), []).append(arm)
+    return list(out.values())
+
+
+def _optim(arm: Arm) -> Settings:
+    return settings(arm.entries[0], {"optim": "optim"})

@@ -1,0 +1,228 @@
+"""The page of a report: one file that needs nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ssseg.reports.comparison.collect import LeftOut
+from ssseg.reports.comparison.comparability import UNKNOWN, value_of
+from ssseg.reports.comparison.contents import classes, costs, scores, tested
+from ssseg.reports.comparison.grouping import Arm, Section
+from ssseg.reports.comparison.notes import versions_of
+from ssseg.reports.comparison.plots import Plot, absent, svg
+from ssseg.reports.comparison.table_formats import html
+from ssseg.reports.html import escape, facts, image_uri, legend, skeleton
+
+IMAGES = 4
+SIDE = 256
+"""Longest side of a picture on the page, in pixels."""
+
+
+HOW_TO_READ = (
+    "Scores are in percent, mean ± standard deviation over seeds, on the validation images, at the "
+    "last step of training. That is the number to report.",
+    "Best seen is the best validation of a run, chosen on the images that it is reported on: no "
+    "result. It shows how much such a choice would flatter.",
+    "The gain is of the network that the method predicts with, at the last step, over the "
+    "supervised run of the same seed. The test is a paired, two-sided t-test of these differences "
+    "(scipy.stats.ttest_rel) from three seeds on; p-values are not corrected for the number of "
+    "methods, and seeds do not cover the choice of labeled images.",
+    "The highest mean of a column is bold only if it is above every other row by more than the "
+    "spread: the mean difference of runs of the same seed is larger than the standard deviation "
+    "of these differences, over at least three seeds in common.",
+    "Rows of one method are named by the fewest options that tell them apart; runs.csv has all.",
+    "Runs that differ in data, split, labels, steps, batch, network, image or crop size, or in how "
+    "they are evaluated, stand in tables of their own. What a run did not record is like nothing "
+    "else.",
+)
+
+
+def document(
+    sections: Sequence[Section],
+    left_out: Sequence[LeftOut],
+    figures: Mapping[int, Mapping[str, Plot]],
+) -> str:
+    """The page.
+
+    Args:
+        sections: The tables.
+        left_out: Runs that are in none.
+        figures: Plots by number of the table; those of 0 are over several tables.
+    """
+    runs = sum(len(arm.entries) for section in sections for arm in section.arms)
+    seeds = {entry.seed for s in sections for arm in s.arms for entry in arm.entries}
+    body = [
+        "<h1>Report of a comparison</h1>",
+        f'<p class="soft">{_count(runs, "run")}, {_count(len(seeds), "seed")}, '
+        f"{_count(len(sections), 'table')}</p>",
+    ]
+    if len(sections) > 1:
+        body += ["<p>Runs that are not alike stand in tables of their own:</p>", "<ol>"]
+        for s in sections:
+            said = f"{s.title}: {_count(len(s.arms), 'row')}"
+            body.append(f'<li><a href="#table-{s.number}">{escape(said)}</a></li>')
+        body.append("</ol>")
+    body += _left_out(left_out)
+    if figures.get(0):
+        body += ["<h2>Over the number of labels</h2>", _plots(figures[0], "all")]
+    for section in sections:
+        body += _section(section, figures.get(section.number, {}), sections)
+    body += ["<h2>How to read it</h2>", "<ul>"]
+    body += [f"<li>{escape(line)}</li>" for line in HOW_TO_READ]
+    body.append("</ul>")
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    return skeleton("Report of a comparison", body, style)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def _left_out(left_out: Sequence[LeftOut]) -> Iterable[str]:
+    if left_out:
+        yield "<h2>Runs that are in no table</h2>"
+        yield facts({str(one.folder): escape(one.reason) for one in left_out})
+
+
+def _section(
+    section: Section, figures: Mapping[str, Plot], sections: Sequence[Section]
+) -> Iterable[str]:
+    head = section.title[0].upper() + section.title[1:]
+    if len(sections) > 1:
+        head = f"Table {section.number}: {section.title}"
+    yield f'<h2 id="table-{section.number}">{escape(head)}</h2>'
+    yield html(scores(section, sections))
+    found = tested(section)
+    if found is not None:
+        yield "<h3>Test images</h3>"
+        yield html(found)
+    yield _plots(figures, f"t{section.number}")
+    missing = absent(section)
+    if missing:
+        said = escape(", ".join(missing))
+        yield f'<p class="soft">Not recorded by any of these runs: {said}.</p>'
+    found = classes(section)
+    if found is not None:
+        yield "<h3>Classes</h3>"
+        yield '<p class="soft">IoU in % at the last step, of the network that predicts.</p>'
+        yield html(found)
+    yield "<h3>Time and memory</h3>"
+    yield html(costs(section))
+    yield from _samples(section)
+    yield "<h3>To repeat it</h3>"
+    yield _origin(section)
+
+
+def _plots(figures: Mapping[str, Plot], where: str) -> str:
+    parts = []
+    for name, plot in figures.items():
+        drawn = svg(plot.figure, f"{where}-{name}")
+        label = f' aria-label="{escape(plot.title)}"'
+        drawn = drawn.replace("<svg", f"<svg{label}", 1)
+        parts.append(f"<figure>{drawn}<figcaption>{escape(plot.caption)}</figcaption></figure>")
+    return f'<div class="plots">{"".join(parts)}</div>'
+
+
+def _samples(section: Section) -> Iterable[str]:
+    found = samples(section)
+    if found is None:
+        yield '<p class="soft">No run kept sample pictures.</p>'
+        return
+    yield "<h3>The same images</h3>"
+    colors = {
+        one["name"]: one["color"]
+        for arm in section.arms
+        for one in arm.entries[0].get("data.classes") or ()
+    }
+    yield legend(colors.items())
+    yield '<div class="scroll"><table class="samples"><thead><tr>'
+    yield "".join(f'<th scope="col">{escape(name)}</th>' for name in found.columns)
+    yield "</tr></thead><tbody>"
+    for number, row in enumerate(found.rows):
+        cells = []
+        for name, pixels in zip(found.columns, row, strict=True):
+            if pixels is None:
+                cells.append("<td>-</td>")
+                continue
+            uri = image_uri(pixels, photograph=name == "input" and max(pixels.shape) > 128)
+            alt = escape(f"image {number + 1}: {name}")
+            height, width = pixels.shape[:2]
+            size = f'width="{width}" height="{height}"'
+            cells.append(f'<td><img src="{uri}" alt="{alt}" {size}></td>')
+        yield f"<tr>{''.join(cells)}</tr>"
+    yield "</tbody></table></div>"
+    if found.without:
+        said = ", ".join(found.without)
+        yield f'<p class="soft">No pictures of the same images: {escape(said)}.</p>'
+
+
+def _origin(section: Section) -> str:
+    entries = {}
+    for name in ("split", "split hash", "image size", "crop size", "evaluation"):
+        values = dict.fromkeys(value_of(arm.settings, name) for arm in section.arms)
+        entries[name] = escape("; ".join(values))
+    entries["versions"] = "<br>".join(map(escape, versions_of(section)))
+    for arm in section.arms:
+        entries[arm.label] = "".join(f"<p><code>{escape(c)}</code></p>" for c in commands(arm))
+    return facts(entries)
+
+
+def commands(arm: Arm) -> list[str]:
+    """What trained each seed of a row, to the letter."""
+    out = []
+    for entry in arm.entries:
+        said = entry.get("command")
+        out.append(str(said) if said else f"{entry.folder.name}: command {UNKNOWN}")
+    return out
+
+
+class Samples(NamedTuple):
+    """Pictures of some images, (H, W, 3) uint8."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    """By image, then by column; None where there is none."""
+    without: Sequence[str]
+    """Rows of the table that have no such pictures, or of other images."""
+
+
+def samples(section: Section) -> Samples | None:
+    """Input, truth, and what each row's first seed predicts; None where no run kept pictures."""
+    first = next((arm for arm in section.arms if _tile(arm, "truth", 0).is_file()), None)
+    if first is None:
+        return None
+    shown = [arm for arm in section.arms if _same(arm, first)]
+    without = [arm.label for arm in section.arms if arm not in shown]
+    numbers = [n for n in range(IMAGES) if _tile(first, "truth", n).is_file()]
+    sources = [(first, "input"), (first, "truth"), *((arm, arm.predictor) for arm in shown)]
+    rows = [[_read(_tile(arm, name, n)) for arm, name in sources] for n in numbers]
+    return Samples(["input", "truth", *(arm.label for arm in shown)], rows, without)
+
+
+def _tile(arm: Arm, name: str, number: int) -> Path:
+    return arm.entries[0].folder / "samples" / "tiles" / f"{name}_{number}.png"
+
+
+def _same(arm: Arm, other: Arm) -> bool:
+    """Whether two runs were asked the same images: their truth is the same, pixel by pixel."""
+    for number in range(IMAGES):
+        mine, theirs = _read(_tile(arm, "truth", number)), _read(_tile(other, "truth", number))
+        if (mine is None) != (theirs is None):
+            return False
+        if mine is not None and (mine.shape != theirs.shape or (mine != theirs).any()):
+            return False
+    return True
+
+
+def _read(path: Path) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        factor = min(1.0, SIDE / max(image.size))
+        size = [max(1, round(side * factor)) for side in image.size]
+        photo = path.name.startswith("input")
+        how = Image.Resampling.BOX if photo else Image.Resampling.NEAREST
+        return np.asarray(image.convert("RGB").resize((size[0], size[1]), how))

@@ -1,0 +1,177 @@
+"""When a run is saved, and how it ends when it is told to."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from ssseg.evaluation.pseudo_labels import numbers
+from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.run import LAST, PREVIOUS
+from ssseg.training.module import logged_at
+
+
+class Saver(Callback):
+    """Keeps checkpoints/last.ckpt, from which a run goes on as if it had never been cut off.
+
+    Args:
+        folder: Of the run.
+        every: Steps between checkpoints, besides those after each validation.
+    """
+
+    def __init__(self, folder: Path, every: int | None = None) -> None:
+        self.folder, self.every = folder, every
+        self.row: dict[str, float] = {}
+        self.told_to_end = False
+        self.whole = True
+        self.over = False
+        self.step = self.validated = 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Know where the run begins."""
+        self.step = self.validated = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save where the run stands, if due.
+
+        A step that is validated is saved after that: a run that went on from before would leave
+        the validation out. Later than here Lightning's count of logged steps would be one ahead of
+        what a resumed run expects. Nor is anything saved, and no end obeyed, while gradients of a
+        step accumulate, which are in no checkpoint.
+        """
+        self.whole, self.step = trainer.global_step > self.step, trainer.global_step
+        if not self.whole:
+            self._end_later(trainer)
+            return
+        self._end_now(trainer)
+        due = self.every is not None and trainer.global_step % self.every == 0
+        validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
+        if due and not (validated and trainer.enable_validation):
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the checkpoint; all processes take part, one of them writes.
+
+        It has the row that Lightning is about to log of its own last step: a kill before that
+        would leave a gap in the log.
+        """
+        if logged_at(trainer, trainer.global_step):
+            known = {
+                name: value
+                for name, value in numbers(trainer.callback_metrics).items()
+                if not name.startswith(("val/", "seconds/")) and value == value
+            }
+            # of steps there are as many as were done; rows count them from 0
+            self.row = {**known, "epoch": trainer.current_epoch, "step": trainer.global_step - 1}
+        trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A validation is finished before a run that is told to end does so.
+
+        It would be lost else, with the steps before it: a checkpoint cannot stand in its middle.
+        """
+        self._end_later(trainer)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Now it may end; where it stands is saved by ModelCheckpoint."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.validated = trainer.global_step
+            self._end_now(trainer)
+
+    def _end_later(self, trainer: Trainer) -> None:
+        if trainer.received_sigterm:
+            self.told_to_end = True
+            trainer._signal_connector.received_sigterm = False
+
+    def _end_now(self, trainer: Trainer) -> None:
+        if self.told_to_end:
+            trainer._signal_connector.received_sigterm = True
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Save a run that is told to end, unless that has been done after its validation.
+
+        Lightning raises SIGTERMException between two batches, with all its counts whole.
+        """
+        told = isinstance(exception, SIGTERMException) and self.whole
+        unfinished = self.validated < trainer.global_step < trainer.max_steps
+        if told and unfinished:
+            self.save(trainer)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """The final checkpoint, which knows the last scores."""
+        self.over = True
+        self.save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A run that is over may go on to more steps: from a state as of any other step.
+
+        At the end Lightning has closed its epoch, which here is the whole run, and counted the
+        logged steps further than it expects of a checkpoint.
+        """
+        if not self.over:
+            return
+        checkpoint["epoch"] -= 1
+        loop = checkpoint["loops"]["fit_loop"]
+        loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1
+        for counts in loop["epoch_progress"].values():
+            counts["processed"] -= 1
+            counts["completed"] -= 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the log of a resumed run."""
+        return {"row": self.row}
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes beside the checkpoint, in the same file system, and renames.
+
+    Lightning's own writes in the system's temporary folder and moves: where that is another file
+    system, the move is a copy onto the old checkpoint, and a kill in its middle costs both.
+
+    The checkpoint that last.ckpt was is kept as previous.ckpt, for a disk that loses what it was
+    given.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; addresses such as s3://... are left to Lightning."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        whole = Path(path)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(whole) as draft:
+            with draft.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if whole.name == LAST:
+                _keep(whole)
+
+
+def _keep(last: Path) -> None:
+    """A second name for a file, so that the first is never missing."""
+    # there may be no such file yet, or a file system without second names
+    with suppress(OSError), written_whole(last.with_name(PREVIOUS)) as again:
+        again.unlink(missing_ok=True)
+        again.hardlink_to(last)

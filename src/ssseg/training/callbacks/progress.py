@@ -1,0 +1,266 @@
+"""What a person sees on the terminal while a network trains."""
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from ssseg.data.module import data_of
+from ssseg.evaluation.pseudo_labels import numbers
+from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.run import PROGRESS, SUMMARY
+from ssseg.training.callbacks.final_validation import EvaluateLast
+from ssseg.training.module import SegmentationModule, logged_at
+from ssseg.training.validation_interval import share_of_validation
+from ssseg.types import Batch
+
+
+class TerminalProgress(Callback):
+    """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
+
+    Args:
+        every: Steps between two looks at the numbers; each look waits for the device.
+    """
+
+    def __init__(self, every: int = 10) -> None:
+        self.every = every
+        self.console = Console()
+        self.bar: Progress | None = None
+        self.seen = 0
+        self.since = 0.0
+        self.waited = 0.0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Say what is about to happen, and show the bar."""
+        if trainer.is_global_zero and isinstance(module, SegmentationModule):
+            for line in announcement(trainer, module):
+                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not trainer.is_global_zero,
+        )
+        self.task = self.bar.add_task("", total=trainer.max_steps, text="")
+        self.bar.update(self.task, completed=trainer.global_step)
+        self.bar.start()
+        self.seen, self.since = 0, time.monotonic()
+        self.waited = data_of(trainer).waiting.seconds
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count, and now and then read the numbers."""
+        self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        if self.bar is None:
+            return
+        self.bar.update(self.task, completed=trainer.global_step)
+        if trainer.global_step % self.every == 0:
+            seconds = time.monotonic() - self.since
+            rate = self.seen * trainer.world_size / seconds
+            waited = (data_of(trainer).waiting.seconds - self.waited) / seconds
+            text = f"{_numbers(trainer)} | {rate:.0f} images/s, {waited:.0%} waiting for data"
+            self.bar.update(self.task, text=text)
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """One line that stays per validation."""
+        shown = trainer.is_global_zero and not trainer.sanity_checking
+        if self.bar is not None and shown:
+            self.bar.update(self.task, text=_numbers(trainer))
+            line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
+            self.bar.console.print(line, highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Take the bar away."""
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal clean for the message."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
+    """Network, data, batches and how often each set will be seen, in a few lines."""
+    data, devices = data_of(trainer), trainer.world_size
+    recipe = module.method.student.hparams
+    size = sum(p.numel() for p in module.method.student.parameters()) / 1e6
+    batches = trainer.max_steps * trainer.accumulate_grad_batches
+    seen = data.exposures(batches, module.num_views)
+    sizes = {"labeled": data.batch_size, "unlabeled": data.unlabeled_batch_size}
+    counts = {"labeled": len(data.split.labeled), "unlabeled": len(data.unlabeled)}
+    lines = [
+        f"network    {recipe['decoder']} on {recipe['encoder']}, {size:.1f} million parameters, "
+        f"{recipe['num_classes']} classes",
+        f"data       {data.source.name}, labeled: {data.split.name}, "
+        f"crops {data.crop_size[0]} x {data.crop_size[1]}",
+    ]
+    for name, often in seen.items():
+        share = f" ({sizes[name] // devices} on each of {devices} devices)" * (devices > 1)
+        lines.append(
+            f"{name:<11}{counts[name]} images, {sizes[name]} per step{share}, "
+            f"each seen {often:.1f} times in {trainer.max_steps} steps"
+        )
+    if devices > 1:
+        whose = "all devices" if module.shares_statistics else "each device"
+        lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
+    lines.append(validations(trainer, module))
+    lines += module.notes
+    lines += data.remarks()
+    lines += module.method.student.remarks()
+    lines += module.method.remarks()
+    lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
+    return lines
+
+
+def validations(trainer: Trainer, module: SegmentationModule) -> str:
+    """How often the run validates, and what that costs."""
+    data, together = data_of(trainer), trainer.accumulate_grad_batches
+    images = len(data.source.records("val"))
+    if not images or not trainer.limit_val_batches:
+        why = "no validation" if images else "no validation images"
+        return f"{why}: there will be no scores, and no best checkpoint"
+    steps, networks = trainer.max_steps, len(module.method.networks)
+    shown = f"{images} images by {networks} network{'s' * (networks > 1)}"
+    last = EvaluateLast.of(trainer)
+    if last is not None and last.seconds is not None:
+        return (
+            f"validation {shown}, every {timedelta(seconds=last.seconds)} and after the last step"
+        )
+    every = int(trainer.val_check_interval)
+    share = share_of_validation(
+        *(steps, together, every, data, module.inference),
+        networks=networks,
+        num_views=module.num_views,
+    )
+    times = -(-steps * together // every)
+    often = "step" if every == together else f"{every // together} steps"
+    when = f"every {often} and after the last one" if times > 1 else "once, after the last step"
+    return f"validation {shown}, {when}: about {share:.0%} of the computing"
+
+
+def _numbers(trainer: Trainer) -> str:
+    """Losses, trusted share and scores of the moment in one line."""
+    metrics = numbers(trainer.callback_metrics)
+    parts = [
+        f"{key.removeprefix('loss/')} {value:.3f}"
+        for key, value in metrics.items()
+        if key.startswith("loss/")
+    ]
+    if "train/trusted" in metrics:
+        parts.append(f"trusted {100 * metrics['train/trusted']:.0f}%")
+    scores = [
+        f"{key.removeprefix('val/miou_')} {100 * value:.1f}"
+        for key, value in metrics.items()
+        if key.startswith("val/miou_")
+    ]
+    return "  ".join(parts) + (f" | mIoU {'  '.join(scores)}" if scores else "")
+
+
+class Lap(NamedTuple):
+    """Where the watch stood when numbers were last logged."""
+
+    step: int
+    now: float
+    waited: float
+
+
+class Heartbeat(Callback):
+    """Writes progress.json about once a second, which is gone when the run is finished.
+
+    With the other numbers it logs `seconds/step` and `seconds/data_wait`, how much of it was
+    waiting for data: means over the steps since the last time.
+
+    Args:
+        folder: Of the run.
+        every: Seconds between two beats.
+    """
+
+    def __init__(self, folder: Path, every: float = 1.0) -> None:
+        self.folder, self.every = folder, every
+        self.images = 0
+        self.started = self.beaten = self.paused = 0.0
+        self.first = 0
+        self.lap = Lap(0, 0.0, 0.0)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin to count."""
+        self.images, self.first = 0, trainer.global_step
+        self.started = time.monotonic()
+        self.beaten = 0.0
+        self.lap = Lap(self.first, self.started, _waited(trainer))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count, and now and then say so."""
+        self.images += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self.beaten >= self.every:
+            self.beaten = now
+            self._beat(trainer, now - self.started)
+        step = trainer.global_step
+        if logged_at(trainer, step) and step > self.lap.step:
+            before, self.lap = self.lap, Lap(step, now, _waited(trainer))
+            steps = step - before.step
+            seconds = {"step": now - before.now, "data_wait": self.lap.waited - before.waited}
+            named = {f"seconds/{name}": value / steps for name, value in seconds.items()}
+            module.log_dict(named, on_step=True, on_epoch=False)
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """A validation is no step."""
+        self.paused = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Scores are news."""
+        self.lap = self.lap._replace(now=self.lap.now + time.monotonic() - self.paused)
+        if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._beat(trainer, time.monotonic() - self.started)
+
+    def _beat(self, trainer: Trainer, seconds: float) -> None:
+        done = max(1, trainer.global_step - self.first)
+        metrics = trainer.callback_metrics
+        news = {
+            "step": trainer.global_step,
+            "steps": trainer.max_steps,
+            "images_per_second": round(self.images * trainer.world_size / seconds, 2),
+            "seconds_left": round((trainer.max_steps - trainer.global_step) * seconds / done, 1),
+            "miou": {
+                key.removeprefix("val/miou_"): float(value)
+                for key, value in metrics.items()
+                if key.startswith("val/miou_")
+            },
+        }
+        with written_whole(self.folder / PROGRESS) as draft:
+            draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """What is finished has a summary."""
+        if trainer.is_global_zero and (self.folder / SUMMARY).is_file():
+            (self.folder / PROGRESS).unlink(missing_ok=True)
+
+
+def _waited(trainer: Trainer) -> float:
+    """Seconds that training has waited for data."""
+    waiting = getattr(getattr(trainer, "datamodule", None), "waiting", None)
+    return 0.0 if waiting is None else float(waiting.seconds)

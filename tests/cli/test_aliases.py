@@ -1,0 +1,152 @@
+"""What is typed, before anything is made of it: configurations, short names, own methods."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import pytest
+
+from ssseg.cli.aliases import spell_out
+from ssseg.cli.lightning_cli import CLI, command_line
+from ssseg.cli.main import main
+from ssseg.errors import UserError
+from ssseg.methods.base import Method, defaults
+from ssseg.runs.command import pairs
+from ssseg.types import StepOutput
+
+FIRST = """
+trainer: {max_steps: 3}
+model:
+  method: {class_path: ssseg.methods.classmix.ClassMix, init_args: {threshold: 0.5}}
+data: {batch_size: 3, crop_size: [32, 48]}
+"""
+SECOND = """
+trainer: {precision: 32-true}
+model:
+  method: {class_path: ssseg.methods.classmix.ClassMix, init_args: {decay: 0.7}}
+data: {batch_size: 5, cache: ~/cache}
+"""
+
+
+class Kind(Enum):
+    HARD = 1
+
+
+@dataclass(eq=False, repr=False)
+class Own(Method):
+    """A method with fields as dataclasses have them."""
+
+    scales: list[float] = field(default_factory=lambda: [0.5, 2.0])
+    kind: Kind = Kind.HARD
+    threshold: float = 0.25
+
+    def losses(self, batch, step):
+        return StepOutput({})
+
+
+@dataclass(eq=False, repr=False)
+class Needy(Own):
+    """One that cannot be made without a value."""
+
+    strength: float = field(kw_only=True)
+
+
+class Parsed(CLI):
+    """Options as they are understood; nothing is made of them."""
+
+    def instantiate_classes(self):
+        pass
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+
+def parsed(*args):
+    return command_line(Parsed, "fit", args).config["fit"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text(FIRST)
+    (tmp_path / "b.yaml").write_text(SECOND)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--config", "a.yaml", "--config", "b.yaml"],
+        ["-c", "a.yaml", "--config=b.yaml"],
+        ["--seed_everything", "0", "-ca.yaml", "-c=b.yaml"],
+    ],
+)
+def test_configurations_are_merged_in_their_order(here, args):
+    found = parsed(*args)
+    method = found.model.method.init_args
+    assert (method.threshold, method.decay) == (0.5, 0.7)
+    assert (found.trainer.max_steps, found.trainer.precision) == (3, "32-true")
+    assert (found.data.batch_size, tuple(found.data.crop_size)) == (5, (32, 48))
+
+
+def test_a_later_configuration_wins_and_what_is_typed_over_all(here):
+    assert parsed("-c", "b.yaml", "-c", "a.yaml").data.batch_size == 3
+    typed = parsed("-c", "a.yaml", "--data.batch_size", "7", "-c", "b.yaml")
+    assert typed.data.batch_size == 7
+    assert typed.trainer.max_steps == 3
+
+
+def test_paths_in_configurations_begin_at_home(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here / "home"))
+    assert parsed("-c", "a.yaml", "-c", "b.yaml").data.cache == str(here / "home" / "cache")
+
+
+def test_a_short_name_ends_the_values_before_it(here):
+    assert list(pairs(["--method", "cutmix", "-c", "a.yaml", "-h"])) == [
+        ("--method", ["cutmix"]),
+        ("--config", ["a.yaml"]),
+        ("--help", []),
+    ]
+    assert list(pairs(["--x", "-1", "-.5", "-cb"])) == [("--x", ["-1", "-.5"]), ("--config", ["b"])]
+    out = spell_out(["--method", "cutmix", "-c", "a.yaml"])
+    assert out[0] == "--config=a.yaml"
+    assert "ssseg.methods.cutmix.CutMix" in out[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "c.yaml is empty"),
+        ("# nothing\n", "c.yaml is empty"),
+        ("3", "c.yaml holds a int"),
+        ("[a, b]", "c.yaml holds a list"),
+        ("model:\n\tmethod: 3\n", "c.yaml is not YAML"),
+    ],
+)
+def test_a_configuration_that_is_none_is_one_sentence(here, capfd, content, complaint):
+    (here / "c.yaml").write_text(content)
+    assert main(["fit", "--config", "a.yaml", "--config", "c.yaml"]) == 2
+    err = capfd.readouterr().err
+    assert f"option --config: {complaint}" in err
+    assert "expected options" in err
+    assert err.count("\n") == 1
+
+
+def test_a_method_with_made_defaults_goes_with_a_configuration(here):
+    found = parsed("--method", f"{__name__}.Own", "--config", "a.yaml").model.method
+    assert found.class_path.endswith("Own")
+    assert found.init_args.scales == [0.5, 2.0]
+    assert found.init_args.threshold == 0.25, "an option of the other method stayed"
+
+
+def test_a_method_that_needs_a_value_asks_for_it(here, capsys):
+    name = f"{__name__}.Needy"
+    for given in ([], ["--config", "a.yaml"]):
+        with pytest.raises(UserError, match=r"strength"):
+            parsed("--method", name, *given)
+        found = parsed("--method", name, *given, "--method.strength", "0.5")
+        assert found.model.method.init_args.strength == 0.5
+    assert "strength" in defaults(Needy)
+    assert main(["methods", name]) == 0
+    out = capsys.readouterr().out
+    assert "--method.strength   must be given" in out
+    assert "--method.scales     [0.5, 2.0]" in out

@@ -1,0 +1,239 @@
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from ssseg.errors import UserError
+from ssseg.methods import METHODS
+from ssseg.models import Segmenter
+from ssseg.training.callbacks.final_validation import EvaluateLast
+from ssseg.training.compute import Compute
+from ssseg.training.optimizer import Optim
+from tests.conftest import make_data, make_module, make_trainer
+
+
+class SaveAtThree(Callback):
+    """An interruption in the middle of a run."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if trainer.global_step == 3:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+
+def trained(folder, steps=6, name="classmix", data=None, **trainer_options):
+    module = make_module(name)
+    make_trainer(steps, folder, **trainer_options).fit(module, data or make_data())
+    return module
+
+
+def assert_same_state(ours, theirs):
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name]), name
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    weights = [trained(tmp_path, data=make_data(num_workers=n)) for n in (0, 1, 2)]
+    assert_same_state(weights[0], weights[1])
+    assert_same_state(weights[0], weights[2])
+
+
+def test_another_seed_gives_other_weights(tmp_path):
+    first, second = make_module(seed=0), make_module(seed=0)
+    second.seed = 1
+    for module in (first, second):
+        make_trainer(5, tmp_path).fit(module, make_data())
+    ours, theirs = first.method.student, second.method.student
+    assert any(
+        not torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["classmix", "supervised"])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, name):
+    """Also with dropout and with the teacher's clock: everything follows from the step."""
+    straight = trained(tmp_path, 6, name)
+
+    trainer = make_trainer(6, tmp_path, callbacks=[SaveAtThree(tmp_path / "three.ckpt")])
+    trainer.fit(make_module(name), make_data())
+    resumed = make_module(name, seed=0)
+    with torch.no_grad():
+        for p in resumed.parameters():
+            p.add_(torch.ones_like(p))
+    trainer = make_trainer(6, tmp_path)
+    trainer.fit(resumed, make_data(), ckpt_path=tmp_path / "three.ckpt")
+    assert trainer.global_step == 6
+    assert_same_state(straight, resumed)
+
+
+def test_the_teacher_follows_once_per_optimiser_step(tmp_path):
+    module = make_module("mean_teacher")
+    clock = []
+    module.method.after_step = lambda step: clock.append(step.index)
+    make_trainer(3, tmp_path, accumulate_grad_batches=2).fit(module, make_data())
+    assert clock == [0, 1, 2]
+    assert module.batches_seen == 6
+
+
+def test_micro_batches_of_one_step_are_mixed_differently(tmp_path):
+    module = make_module()
+    seeds = []
+    original = module.make_step
+
+    def remember():
+        step = original()
+        seeds.append((step.index, step.generator.initial_seed()))
+        return step
+
+    module.make_step = remember
+    make_trainer(2, tmp_path, accumulate_grad_batches=2).fit(module, make_data())
+    assert [index for index, _ in seeds] == [0, 0, 1, 1]
+    assert len({seed for _, seed in seeds}) == 4
+
+
+def test_warmup_is_supervised_and_counted_in_the_budget(tmp_path):
+    module = make_module(warmup_steps=3)
+    terms = []
+    losses = module.method.losses
+
+    def remember(batch, step):
+        out = losses(batch, step)
+        terms.append(sorted(out.losses))
+        return out
+
+    module.method.losses = remember
+    make_trainer(5, tmp_path).fit(module, make_data())
+    assert terms == [["sup"]] * 3 + [["sup", "unsup"]] * 2
+
+
+def test_student_and_teacher_are_validated_and_the_last_step_always_is(tmp_path):
+    module = make_module()
+    trainer = make_trainer(5, tmp_path, val_check_interval=2, callbacks=[EvaluateLast()])
+    steps = []
+    module.on_validation_epoch_end = lambda: (
+        steps.append(trainer.global_step),
+        type(module).on_validation_epoch_end(module),
+    )
+    trainer.fit(module, make_data())
+    assert steps == [2, 4, 5]
+    assert set(module.scores) == {"student", "teacher"}
+    metrics = trainer.callback_metrics
+    assert metrics["val/miou"] == metrics["val/miou_teacher"]
+    assert float(metrics["val/miou_student"]) == pytest.approx(module.scores["student"].miou)
+
+
+def test_supervised_never_reads_unlabeled_images(tmp_path):
+    data = make_data()
+    read = []
+    original = data.source.read_image
+    data.source.read_image = lambda record: (read.append(record.id), original(record))[1]
+    trained(tmp_path, 2, "supervised", data)
+    assert set(read) <= {r.id for r in data.split.labeled}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_trains(tmp_path, name):
+    before = make_module(name)
+    module = copy.deepcopy(before)
+    make_trainer(3, tmp_path).fit(module, make_data())
+    moved = [
+        not torch.equal(a, b)
+        for a, b in zip(
+            before.method.student.parameters(), module.method.student.parameters(), strict=True
+        )
+    ]
+    assert all(moved)
+
+
+def test_training_lowers_the_loss(tmp_path):
+    module = make_module("supervised", optim=Optim(lr=3e-3))
+    losses = []
+    original = module.training_step
+
+    def remember(batch, batch_idx):
+        loss = original(batch, batch_idx)
+        losses.append(float(loss))
+        return loss
+
+    module.training_step = remember
+    make_trainer(40, tmp_path).fit(module, make_data())
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_checkpoints_are_plain_data_and_complete(tmp_path):
+    module = make_module("classmix", threshold=0.5)
+    trainer = make_trainer(3, tmp_path)
+    trainer.fit(module, make_data())
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["ssseg"]
+    assert saved["method"]["class_path"] == "ssseg.methods.classmix.ClassMix"
+    assert saved["method"]["init_args"]["threshold"] == 0.5
+    assert saved["data"]["classes"][2]["name"] == "road"
+    assert saved["network"]["init_args"]["num_classes"] == 8
+
+    from ssseg.api import load
+
+    twin = load(tmp_path / "last.ckpt")
+    assert twin.name == "teacher"
+    image = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(twin(image), module.eval()(image))
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    trainer = make_trainer(2, tmp_path)
+    trainer.fit(make_module(), make_data())
+    trainer.save_checkpoint(tmp_path / "eight.ckpt")
+    other = make_module("classmix", rounding="ceil")
+    with pytest.raises(
+        UserError, match=r"method has rounding = 'floor', but this run's has 'ceil'"
+    ):
+        make_trainer(4, tmp_path).fit(other, make_data(), ckpt_path=tmp_path / "eight.ckpt")
+
+
+def test_length_must_be_given_in_steps(tmp_path):
+    with pytest.raises(UserError, match=r"trainer\.max_steps"):
+        make_trainer(-1, tmp_path).fit(make_module(), make_data())
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "devices", "frozen", "shared"),
+    [
+        (None, "cuda", 2, False, True),  # 2 images on each
+        (None, "cpu", 2, False, False),
+        (None, "cuda", 2, True, False),
+        (False, "cuda", 2, False, False),
+        (True, "cuda", 2, True, True),
+    ],
+)
+def test_when_devices_share_the_statistics_of_batchnorm(asked, device, devices, frozen, shared):
+    module = make_module("classmix")
+    module.compute = Compute(sync_batchnorm=asked)
+    module.method.student.freeze_bn = frozen
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    module._trainer = SimpleNamespace(
+        world_size=devices, strategy=strategy, datamodule=make_data(batch_size=4)
+    )
+    assert module.shares_statistics is shared
+
+
+def test_many_images_on_a_device_are_statistics_enough():
+    module = make_module("classmix")
+    strategy = SimpleNamespace(root_device=torch.device("cuda"))
+    for size, shared in ((14, True), (16, False)):
+        data = SimpleNamespace(batch_size=size, unlabeled_batch_size=64)
+        module._trainer = SimpleNamespace(world_size=2, strategy=strategy, datamodule=data)
+        assert module.shares_statistics is shared
+
+
+def test_frozen_batchnorm_stays_as_it_is_while_a_trainer_trains(tmp_path):
+    network = Segmenter(8, encoder="test_resnet", depth=3, freeze_bn=True)
+    before = {n: b.clone() for n, b in network.named_buffers() if "running" in n}
+    make_trainer(2, tmp_path).fit(make_module("classmix", network=network), make_data())
+    assert before
+    after = dict(network.named_buffers())
+    assert all(torch.equal(buffer, after[name]) for name, buffer in before.items())
