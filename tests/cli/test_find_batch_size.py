@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ssseg.cli.find_batch_size import probe
+from ssseg.cli.find_batch_size import find_batch_size
 from ssseg.cli.main import main
 from ssseg.training import batch_size_finder as probing
-from ssseg.training.batch_size_finder import Bench, Tried, search
+from ssseg.training.batch_size_finder import BatchSizeFinder, TriedBatch, search
 
 TINY = [
     *("--method", "classmix", "--data", "street", "--data.train_images", "24"),
@@ -22,7 +22,7 @@ def machine(limit, fixed=100.0, each=10.0):
     def attempt(size):
         asked.append(size)
         held = fixed + each * size
-        return Tried(size, held, 1.0) if held <= limit else None
+        return TriedBatch(size, held, 1.0) if held <= limit else None
 
     return attempt, asked
 
@@ -58,7 +58,7 @@ def test_nothing_fits():
 
 
 def test_the_verb(capsys):
-    assert main(["probe", *TINY, "--data.unlabeled_batch_size", "4"]) == 0
+    assert main(["find-batch-size", *TINY, "--data.unlabeled_batch_size", "4"]) == 0
     said = capsys.readouterr().out
     assert "8 is what the images allow" in said
     assert "largest  --data.batch_size 8 --data.unlabeled_batch_size" in said
@@ -75,11 +75,11 @@ def test_memory_at_an_end_is_not_the_end(monkeypatch):
         return step(self, batches, index)
 
     monkeypatch.setattr(probing.TrialSteps, "step", full)
-    _, fits = probe(TINY)
+    _, fits = find_batch_size(TINY)
     assert fits[-1].batch_size == 4
-    monkeypatch.setattr(probing.Bench, "attempt", lambda self, size: None)
+    monkeypatch.setattr(probing.BatchSizeFinder, "attempt", lambda self, size: None)
     with pytest.raises(probing.UserError, match="not even 2 images fit"):
-        probe(TINY)
+        find_batch_size(TINY)
 
 
 def test_unlabeled_images_keep_their_proportion(monkeypatch):
@@ -93,7 +93,7 @@ def test_unlabeled_images_keep_their_proportion(monkeypatch):
 
     monkeypatch.setattr(probing.TrialSteps, "step", watch)
     args = [*TINY, "--data.batch_size", "2", "--data.unlabeled_batch_size", "4"]
-    bench, _ = probe(args)
-    assert isinstance(bench, Bench)
+    bench, _ = find_batch_size(args)
+    assert isinstance(bench, BatchSizeFinder)
     assert {(2, 4), (4, 8)} <= set(seen)
     assert all(unlabeled == 2 * labeled for labeled, unlabeled in seen)

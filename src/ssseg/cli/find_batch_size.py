@@ -1,4 +1,4 @@
-"""`ssseg probe`: the largest batch that fits."""
+"""`ssseg find-batch-size`: the largest batch that fits."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from ssseg.cli.preflight import Rehearsal
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.runs.command import pairs, without
-from ssseg.training.batch_size_finder import Bench, Tried, search
+from ssseg.training.batch_size_finder import BatchSizeFinder, TriedBatch, search
 from ssseg.training.module import SegmentationModule
 
 
-def probe(args: Sequence[str]) -> tuple[Bench, list[Tried]]:
+def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBatch]]:
     """Try batches of the run of a command line.
 
     Args:
@@ -27,7 +27,7 @@ def probe(args: Sequence[str]) -> tuple[Bench, list[Tried]]:
     data, module = cli.datamodule, cli.model
     assert isinstance(data, SegmentationData)
     assert isinstance(module, SegmentationModule)
-    bench = Bench(cli.trainer, module, data)
+    bench = BatchSizeFinder(cli.trainer, module, data)
     first = min(2, bench.most)  # BatchNorm cannot train on a single value
     fits = search(bench.attempt, first, bench.most, bench.room)
     if not fits:
@@ -38,12 +38,14 @@ def probe(args: Sequence[str]) -> tuple[Bench, list[Tried]]:
     return bench, fits
 
 
-def probe_verb(args: Sequence[str]) -> int:
-    """`ssseg probe` with the options of `fit`: a line per size, and the option to type."""
+def find_batch_size_verb(args: Sequence[str]) -> int:
+    """`ssseg find-batch-size` with the options of `fit`: a line per size, and the option to type."""
     if {"-h", "--help"} & set(args):
-        print("usage: ssseg probe [options of ssseg fit]\n\nFinds the largest batch that fits.")
+        print(
+            "usage: ssseg find-batch-size [options of ssseg fit]\n\nFinds the largest batch that fits."
+        )
         return 0
-    bench, fits = probe(args)
+    bench, fits = find_batch_size(args)
     print(f"{'batch':>7}{'memory':>12}{'images/s':>11}")
     for tried in fits:
         memory = tried.memory_mb / 1024

@@ -21,7 +21,8 @@ USAGE = """usage: ssseg VERB [options]
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
-  probe      the largest batch that fits, with the options of fit:  ssseg probe --method classmix
+  find-batch-size
+             the largest batch that fits, with the options of fit:  ssseg find-batch-size --method classmix
   replay     the end of a run that stopped at a NaN, to see where it begins:  ssseg replay FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
@@ -114,10 +115,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.predict import predict
 
             return predict(rest)
-        case ["probe", *rest]:
-            from ssseg.cli.find_batch_size import probe_verb
+        case ["find-batch-size", *rest]:
+            from ssseg.cli.find_batch_size import find_batch_size_verb
 
-            return probe_verb(rest)
+            return find_batch_size_verb(rest)
         case ["replay", *rest]:
             from ssseg.cli.debug_nan import replay_verb
 
@@ -141,7 +142,7 @@ def _verb(args: list[str]) -> int:
                 "doctor",
                 "export",
                 "predict",
-                "probe",
+                "find-batch-size",
                 "replay",
                 "report",
                 "split",

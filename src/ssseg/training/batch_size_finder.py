@@ -1,4 +1,4 @@
-"""`ssseg probe`: the largest batch that fits, found by trying, and how fast each size is."""
+"""`ssseg find-batch-size`: the largest batch that fits, found by trying, and how fast each size is."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ LIMIT = 4096
 """Images per step that nobody asks for."""
 
 
-class Tried(NamedTuple):
+class TriedBatch(NamedTuple):
     """One size of the batch."""
 
     batch_size: int
@@ -34,8 +34,8 @@ class Tried(NamedTuple):
 
 
 def search(
-    attempt: Callable[[int], Tried | None], first: int, most: int, room: float = math.inf
-) -> list[Tried]:
+    attempt: Callable[[int], TriedBatch | None], first: int, most: int, room: float = math.inf
+) -> list[TriedBatch]:
     """Double the batch until it does not fit, then halve the distance.
 
     What will not fit by the line through the two largest sizes so far is not tried: on a CPU
@@ -50,7 +50,7 @@ def search(
     Returns:
         The sizes that fit, growing.
     """
-    fits: list[Tried] = []
+    fits: list[TriedBatch] = []
     size, beyond = first, most + 1
     while True:
         done = None if _reckoned(fits, size) > room else attempt(size)
@@ -64,7 +64,7 @@ def search(
         size = min(2 * known, beyond - 1) if beyond > most else (known + beyond) // 2
 
 
-def _reckoned(fits: Sequence[Tried], size: int) -> float:
+def _reckoned(fits: Sequence[TriedBatch], size: int) -> float:
     """MB of a size, by the two largest ones that were tried."""
     if len(fits) < 2:
         return 0.0
@@ -73,7 +73,7 @@ def _reckoned(fits: Sequence[Tried], size: int) -> float:
     return two.memory_mb + slope * (size - two.batch_size)
 
 
-class Bench:
+class BatchSizeFinder:
     """Tries batches of one run on its device.
 
     Args:
@@ -107,7 +107,7 @@ class Bench:
             return SPARE * (free + torch.cuda.memory_reserved(self.device)) / 2**20
         return peak_memory() + SPARE * available_memory() / 2**20
 
-    def attempt(self, size: int) -> Tried | None:
+    def attempt(self, size: int) -> TriedBatch | None:
         """Steps late in the run, where every term counts; None where they do not fit."""
         data, cuda = self.data, self.device.type == "cuda"
         data.batch_size = size
@@ -125,4 +125,4 @@ class Bench:
             self.steps.optimizer.zero_grad()
             return None
         held = torch.cuda.max_memory_reserved(self.device) / 2**20 if cuda else peak_memory()
-        return Tried(size, held, images / seconds)
+        return TriedBatch(size, held, images / seconds)
