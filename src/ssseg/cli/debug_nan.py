@@ -1,4 +1,4 @@
-"""`ssseg replay FOLDER`: the end of a run once more, to see where it stopped being numbers.
+"""`ssseg debug-nan FOLDER`: the end of a run once more, to see where it stopped being numbers.
 
 A run is a function of its options and seed, so the steps after its newest checkpoint can be
 repeated. This time every layer, every loss and every gradient is looked at.
@@ -14,18 +14,18 @@ from ssseg.cli.lightning_cli import Traceless, command_line
 from ssseg.errors import UserError
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.command import command_of, without
-from ssseg.training.callbacks.nan_tracer import Found, Look
+from ssseg.training.callbacks.nan_tracer import NanTracer, NonFiniteFound
 from ssseg.training.resume import newest_checkpoint
 
 
-class Replay(Traceless):
+class DebugNan(Traceless):
     """Trains from a checkpoint, looks at everything and writes nothing."""
 
     checkpoint: Path | None = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that looks, and does not validate."""
-        return super().instantiate_trainer(callbacks=[Look()], limit_val_batches=0, **kwargs)
+        return super().instantiate_trainer(callbacks=[NanTracer()], limit_val_batches=0, **kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
         checkpoint = None if self.checkpoint is None else str(self.checkpoint)
@@ -34,7 +34,7 @@ class Replay(Traceless):
         self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint)
 
 
-def replay(folder: Path) -> tuple[int, Found | None]:
+def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
     """Repeat a run from its newest checkpoint until something is not a finite number.
 
     Args:
@@ -49,23 +49,23 @@ def replay(folder: Path) -> tuple[int, Found | None]:
     args = command_of(folder)
     if args is None:
         raise UserError(f"{folder} holds no unfinished run; expected one that stopped at a NaN")
-    Replay.checkpoint = newest_checkpoint(folder)
+    DebugNan.checkpoint = newest_checkpoint(folder)
     step = 0
-    if Replay.checkpoint is not None:
-        step = read_checkpoint(Replay.checkpoint)["global_step"]
+    if DebugNan.checkpoint is not None:
+        step = read_checkpoint(DebugNan.checkpoint)["global_step"]
     try:
-        command_line(Replay, "fit", without(without(args, "--out"), "--ckpt_path"))
-    except Found as found:
+        command_line(DebugNan, "fit", without(without(args, "--out"), "--ckpt_path"))
+    except NonFiniteFound as found:
         return step, found
     return step, None
 
 
-def replay_verb(args: Sequence[str]) -> int:
-    """`ssseg replay FOLDER`: print what was found."""
+def debug_nan_verb(args: Sequence[str]) -> int:
+    """`ssseg debug-nan FOLDER`: print what was found."""
     if len(args) != 1 or args[0].startswith("-"):
-        print("usage: ssseg replay FOLDER\n\nFOLDER is of a run that stopped at a NaN.")
+        print("usage: ssseg debug-nan FOLDER\n\nFOLDER is of a run that stopped at a NaN.")
         return 0 if set(args) & {"-h", "--help"} else 2
-    begun, found = replay(Path(args[0]))
+    begun, found = debug_nan(Path(args[0]))
     if found is None:
         print(f"from step {begun} to the end every loss and every gradient was finite this time")
         return 0

@@ -23,7 +23,7 @@ USAGE = """usage: ssseg VERB [options]
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
   find-batch-size
              the largest batch that fits, with the options of fit:  ssseg find-batch-size --method classmix
-  replay     the end of a run that stopped at a NaN, to see where it begins:  ssseg replay FOLDER
+  debug-nan  the end of a run that stopped at a NaN, to see where it begins:  ssseg debug-nan FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
 
@@ -119,10 +119,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.find_batch_size import find_batch_size_verb
 
             return find_batch_size_verb(rest)
-        case ["replay", *rest]:
-            from ssseg.cli.debug_nan import replay_verb
+        case ["debug-nan", *rest]:
+            from ssseg.cli.debug_nan import debug_nan_verb
 
-            return replay_verb(rest)
+            return debug_nan_verb(rest)
         case ["report", *rest]:
             from ssseg.cli.report import report_verb
 
@@ -143,7 +143,7 @@ def _verb(args: list[str]) -> int:
                 "export",
                 "predict",
                 "find-batch-size",
-                "replay",
+                "debug-nan",
                 "report",
                 "split",
             ]

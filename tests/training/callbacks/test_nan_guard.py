@@ -54,7 +54,7 @@ def test_a_nan_in_one_image_of_one_step(tmp_path, poisoned, stream, capsys):
     assert main([*OPTIONS, "--out", str(folder)]) == 2
     said = capsys.readouterr().err
     assert f"step {STEP + 1} of 20: the loss is not a finite number" in said
-    assert f"ssseg replay {folder}" in said
+    assert f"ssseg debug-nan {folder}" in said
     assert "Traceback" not in said
 
     last = folder / "checkpoints" / "last.ckpt"
@@ -70,7 +70,7 @@ def test_a_nan_in_one_image_of_one_step(tmp_path, poisoned, stream, capsys):
     assert batch[stream]["images"][SLOT] == poisoned[0]
 
     before = sorted(path.name for path in folder.rglob("*"))
-    assert main(["replay", str(folder)]) == 0
+    assert main(["debug-nan", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"step {STEP + 1}, repeated from step 10:" in said
     assert f"{stream} image {poisoned[0]} holds 1 value that is not finite" in said
@@ -116,7 +116,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, lost_gradient, caps
     assert main([*options, "--out", str(folder)]) == 2
     assert f"step {STEP + 1}: a weight is not a finite number" in capsys.readouterr().err
     assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["global_step"] == STEP
-    assert main(["replay", str(folder)]) == 0
+    assert main(["debug-nan", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"step {STEP + 1}, repeated from step {STEP}:" in said
     assert "all losses are finite; the gradient of" in said
@@ -128,7 +128,7 @@ def test_a_nan_in_the_first_step_leaves_its_batch(tmp_path, poisoned, monkeypatc
     assert main([*OPTIONS, "--out", str(folder), "--method.warmup_steps", "0"]) == 2
     assert "There is no checkpoint yet" in capsys.readouterr().err
     assert (folder / "nonfinite" / "batch_000000.pt").is_file()
-    assert main(["replay", str(folder)]) == 0
+    assert main(["debug-nan", str(folder)]) == 0
     assert "step 1, repeated from step 0:" in capsys.readouterr().out
 
 
@@ -154,7 +154,7 @@ def test_a_device_that_must_not_wait_looks_where_numbers_are_logged(
 
 def test_replaying_what_is_finished_or_fine(tmp_path, capsys):
     folder = tmp_path / "run"
-    assert main(["replay", str(folder)]) == 2
+    assert main(["debug-nan", str(folder)]) == 2
     assert "holds no unfinished run" in capsys.readouterr().err
     assert main([*OPTIONS, "--out", str(folder)]) == 0
     unfinished = tmp_path / "unfinished"
@@ -162,10 +162,10 @@ def test_replaying_what_is_finished_or_fine(tmp_path, capsys):
     (unfinished / "summary.json").unlink()
     (unfinished / "checkpoints" / "last.ckpt").unlink()
     capsys.readouterr()
-    assert main(["replay", str(unfinished)]) == 0
+    assert main(["debug-nan", str(unfinished)]) == 0
     assert "every loss and every gradient was finite this time" in capsys.readouterr().out
-    assert main(["replay"]) == 2
-    assert "usage: ssseg replay FOLDER" in capsys.readouterr().out
+    assert main(["debug-nan"]) == 2
+    assert "usage: ssseg debug-nan FOLDER" in capsys.readouterr().out
 
 
 def test_a_batch_is_drawn_again_as_it_was():

@@ -108,7 +108,7 @@ class StopAtNaN(Callback):
         what = (
             "There is no checkpoint yet" if kept is None else f"The last good checkpoint is {kept}"
         )
-        return f"{what}. `ssseg replay {self.folder}` repeats it and says where it begins"
+        return f"{what}. `ssseg debug-nan {self.folder}` repeats it and says where it begins"
 
 
 def save_batch(path: Path, data: SegmentationData, number: int, batch: Batch | None = None) -> None:

@@ -13,7 +13,7 @@ from ssseg.training.module import SegmentationModule
 from ssseg.types import Batch, StepOutput
 
 
-class Found(Exception):  # noqa: N818 (what was looked for)
+class NonFiniteFound(Exception):  # noqa: N818 (what was looked for)
     """What was looked for: sentences, the first thing that is no number first."""
 
     def __init__(self, step: int, lines: Sequence[str]) -> None:
@@ -21,8 +21,8 @@ class Found(Exception):  # noqa: N818 (what was looked for)
         self.step, self.lines = step, list(lines)
 
 
-class Look(Callback):
-    """Looks at everything in every step, and ends with `Found` at the first that is no number."""
+class NanTracer(Callback):
+    """Looks at everything in every step, and ends with `NonFiniteFound` at the first that is no number."""
 
     def __init__(self) -> None:
         self.layer: str | None = None
@@ -96,7 +96,7 @@ class Look(Callback):
                 f"all losses are finite; the gradient of {bad[-1]}{more} is not: it was lost on "
                 "the way back"
             )
-        raise Found(trainer.global_step + 1, lines)
+        raise NonFiniteFound(trainer.global_step + 1, lines)
 
 
 def _finite(value: Any) -> bool:
