@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ssseg.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ssseg.api import examine as examine
+    from ssseg.api import doctor as doctor
     from ssseg.api import export as export
     from ssseg.api import fit as fit
     from ssseg.api import load as load
@@ -35,7 +35,7 @@ _HOMES = {
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
     "benchmark": "ssseg.benchmarking.api",
-    "examine": "ssseg.api",
+    "doctor": "ssseg.api",
     "export": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",

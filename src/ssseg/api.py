@@ -207,7 +207,7 @@ def split(
     return made
 
 
-def examine(
+def doctor(
     data: str = "folder",
     labeled: str | float | None = None,
     *,
@@ -222,7 +222,7 @@ def examine(
 ) -> dict[str, Any]:
     """Read every image and mask of a data set and say what will go wrong, as `ssseg doctor` does.
 
-    For example `ssseg.examine("folder", root="photos")["verdict"]["text"]`.
+    For example `ssseg.doctor("folder", root="photos")["verdict"]["text"]`.
 
     Args:
         data: A name from `ssseg datasets`, or the dotted path of your own.
@@ -243,7 +243,7 @@ def examine(
         UserError: For options that cannot work.
     """
     from ssseg.cli.data_options import describe_source
-    from ssseg.datacheck.check import examine as examine_source
+    from ssseg.datacheck.check import check_data as examine_source
     from ssseg.datacheck.dataset import Plan
 
     make = describe_source(data, _texts(data_options))
@@ -311,4 +311,4 @@ def _texts(options: Mapping[str, Any]) -> dict[str, str]:
     return {name: typed_text(value, f"data.{name}") for name, value in options.items()}
 
 
-__all__: Sequence[str] = ("examine", "export", "fit", "load", "split", "test", "validate")
+__all__: Sequence[str] = ("doctor", "export", "fit", "load", "split", "test", "validate")

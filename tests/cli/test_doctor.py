@@ -160,15 +160,15 @@ def test_no_matrix_of_all_pairs_of_patches_is_counted():
 
 def test_memory_knows_what_a_method_needs(tmp_path):
     root = draw_tree(tmp_path / "photos", size=(64, 64))
-    one = ssseg.examine(root=root, method="supervised")["estimate"]["memory"]
-    two = ssseg.examine(root=root, method="classmix")["estimate"]["memory"]
+    one = ssseg.doctor(root=root, method="supervised")["estimate"]["memory"]
+    two = ssseg.doctor(root=root, method="classmix")["estimate"]["memory"]
     assert (one["images"], two["images"]) == (4, 8)
     assert two["activations"] == 2 * one["activations"]
     assert two["weights"] - one["weights"] == 4 * one["parameters"]
     assert (one["teacher"], two["teacher"]) == (False, True)
-    own = ssseg.examine(root=root, method="guidedmix")["estimate"]["memory"]
+    own = ssseg.doctor(root=root, method="guidedmix")["estimate"]["memory"]
     assert own["network"].startswith("guidedmix on")
-    small = ssseg.examine(root=root, network="small")["estimate"]["memory"]
+    small = ssseg.doctor(root=root, network="small")["estimate"]["memory"]
     assert small["parameters"] < 1e6 < one["parameters"]
 
 
@@ -185,7 +185,7 @@ def test_memory_that_cannot_be_counted_is_unknown(tmp_path, monkeypatch, capsys)
 def test_counting_memory_leaves_randomness_alone(tmp_path):
     root = draw_tree(tmp_path / "photos")
     before = torch.get_rng_state()
-    ssseg.examine(root=root)
+    ssseg.doctor(root=root)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -223,7 +223,7 @@ def test_python_and_command_line_are_one(tmp_path, capsys):
     args = ["--labeled", "1/2", "--method", "cutmix", "--max_steps", "90", "--batch_size", "2"]
     _, report = examined(capsys, root, *args)
     options = {"labeled": "1/2", "method": "cutmix", "max_steps": 90, "batch_size": 2}
-    assert json.loads(json.dumps(ssseg.examine("folder", root=root, **options))) == report
+    assert json.loads(json.dumps(ssseg.doctor("folder", root=root, **options))) == report
     assert report["estimate"]["exposures"] == {"labeled": 45.0, "unlabeled": 22.5}
 
 
@@ -295,7 +295,7 @@ def keys(value):
 def test_the_page_names_every_key_and_every_kind(tmp_path):
     root = draw_tree(tmp_path / "photos")
     page = PAGE.read_text(encoding="utf-8")
-    for key in {*keys(ssseg.examine(root=root, fix=tmp_path / "copy")), *KINDS}:
+    for key in {*keys(ssseg.doctor(root=root, fix=tmp_path / "copy")), *KINDS}:
         assert f"`{key}`" in page, key
 
 
@@ -331,7 +331,7 @@ def test_camvid(camvid, capsys):
 def test_every_method_can_be_named(tmp_path):
     root = draw_tree(tmp_path / "photos")
     for name in METHODS:
-        assert ssseg.examine(root=root, method=name)["verdict"]["ok"], name
+        assert ssseg.doctor(root=root, method=name)["verdict"]["ok"], name
 
 
 def test_a_finding_says_which_file(tmp_path, capsys):

@@ -293,7 +293,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory):
     root = draw_tree(tmp_path_factory.mktemp("healthy") / "photos")
-    return ssseg.examine(root=root)
+    return ssseg.doctor(root=root)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -302,7 +302,7 @@ def test_a_fault_is_found(tmp_path, healthy, case):
     assert kind not in kinds(healthy)
     root = draw_tree(tmp_path / "photos")
     spoil(root)
-    report = ssseg.examine(root=root)
+    report = ssseg.doctor(root=root)
     found = finding(report, kind)
     assert found["severity"] == severity
     if files is not None:
@@ -330,13 +330,13 @@ def test_what_a_run_refuses_is_an_error(tmp_path, case):
     options = given if isinstance(given, dict) else {}
     with pytest.raises(UserError):
         use(root, **options)
-    assert not ssseg.examine(root=root, labeled=options.get("labeled"))["verdict"]["ok"]
+    assert not ssseg.doctor(root=root, labeled=options.get("labeled"))["verdict"]["ok"]
 
 
 def test_small_images_will_be_padded(tmp_path):
     root = draw_tree(tmp_path / "photos", size=(70, 100), unlabeled=1)
     save(paint(mask()), root / "unlabeled" / "small.png")
-    found = finding(ssseg.examine(root=root), "image_small")
+    found = finding(ssseg.doctor(root=root), "image_small")
     assert (found["severity"], found["files"]) == ("note", ["unlabeled/small.png"])
     assert "smaller than crops of 64 x 64" in found["text"]
 
@@ -345,7 +345,7 @@ def test_test_images_do_not_keep_training_from_starting(tmp_path):
     root = draw_tree(tmp_path / "photos", test=2)
     (root / "test" / "images" / "a1.png").write_bytes(b"")
     (root / "test" / "masks" / "a0.png").unlink()
-    report = ssseg.examine(root=root)
+    report = ssseg.doctor(root=root)
     assert finding(report, "image_empty")["severity"] == "warning"
     assert finding(report, "mask_missing")["severity"] == "warning"
     assert report["verdict"]["ok"]
@@ -355,7 +355,7 @@ def test_a_labeled_image_in_test_spoils_the_scores(tmp_path):
     root = draw_tree(tmp_path / "photos")
     draw_pair(root, "test", "t", np.random.default_rng(5))
     shutil.copy(root / "train" / "images" / "a1.png", root / "test" / "images" / "t.png")
-    report = ssseg.examine(root=root)
+    report = ssseg.doctor(root=root)
     assert finding(report, "duplicates_labeled_test")["severity"] == "error"
     assert report["verdict"]["text"] == "training cannot start: 1 problem"
 
@@ -363,27 +363,27 @@ def test_a_labeled_image_in_test_spoils_the_scores(tmp_path):
 def test_a_method_decides_what_unlabeled_images_are_worth(tmp_path):
     root = draw_tree(tmp_path / "photos")
     (root / "unlabeled" / "u1.png").write_bytes(b"")
-    assert ssseg.examine(root=root, method="supervised")["verdict"]["ok"]
-    assert not ssseg.examine(root=root, method="classmix")["verdict"]["ok"]
+    assert ssseg.doctor(root=root, method="supervised")["verdict"]["ok"]
+    assert not ssseg.doctor(root=root, method="classmix")["verdict"]["ok"]
     shutil.rmtree(root / "unlabeled")
-    assert ssseg.examine(root=root, method="supervised")["verdict"]["ok"]
-    report = ssseg.examine(root=root, method="classmix")
+    assert ssseg.doctor(root=root, method="supervised")["verdict"]["ok"]
+    report = ssseg.doctor(root=root, method="classmix")
     assert finding(report, "no_unlabeled")["severity"] == "error"
 
 
 def test_few_images(tmp_path):
     root = draw_tree(tmp_path / "photos")
-    report = ssseg.examine(root=root, labeled=5, batch_size=6, method="cutmix")
+    report = ssseg.doctor(root=root, labeled=5, batch_size=6, method="cutmix")
     assert "only 5; give --data.batch_size 5" in finding(report, "few_labeled")["text"]
-    report = ssseg.examine(root=root, batch_size=5, method="cutmix")
+    report = ssseg.doctor(root=root, batch_size=5, method="cutmix")
     assert "--data.unlabeled_batch_size 4" in finding(report, "few_unlabeled")["text"]
-    assert "few_unlabeled" not in kinds(ssseg.examine(root=root, batch_size=5, method="supervised"))
+    assert "few_unlabeled" not in kinds(ssseg.doctor(root=root, batch_size=5, method="supervised"))
 
 
 def test_values_help_to_write_the_missing_class_list(tmp_path):
     root = draw_tree(tmp_path / "photos")
     (root / "classes.json").write_text('["sky", "road",]')
-    report = ssseg.examine(root=root)
+    report = ssseg.doctor(root=root)
     assert "line 1" in finding(report, "classes")["text"]
     assert "the values 0, 1 and 2" in finding(report, "classes_found")["text"]
 
@@ -393,7 +393,7 @@ def test_smooth_masks_are_explained(tmp_path):
     colored()(root)
     rng = np.random.default_rng(0)
     save(rng.integers(0, 255, (24, 32, 3), np.uint8), root / "train" / "masks" / "a2.png")
-    assert "JPEG" in finding(ssseg.examine(root=root), "mask_unknown_colors")["text"]
+    assert "JPEG" in finding(ssseg.doctor(root=root), "mask_unknown_colors")["text"]
 
 
 def test_one_palette_for_all_is_no_fault_whatever_values_a_mask_holds(tmp_path):
@@ -402,14 +402,14 @@ def test_one_palette_for_all_is_no_fault_whatever_values_a_mask_holds(tmp_path):
         ids = draw_mask(np.random.default_rng(i), num_classes=1 + i % 3)
         unused = [(i, i, i)] * 5
         with_palette(ids, COLORS[: 1 + i % 3] + unused, root / "train" / "masks" / f"a{i}.png")
-    assert "mask_palette" not in kinds(ssseg.examine(root=root))
+    assert "mask_palette" not in kinds(ssseg.doctor(root=root))
 
 
 def test_a_list_that_names_a_broken_image_is_reported_beside_the_cause(tmp_path):
     root = draw_tree(tmp_path / "photos")
     (root / "train" / "masks" / "a2.png").unlink()
     (tmp_path / "few.txt").write_text("a1\na2\n")
-    report = ssseg.examine(root=root, labeled=tmp_path / "few.txt")
+    report = ssseg.doctor(root=root, labeled=tmp_path / "few.txt")
     assert {"mask_missing", "split"} <= set(kinds(report))
 
 
@@ -417,7 +417,7 @@ def test_a_coverage_is_chosen_whatever_is_wrong_with_some_masks(tmp_path):
     root = draw_tree(tmp_path / "photos")
     for name in ("a1", "a2", "a3"):
         (root / "train" / "masks" / f"{name}.png").write_bytes(b"")
-    report = ssseg.examine(root=root, labeled="2/class", batch_size=2)
+    report = ssseg.doctor(root=root, labeled="2/class", batch_size=2)
     assert report["verdict"]["ok"]
     assert report["data"]["split"] == "2/class seed 0"
 
@@ -444,10 +444,10 @@ def test_other_sources_say_their_own_sentence(tmp_path, monkeypatch):
         "        return np.full((40, 50), record.image % 2, np.uint8)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    report = ssseg.examine("odd_source.Odd", shut=True)
+    report = ssseg.doctor("odd_source.Odd", shut=True)
     assert finding(report, "source")["text"] == "the drawer is shut; open it"
     assert report["verdict"]["text"] == "training cannot start: 1 problem"
-    report = ssseg.examine("odd_source.Odd")
+    report = ssseg.doctor("odd_source.Odd")
     assert finding(report, "source")["text"] == "val is not unpacked; unpack it"
     assert "mask train/3 is smudged" in finding(report, "mask_refused")["text"]
     assert report["sets"]["labeled"]["images"] == report["sets"]["test"]["images"] == 6

@@ -154,7 +154,7 @@ def test_objects_as_255_become_1(tmp_path, splits):
         for seed, path in enumerate(sorted((root / split / "masks").iterdir())):
             wanted[split, path.name] = mask(seed, num_classes=2)
             save(np.uint8(255 if split in splits else 1) * mask(seed, num_classes=2), path)
-    report = ssseg.examine(root=root, fix=out)
+    report = ssseg.doctor(root=root, fix=out)
     assert finding(report, "mask_binary")
     for (split, name), ids in wanted.items():
         assert (read(out / split / "masks" / name) == ids).all()
@@ -169,7 +169,7 @@ def test_ids_that_count_from_1_count_from_0(tmp_path):
         wanted[path.relative_to(root)] = ids
         ids[0, 0] = 255
         save(np.where(ids == 255, np.uint8(255), ids + np.uint8(1)), path)
-    report = ssseg.examine(root=root, fix=out)
+    report = ssseg.doctor(root=root, fix=out)
     assert report["fix"]["report"]["verdict"]["ok"]
     for path, ids in wanted.items():
         assert (read(out / path) == ids).all()
@@ -190,7 +190,7 @@ def test_values_that_may_mean_this_or_that_are_not_copied(tmp_path, names, value
     for path in root.glob("*/masks/*"):
         save(np.array(values, np.uint8)[read(path)], path)
     with pytest.raises(UserError, match="option --fix: masks hold the values") as caught:
-        ssseg.examine(root=root, fix=out)
+        ssseg.doctor(root=root, fix=out)
     for word in (said, '"ignore": [0]', f'"name": "{names[0]}", "id": 1'):
         assert word in str(caught.value)
     assert not out.exists()
@@ -205,7 +205,7 @@ def test_ids_and_ignored_values_of_the_class_list_are_kept(tmp_path):
         path.relative_to(root): np.array([255, 0, 1], np.uint8)[read(path)]
         for path in root.glob("*/masks/*")
     }
-    report = ssseg.examine(root=root, fix=out)
+    report = ssseg.doctor(root=root, fix=out)
     assert report["verdict"]["ok"]
     assert [c["name"] for c in json.loads((out / "classes.json").read_text())["classes"]] == [
         "red",
@@ -260,7 +260,7 @@ def test_values_of_other_kinds_survive(tmp_path, monkeypatch, pixels, channels):
 
     out = tmp_path / "deep"
     options = {"pixels": pixels, "in_channels": channels}
-    report = ssseg.examine("deep_source.Deep", method="supervised", fix=out, **options)
+    report = ssseg.doctor("deep_source.Deep", method="supervised", fix=out, **options)
     assert report["fix"]["report"]["verdict"]["ok"]
     copy, source = Folder(str(out)), Deep(**options)
     assert (copy.pixels, copy.in_channels) == (pixels, channels)
@@ -287,7 +287,7 @@ def test_official_trees_become_folders(tmp_path, name):
     home = OFFICIAL[name](tmp_path / "official")
     before, out = contents(home), tmp_path / "folder"
     options = {"labeled": "all", "method": "supervised", "batch_size": 1, "fix": out}
-    report = ssseg.examine(name, root=home, **options)
+    report = ssseg.doctor(name, root=home, **options)
     assert report["verdict"]["ok"]
     assert report["fix"]["report"]["verdict"]["ok"]
     assert contents(home) == before
@@ -308,7 +308,7 @@ def test_official_trees_become_folders(tmp_path, name):
 def test_only_masks_of_labeled_images_go_along(tmp_path):
     """What --labeled leaves out is unlabeled in the copy, and its mask was not opened."""
     root, out = draw_tree(tmp_path / "photos"), tmp_path / "fixed"
-    first = ssseg.examine(root=root, labeled=4, fix=out)
+    first = ssseg.doctor(root=root, labeled=4, fix=out)
     assert first["fix"]["report"]["sets"]["labeled"]["images"] == 4
     assert first["fix"]["report"]["sets"]["unlabeled"]["images"] == 4 + 4
 
@@ -342,7 +342,7 @@ def test_a_healthy_copy_is_the_same_data(tmp_path):
     with_palette(mask(3), COLORS, root / "train" / "masks" / "a3.png")
     tifffile.imwrite(root / "train" / "images" / "t.tif", paint(mask(2)), photometric="rgb")
     save(mask(2), root / "train" / "masks" / "t.png")
-    report = ssseg.examine(root=root, fix=out)
+    report = ssseg.doctor(root=root, fix=out)
     assert report["verdict"]["ok"]
     assert report["fix"]["done"] == []
     ours, theirs = Folder(str(out)), Folder(str(root))

@@ -87,7 +87,7 @@ def test_objects_are_refused_in_one_sentence():
     with pytest.raises(UserError, match="unknown logger"):
         ssseg.fit(logger=False)
     with pytest.raises(UserError, match=r"option data\.root holds"):
-        ssseg.examine(root=open)
+        ssseg.doctor(root=open)
     with pytest.raises(UserError, match="option method holds an object of class Supervised"):
         ssseg.fit(ssseg.methods.Supervised())
     with pytest.raises(UserError, match="holds an object"):

@@ -112,7 +112,7 @@ def test_memory_of_a_validation_is_what_its_tensors_hold():
 
 def test_the_doctor_counts_the_validation(tmp_path, capsys):
     root = draw_tree(tmp_path / "photos", val=2, size=(320, 480))
-    report = ssseg.examine(root=root, network="small", batch_size=1, method="supervised")
+    report = ssseg.doctor(root=root, network="small", batch_size=1, method="supervised")
     memory = report["estimate"]["memory"]
     validation = memory["validation"]
     assert (validation["size"], validation["images"]) == ([320, 480], 2)

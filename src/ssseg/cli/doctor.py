@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssseg.cli.data_options import Parser
-from ssseg.datacheck.check import examine
+from ssseg.datacheck.check import check_data
 from ssseg.datacheck.dataset import Plan
 
 ALIASES = {
@@ -46,7 +46,7 @@ def doctor(args: Sequence[str]) -> int:
     words = [word.partition("=") for word in args]
     make, given = parser().describe([f"{ALIASES.get(a, a)}{eq}{b}" for a, eq, b in words])
     plan = _plan(given)
-    report = examine(make, plan, None if given.fix is None else Path(given.fix), bar=True)
+    report = check_data(make, plan, None if given.fix is None else Path(given.fix), bar=True)
     if given.json:
         print(json.dumps(report, indent=1))
     else:

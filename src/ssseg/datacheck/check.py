@@ -19,7 +19,7 @@ VAL_BATCH = 8
 """Validation images that are read at once, unless --data.val_batch_size says otherwise."""
 
 
-def examine(
+def check_data(
     make: partial[Source], plan: Plan, out: Path | None = None, *, bar: bool = False
 ) -> Document:
     """The report of a data set, and a corrected copy where one is wanted.
@@ -47,7 +47,7 @@ def examine(
         done = write_copy(sets, seen, out)
         again = plan._replace(labeled="all", select="random")
         layout: Callable[..., Source] = Folder
-        copy = examine(partial(layout, root=str(out)), again, bar=bar)
+        copy = check_data(partial(layout, root=str(out)), again, bar=bar)
         report["fix"] = {"folder": str(out), "done": done, "report": copy}
     return report
 

@@ -1,4 +1,4 @@
-"""Everything in one plain document: what `--json` prints and `ssseg.examine` returns."""
+"""Everything in one plain document: what `--json` prints and `ssseg.doctor` returns."""
 
 from collections.abc import Sequence
 from typing import Any
