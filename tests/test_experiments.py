@@ -10,7 +10,7 @@ from ssseg.benchmarking.grid import plan
 from ssseg.benchmarking.grid_file import read_grid
 from ssseg.benchmarking.preflight import without_seed
 from ssseg.cli.main import main
-from ssseg.cli.preflight import outlooks
+from ssseg.cli.preflight import forecasts
 from ssseg.evaluation.inference import SIX_SCALES
 from ssseg.methods import method_class
 from tests.data.official_trees import draw_cityscapes, draw_context, draw_voc
@@ -92,7 +92,7 @@ def test_every_table_has_a_miniature_of_all_its_rows_that_can_run(grid):
     cells = {tuple(without_seed(run.args)): run for run in runs}
     request = {"runs": [list(cell) for cell in cells], "measure": False, "at_once": 1}
     seen = {}
-    for run, answer in zip(cells.values(), outlooks(request), strict=True):
+    for run, answer in zip(cells.values(), forecasts(request), strict=True):
         assert "error" not in answer, run.name
         assert seen.setdefault(answer["config_hash"], run.row) == run.row
         # what makes the row is in the configuration, and is not what another row is
@@ -122,7 +122,7 @@ def test_no_two_rows_of_a_grid_are_the_same_run(grid):
 def test_the_last_row_of_table_10_is_scored_at_six_scales_and_mirrored():
     grid = read_grid(FOLDER / "guidedmix" / "table10.yaml", miniature=True)
     run = next(run for run in plan(grid, Path("out")) if run.row == "guidedmix, MS and flip")
-    (answer,) = outlooks({"runs": [run.args], "measure": False, "at_once": 1})
+    (answer,) = forecasts({"runs": [run.args], "measure": False, "at_once": 1})
     assert answer["config"]["model"]["inference"] == {
         **answer["config"]["model"]["inference"],
         "scales": list(SIX_SCALES),

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ssseg.benchmarking import launchers as launch
-from ssseg.benchmarking import preflight as outlook
+from ssseg.benchmarking import preflight as forecast
 from ssseg.cli import preflight as rehearsal
 from ssseg.cli.main import main
 
@@ -34,19 +34,19 @@ class InThisProcess:
 def ask_here(runs, measure, at_once, threads):
     """What the process that looks ahead answers, with the detour through JSON."""
     request = {"runs": runs, "measure": measure, "at_once": at_once}
-    answers = [{"gpus": 0, "ready": 0.0}, *rehearsal.outlooks(json.loads(json.dumps(request)))]
+    answers = [{"gpus": 0, "ready": 0.0}, *rehearsal.forecasts(json.loads(json.dumps(request)))]
     return json.loads(json.dumps(answers))
 
 
 @pytest.fixture
-def looks_ahead_here(monkeypatch):
+def preflight_here(monkeypatch):
     """Runs are looked at in this process; they train in their own."""
-    monkeypatch.setattr(outlook, "_ask", ask_here)
-    monkeypatch.setattr(outlook.time, "time", lambda: 0.0)
+    monkeypatch.setattr(forecast, "_ask", ask_here)
+    monkeypatch.setattr(forecast.time, "time", lambda: 0.0)
 
 
 @pytest.fixture
-def in_this_process(monkeypatch, looks_ahead_here):
+def in_this_process(monkeypatch, preflight_here):
     here = SimpleNamespace(**{**vars(subprocess), "Popen": InThisProcess})
     monkeypatch.setattr(launch, "subprocess", here)
 

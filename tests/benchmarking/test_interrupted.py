@@ -80,7 +80,7 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
 ONE = ["benchmark", "--methods", "supervised", *ARGS[3:-2]]
 
 
-@pytest.mark.usefixtures("looks_ahead_here")
+@pytest.mark.usefixtures("preflight_here")
 def test_ctrl_c_leaves_everything_usable(tmp_path, monkeypatch, request, capsys):
     """The run, a process of its own, is told to save and to end; the same command goes on."""
     folder = tmp_path / "study" / NAMES[0]

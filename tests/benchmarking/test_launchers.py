@@ -23,8 +23,8 @@ time.sleep(60)
 """
 LOOKS_AHEAD = """
 import sys
-from ssseg.benchmarking import preflight as outlook
-outlook._ask([], False, 0, None)
+from ssseg.benchmarking import preflight as forecast
+forecast._ask([], False, 0, None)
 """
 REHEARSAL = """
 import os, sys, time

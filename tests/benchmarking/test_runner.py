@@ -7,12 +7,12 @@ from rich.console import Console
 
 from ssseg.benchmarking import runner
 from ssseg.benchmarking.grid import Planned
-from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import duration, progress_table, shown, time_left
 from ssseg.benchmarking.runner import RunsFailedError, Study, commands_of, log_of
 from ssseg.runs.lock import FolderLock
 
-OUTLOOK = Outlook({}, "hash", "split", 1, None)
+OUTLOOK = Forecast({}, "hash", "split", 1, None)
 
 
 class Run:

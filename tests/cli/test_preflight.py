@@ -10,7 +10,7 @@ import yaml
 
 import ssseg
 from ssseg.cli import preflight as rehearsal
-from ssseg.cli.preflight import outlooks, rehearse
+from ssseg.cli.preflight import forecasts, preflight
 from ssseg.errors import UserError
 from ssseg.training.step_timer import TrialSteps
 from tests.data.trees import draw_tree
@@ -27,7 +27,7 @@ def fit(*args):
 
 def test_configuration_and_hash_are_those_of_the_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    said = rehearse(fit("--data", "street", "--trainer.max_steps", "2", "--out", "run"))
+    said = preflight(fit("--data", "street", "--trainer.max_steps", "2", "--out", "run"))
     assert not list(tmp_path.iterdir()), "it left a trace"
     run = ssseg.fit(
         "classmix",
@@ -52,26 +52,26 @@ def test_configuration_and_hash_are_those_of_the_run(tmp_path, monkeypatch):
 
 
 def test_the_hash_is_of_every_option_and_not_of_the_seed():
-    first = rehearse(fit())["config_hash"]
-    assert rehearse(fit("--seed_everything", "5", "--out", "x"))["config_hash"] == first
-    assert rehearse(fit("--optim.lr", "0.5"))["config_hash"] != first
-    assert rehearse(fit("--data.flip", "false"))["config_hash"] != first
+    first = preflight(fit())["config_hash"]
+    assert preflight(fit("--seed_everything", "5", "--out", "x"))["config_hash"] == first
+    assert preflight(fit("--optim.lr", "0.5"))["config_hash"] != first
+    assert preflight(fit("--data.flip", "false"))["config_hash"] != first
 
 
 def test_measured_seconds_are_of_the_steps_and_validations(monkeypatch):
     monkeypatch.setattr(TrialSteps, "step", lambda *_: 0.5)
     monkeypatch.setattr(TrialSteps, "validation", lambda *_: 7.0)
     more = ("--trainer.max_steps", "100", "--trainer.val_check_interval", "30")
-    assert rehearse(fit(*more), measure=True)["seconds"] == 100 * 0.5 + 4 * 7.0
+    assert preflight(fit(*more), measure=True)["seconds"] == 100 * 0.5 + 4 * 7.0
     two = ("--trainer.accumulate_grad_batches", "2")  # 200 batches, a validation after every 30
-    assert rehearse(fit(*more, *two), measure=True)["seconds"] == 200 * 0.5 + 7 * 7.0
+    assert preflight(fit(*more, *two), measure=True)["seconds"] == 200 * 0.5 + 7 * 7.0
 
 
 def test_a_slow_step_is_not_timed_again(monkeypatch):
     steps = []
     monkeypatch.setattr(TrialSteps, "step", lambda *args: steps.append(args) or 30.0)
     monkeypatch.setattr(TrialSteps, "validation", lambda *_: 0.0)
-    assert rehearse(fit("--trainer.max_steps", "10"), measure=True)["seconds"] == 300
+    assert preflight(fit("--trainer.max_steps", "10"), measure=True)["seconds"] == 300
     assert len(steps) == 2
 
 
@@ -85,7 +85,7 @@ def test_steps_are_timed_early_and_late(monkeypatch):
         return losses(self, batch, step)
 
     monkeypatch.setattr(ssseg.methods.ClassMix, "losses", watch)
-    assert rehearse(fit("--trainer.max_steps", "100"), measure=True)["seconds"] > 0
+    assert preflight(fit("--trainer.max_steps", "100"), measure=True)["seconds"] > 0
     assert [round(share, 2) for share in seen[::2]] == [0.0, 0.35, 0.64, 0.99]
 
 
@@ -100,22 +100,22 @@ def test_steps_are_timed_early_and_late(monkeypatch):
     ],
 )
 def test_what_cannot_work_is_said(args, said):
-    (answer,) = outlooks({"runs": [fit(*args)], "measure": False, "at_once": 1})
+    (answer,) = forecasts({"runs": [fit(*args)], "measure": False, "at_once": 1})
     assert said in answer["error"]
     assert "\n" not in answer["error"]
 
 
 def test_more_memory_than_there_is(monkeypatch):
-    whole = rehearse(fit())["memory"]
+    whole = preflight(fit())["memory"]
     assert whole > 1e6
     monkeypatch.setattr(rehearsal, "machine_memory", lambda: int(1.5 * whole))
-    assert rehearse(fit(), at_once=1)["memory"] == whole
-    assert rehearse(fit(), at_once=0)["memory"] == whole, "it trains on another machine"
+    assert preflight(fit(), at_once=1)["memory"] == whole
+    assert preflight(fit(), at_once=0)["memory"] == whole, "it trains on another machine"
     with pytest.raises(UserError, match=r"for each of 2 runs at once.*, or --jobs"):
-        rehearse(fit(), at_once=2)
+        preflight(fit(), at_once=2)
     monkeypatch.setattr(rehearsal, "machine_memory", lambda: whole // 2)
     with pytest.raises(UserError, match=r"a step needs at least .* GB, but there are") as error:
-        rehearse(fit(), at_once=1)
+        preflight(fit(), at_once=1)
     assert "--jobs" not in str(error.value)
 
 
@@ -123,7 +123,7 @@ def test_masks_of_unlabeled_images_are_not_needed(tmp_path):
     root = draw_tree(tmp_path)
     args = ["--data", "folder", "--data.root", str(root), "--data.labeled", "2"]
     args += ["--data.batch_size", "2", "--data.num_workers", "0"]
-    assert rehearse(["fit", "--method", "classmix", *args])["split_hash"]
+    assert preflight(["fit", "--method", "classmix", *args])["split_hash"]
 
 
 def test_the_process_answers_in_the_order_of_the_questions(tmp_path):

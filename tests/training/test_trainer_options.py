@@ -18,7 +18,7 @@ import ssseg
 from ssseg.cli import lightning_cli as options
 from ssseg.cli.aliases import spell_out
 from ssseg.cli.main import main
-from ssseg.cli.preflight import rehearse
+from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.runs.quiet import quiet
 from ssseg.training.callbacks.checkpoint import Saver
@@ -299,12 +299,12 @@ def test_without_validation_nothing_is_scored_and_checkpoints_are_kept(here, cap
     assert main(["validate", "--ckpt_path", "run/checkpoints/last.ckpt", "--page", "false"]) == 0
     assert "student: mIoU" in capfd.readouterr().out
     with pytest.raises(UserError, match="runs are compared by their scores"):
-        rehearse(["fit", *TINY, *args])
+        preflight(["fit", *TINY, *args])
 
 
 def test_a_rehearsal_leaves_callbacks_out_that_would_leave_a_trace(here):
     args = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.every_n_train_steps=2"]
-    assert rehearse(["fit", *TINY, *args])["config"]["trainer"]["callbacks"]
+    assert preflight(["fit", *TINY, *args])["config"]["trainer"]["callbacks"]
     assert not list(here.iterdir())
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ssseg.cli.preflight import rehearse
+from ssseg.cli.preflight import preflight
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.evaluation.inference import Inference
@@ -99,10 +99,10 @@ def test_all_methods_validate_at_the_same_steps():
     small += ["--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"]
     small += ["--network", "small", "--trainer.max_steps", "20"]
     for method in ("supervised", "mean_teacher"):
-        config = rehearse(["fit", "--method", method, *small])["config"]
+        config = preflight(["fit", "--method", method, *small])["config"]
         assert config["trainer"]["val_check_interval"] == 10
     two = ["--trainer.accumulate_grad_batches", "2"]
-    config = rehearse(["fit", "--method", "mixup", *small, *two])["config"]
+    config = preflight(["fit", "--method", "mixup", *small, *two])["config"]
     assert config["trainer"]["val_check_interval"] == 2 * 4
 
 

@@ -6,7 +6,7 @@ import torch
 import ssseg
 import ssseg.cli.main
 from ssseg.cli import preflight as rehearsal
-from ssseg.cli.preflight import rehearse
+from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.evaluation import inference
 from ssseg.models import Segmenter
@@ -127,8 +127,8 @@ def test_a_validation_that_needs_more_than_there_is(tmp_path, monkeypatch):
     args = ["fit", "--method", "supervised", "--data", "folder", "--data.root", str(root)]
     args += ["--network", "small", "--data.crop_size", "[32, 32]", "--data.batch_size", "2"]
     args += ["--data.num_workers", "0", "--trainer.accelerator", "cpu"]
-    needed = rehearse(args)["memory"]
-    assert needed > 1.3 * rehearse([*args, "--eval.mode", "slide"])["memory"]
+    needed = preflight(args)["memory"]
+    assert needed > 1.3 * preflight([*args, "--eval.mode", "slide"])["memory"]
     monkeypatch.setattr(rehearsal, "machine_memory", lambda: int(0.9 * needed))
     with pytest.raises(UserError, match=r"the validation needs at least .* give --eval\.mode"):
-        rehearse(args, at_once=1)
+        preflight(args, at_once=1)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ssseg.benchmarking.grid import Grid, Planned, plan, slug
 from ssseg.benchmarking.launchers import Launcher, Local
-from ssseg.benchmarking.preflight import Outlooks, look_ahead
+from ssseg.benchmarking.preflight import Forecasts, preflight
 from ssseg.benchmarking.run_state import standing
 from ssseg.benchmarking.runner import RunsFailedError, Study
 from ssseg.errors import UserError, one_of
@@ -63,16 +63,16 @@ def default_folder(file: Path | None, miniature: bool) -> Path:
     return Path("runs") / f"{file.stem}{'-miniature' * miniature}"
 
 
-def look(
+def check_runs(
     study: Sequence[Planned], work: Work, console: Console, *, measure: bool = False
-) -> Outlooks:
-    """Look at all runs before any of them trains; see `look_ahead`."""
+) -> Forecasts:
+    """Look at all runs before any of them trains; see `preflight`."""
     work.check()
     here = work.launcher == "local"
     jobs = work.jobs or 1
     said = f"looking at {len(study)} planned run{'s' * (len(study) != 1)}"
     with console.status(said + ", timing a few steps of each kind" * measure):
-        return look_ahead(
+        return preflight(
             study,
             measure=measure,
             at_once=jobs if here else 0,
@@ -112,7 +112,7 @@ def run_study(grid: Grid, out: Path, work: Work, console: Console) -> Report:
         UserError: Before anything trains, if a run cannot work or a folder holds another one.
     """
     study = plan(grid, out)
-    looked = look(study, work, console)
+    looked = check_runs(study, work, console)
     carried = Study(study, looked.runs, _launcher(study, work, looked.gpus), console, work.retries)
     try:
         carried.carry_out()

@@ -16,7 +16,7 @@ from ssseg.errors import UserError
 from ssseg.runs.command import without
 
 
-class Outlook(NamedTuple):
+class Forecast(NamedTuple):
     """Of one run."""
 
     config: dict[str, Any]
@@ -35,17 +35,17 @@ class Impossible(NamedTuple):
     reason: str
 
 
-class Outlooks(NamedTuple):
+class Forecasts(NamedTuple):
     """Of a plan, in its order."""
 
     gpus: int
     """Of this machine."""
-    runs: list[Outlook]
+    runs: list[Forecast]
 
 
-def look_ahead(
+def preflight(
     plan: Sequence[Planned], *, measure: bool = False, at_once: int = 1, threads: int | None = None
-) -> Outlooks:
+) -> Forecasts:
     """Look at every run before any of them trains.
 
     Runs that differ in their seed alone are looked at once.
@@ -75,11 +75,11 @@ def look_ahead(
     runs = []
     for planned in plan:
         answer = found[_cell(planned)]
-        known = Outlook(**{name: answer[name] for name in Outlook._fields})
+        known = Forecast(**{name: answer[name] for name in Forecast._fields})
         if known.seconds is not None:  # the process that was asked has started like a run
             known = known._replace(seconds=known.seconds + answers[0]["ready"] - asked)
         runs.append(known)
-    return Outlooks(gpus, runs)
+    return Forecasts(gpus, runs)
 
 
 def without_seed(args: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from ssseg.benchmarking.grid import Planned
-from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.preflight import Forecast
 from ssseg.errors import UserError
 from ssseg.runs.command import typed_name
 from ssseg.runs.run import COMMAND, SUMMARY, TESTED, config_hash
@@ -26,7 +26,7 @@ def standing(planned: Planned) -> Standing:
     return "unfinished" if (planned.folder / COMMAND).is_file() else "new"
 
 
-def check_standing(planned: Planned, outlook: Outlook) -> Standing:
+def check_standing(planned: Planned, forecast: Forecast) -> Standing:
     """How far a run is, if what its folder holds is this run.
 
     Raises:
@@ -37,16 +37,16 @@ def check_standing(planned: Planned, outlook: Outlook) -> Standing:
         _must_be_free(planned.folder)
         return found
     config = _config(planned.folder)
-    if config_hash(config) != outlook.config_hash:
-        raise _another(planned.folder, _difference(config, outlook.config))
+    if config_hash(config) != forecast.config_hash:
+        raise _another(planned.folder, _difference(config, forecast.config))
     if config.get("seed_everything") != planned.seed:
         raise _another(planned.folder, f"seed {config.get('seed_everything')}")
     if found != "unfinished":
         theirs = _split_hash(planned.folder)
-        if theirs != outlook.split_hash:
+        if theirs != forecast.split_hash:
             raise _another(
                 planned.folder, f"other labeled images: split hash {theirs}, not "
-                f"{outlook.split_hash}"
+                f"{forecast.split_hash}"
             )  # fmt: skip
     return found
 

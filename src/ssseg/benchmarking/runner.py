@@ -11,7 +11,7 @@ from rich.live import Live
 
 from ssseg.benchmarking.grid import Planned
 from ssseg.benchmarking.launchers import Commands, Handle, Launcher
-from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import progress_table
 from ssseg.benchmarking.run_state import check_standing, standing
 from ssseg.errors import UserError
@@ -55,7 +55,7 @@ class Study:
 
     Args:
         plan: The runs.
-        outlooks: What each will be like, in the same order.
+        forecasts: What each will be like, in the same order.
         launcher: Where they train.
         console: Where progress is shown.
         retries: How often a run whose process died is taken up again.
@@ -67,15 +67,15 @@ class Study:
     def __init__(
         self,
         plan: Sequence[Planned],
-        outlooks: Sequence[Outlook],
+        forecasts: Sequence[Forecast],
         launcher: Launcher,
         console: Console,
         retries: int = 1,
     ) -> None:
         self.plan, self.launcher, self.console = plan, launcher, console
         self.states: dict[Path, str] = {}
-        for planned, outlook in zip(plan, outlooks, strict=True):
-            found = check_standing(planned, outlook)
+        for planned, forecast in zip(plan, forecasts, strict=True):
+            found = check_standing(planned, forecast)
             self.states[planned.folder] = "finished" if found == "finished" else "waiting"
         self.waiting = [planned for planned in plan if self._is(planned, "waiting")]
         self.elsewhere: list[Planned] = []

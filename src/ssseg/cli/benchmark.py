@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssseg.benchmarking.benchmark import LAUNCHERS, Work, default_folder, look, run_study
+from ssseg.benchmarking.benchmark import LAUNCHERS, Work, check_runs, default_folder, run_study
 from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
-from ssseg.benchmarking.preflight import Outlook
+from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import duration
 from ssseg.benchmarking.run_state import check_standing
 from ssseg.cli.parsing import VerbParser
@@ -95,25 +95,25 @@ def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
         UserError: If a run cannot work, or its folder holds another run.
     """
     study = plan(grid, out)
-    looked = look(study, work, console, measure=True)
+    looked = check_runs(study, work, console, measure=True)
     total = 0.0
-    for planned, outlook in zip(study, looked.runs, strict=True):
+    for planned, forecast in zip(study, looked.runs, strict=True):
         line = shlex.join(["ssseg", *planned.args])
-        console.print(f"{line}  # {_said(planned, outlook)}", highlight=False, soft_wrap=True)
-        if check_standing(planned, outlook) not in ("finished", "trained"):
-            total += outlook.seconds or 0.0
+        console.print(f"{line}  # {_said(planned, forecast)}", highlight=False, soft_wrap=True)
+        if check_standing(planned, forecast) not in ("finished", "trained"):
+            total += forecast.seconds or 0.0
     jobs = work.at_once(looked.gpus)
     at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
     console.print(f"# {len(study)} runs, about {duration(total)}{at_once}", highlight=False)
 
 
-def _said(planned: Planned, outlook: Outlook) -> str:
-    found = check_standing(planned, outlook)
+def _said(planned: Planned, forecast: Forecast) -> str:
+    found = check_standing(planned, forecast)
     if found in ("finished", "trained"):
         return "finished"
-    assert outlook.seconds is not None
-    size = f"{outlook.parameters / 1e6:.1f} million parameters"
-    return f"about {duration(outlook.seconds)}, {size}{', has begun' * (found == 'unfinished')}"
+    assert forecast.seconds is not None
+    size = f"{forecast.parameters / 1e6:.1f} million parameters"
+    return f"about {duration(forecast.seconds)}, {size}{', has begun' * (found == 'unfinished')}"
 
 
 def _names(text: str | None) -> list[str]:

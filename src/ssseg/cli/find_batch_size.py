@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ssseg.cli.lightning_cli import command_line
-from ssseg.cli.preflight import Rehearsal
+from ssseg.cli.preflight import Preflight
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.runs.command import pairs, without
@@ -23,7 +23,7 @@ def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBat
     Raises:
         UserError: For options that cannot work, or if nothing fits.
     """
-    cli = command_line(Rehearsal, "fit", without(args, "--out"))
+    cli = command_line(Preflight, "fit", without(args, "--out"))
     data, module = cli.datamodule, cli.model
     assert isinstance(data, SegmentationData)
     assert isinstance(module, SegmentationModule)

@@ -33,14 +33,14 @@ LONG = 20.0
 """Seconds after which a step is not timed again, nor another one of the same run."""
 
 
-class Rehearsal(Traceless):
+class Preflight(Traceless):
     """Makes everything that training needs, looks at all data, and leaves no trace."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.before_fit()
 
 
-def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
+def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
     """What the run of a command line will be like.
 
     Args:
@@ -58,7 +58,7 @@ def rehearse(args: Sequence[str], *, measure: bool = False, at_once: int = 0) ->
         UserError: If it cannot work.
     """
     rest = without(args[1:], "--out")
-    cli = command_line(Rehearsal, "fit", rest)
+    cli = command_line(Preflight, "fit", rest)
     data, module = cli.datamodule, cli.model
     assert isinstance(data, SegmentationData)
     assert isinstance(module, SegmentationModule)
@@ -114,11 +114,11 @@ def _seconds(trial: TrialSteps, every: Any) -> float:
     return training + math.ceil(validations) * trial.validation()
 
 
-def outlooks(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One answer per run: what `rehearse` says, or the `error`."""
+def forecasts(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One answer per run: what `preflight` says, or the `error`."""
     for args in request["runs"]:
         try:
-            yield rehearse(args, measure=request["measure"], at_once=request["at_once"])
+            yield preflight(args, measure=request["measure"], at_once=request["at_once"])
         except UserError as error:
             yield {"error": " ".join(str(error).split())}
         except torch.OutOfMemoryError:
@@ -131,7 +131,7 @@ def main() -> None:
     with Path(request["answers"]).open("w", encoding="utf-8") as file:
         ready = {"gpus": torch.cuda.device_count(), "ready": time.time()}
         file.write(json.dumps(ready) + "\n")
-        for answer in outlooks(request):
+        for answer in forecasts(request):
             file.write(json.dumps(answer) + "\n")
             file.flush()
 
