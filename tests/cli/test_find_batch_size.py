@@ -67,14 +67,14 @@ def test_the_verb(capsys):
 
 def test_memory_at_an_end_is_not_the_end(monkeypatch):
     """As a GPU says it: by an exception."""
-    step = probing.TrialSteps.step
+    step = probing.StepTimer.step
 
     def full(self, batches, index):
         if self.data.batch_size > 4:
             raise torch.OutOfMemoryError
         return step(self, batches, index)
 
-    monkeypatch.setattr(probing.TrialSteps, "step", full)
+    monkeypatch.setattr(probing.StepTimer, "step", full)
     _, fits = find_batch_size(TINY)
     assert fits[-1].batch_size == 4
     monkeypatch.setattr(probing.BatchSizeFinder, "attempt", lambda self, size: None)
@@ -84,14 +84,14 @@ def test_memory_at_an_end_is_not_the_end(monkeypatch):
 
 def test_unlabeled_images_keep_their_proportion(monkeypatch):
     seen = []
-    step = probing.TrialSteps.step
+    step = probing.StepTimer.step
 
     def watch(self, batches, index):
         batch = next(batches)
         seen.append((len(batch.labeled.image), len(batch.unlabeled.valid)))
         return step(self, iter([batch]), index)
 
-    monkeypatch.setattr(probing.TrialSteps, "step", watch)
+    monkeypatch.setattr(probing.StepTimer, "step", watch)
     args = [*TINY, "--data.batch_size", "2", "--data.unlabeled_batch_size", "4"]
     bench, _ = find_batch_size(args)
     assert isinstance(bench, BatchSizeFinder)

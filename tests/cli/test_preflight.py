@@ -12,7 +12,7 @@ import ssseg
 from ssseg.cli import preflight as rehearsal
 from ssseg.cli.preflight import forecasts, preflight
 from ssseg.errors import UserError
-from ssseg.training.step_timer import TrialSteps
+from ssseg.training.step_timer import StepTimer
 from tests.data.trees import draw_tree
 
 TINY = [
@@ -59,8 +59,8 @@ def test_the_hash_is_of_every_option_and_not_of_the_seed():
 
 
 def test_measured_seconds_are_of_the_steps_and_validations(monkeypatch):
-    monkeypatch.setattr(TrialSteps, "step", lambda *_: 0.5)
-    monkeypatch.setattr(TrialSteps, "validation", lambda *_: 7.0)
+    monkeypatch.setattr(StepTimer, "step", lambda *_: 0.5)
+    monkeypatch.setattr(StepTimer, "validation", lambda *_: 7.0)
     more = ("--trainer.max_steps", "100", "--trainer.val_check_interval", "30")
     assert preflight(fit(*more), measure=True)["seconds"] == 100 * 0.5 + 4 * 7.0
     two = ("--trainer.accumulate_grad_batches", "2")  # 200 batches, a validation after every 30
@@ -69,8 +69,8 @@ def test_measured_seconds_are_of_the_steps_and_validations(monkeypatch):
 
 def test_a_slow_step_is_not_timed_again(monkeypatch):
     steps = []
-    monkeypatch.setattr(TrialSteps, "step", lambda *args: steps.append(args) or 30.0)
-    monkeypatch.setattr(TrialSteps, "validation", lambda *_: 0.0)
+    monkeypatch.setattr(StepTimer, "step", lambda *args: steps.append(args) or 30.0)
+    monkeypatch.setattr(StepTimer, "validation", lambda *_: 0.0)
     assert preflight(fit("--trainer.max_steps", "10"), measure=True)["seconds"] == 300
     assert len(steps) == 2
 

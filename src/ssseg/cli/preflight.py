@@ -24,7 +24,7 @@ from ssseg.runs.command import without
 from ssseg.runs.run import config_hash
 from ssseg.training.memory import _fits, _memory
 from ssseg.training.module import SegmentationModule
-from ssseg.training.step_timer import TrialSteps
+from ssseg.training.step_timer import StepTimer
 from ssseg.training.trainer_options import seconds_of
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
@@ -80,8 +80,8 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
         _fits(memory, at_once, device)
     seconds = None
     if measure:
-        trial = TrialSteps(cli.trainer, module, data)
-        seconds = _seconds(trial, config["trainer"]["val_check_interval"])
+        timer = StepTimer(cli.trainer, module, data)
+        seconds = _seconds(timer, config["trainer"]["val_check_interval"])
     return {
         "config": config,
         "config_hash": config_hash(config),
@@ -92,26 +92,26 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     }
 
 
-def _seconds(trial: TrialSteps, every: Any) -> float:
+def _seconds(timer: StepTimer, every: Any) -> float:
     """Of a whole run: its steps and its validations, not its start.
 
     Args:
-        trial: Its steps.
+        timer: Its steps.
         every: Batches between validations, or a time.
     """
-    steps, batches = trial.steps, trial.batches()
-    all_batches = steps * trial.batches_per_step
+    steps, batches = timer.steps, timer.batches()
+    all_batches = steps * timer.batches_per_step
     times = []
     for share in LOOKS:
         index = round(share * (steps - 1))
-        trial.step(batches, index)  # what is slow only once
-        times.append(trial.step(batches, index))
+        timer.step(batches, index)  # what is slow only once
+        times.append(timer.step(batches, index))
         if times[-1] > LONG:
             break
     training = mean(times) * all_batches
     timed = seconds_of(every)
     validations = all_batches / every if timed is None else training / timed
-    return training + math.ceil(validations) * trial.validation()
+    return training + math.ceil(validations) * timer.validation()
 
 
 def forecasts(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.runs.environment import peak_memory
 from ssseg.training.memory import available_memory
 from ssseg.training.module import SegmentationModule
-from ssseg.training.step_timer import TrialSteps
+from ssseg.training.step_timer import StepTimer
 
 TIMED = 2
 """Steps of each size that are timed, after one that is not."""
@@ -85,7 +85,7 @@ class BatchSizeFinder:
     def __init__(
         self, trainer: Trainer, module: SegmentationModule, data: SegmentationData
     ) -> None:
-        self.steps = TrialSteps(trainer, module, data)
+        self.steps = StepTimer(trainer, module, data)
         self.data, self.device = data, self.steps.device
         self.ratio = data.unlabeled_batch_size / data.batch_size if module.num_views else 0.0
         data.num_workers = 0

@@ -12,7 +12,7 @@ from ssseg.training.optimizer import create_optimizer
 from ssseg.types import Batch, Step
 
 
-class TrialSteps:
+class StepTimer:
     """Computes steps and validations as a trainer would: on its device, in its precision.
 
     Args:
