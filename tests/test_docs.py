@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ssseg.cli.aliases import spell_out
+from ssseg.cli.aliases import expand_aliases
 from ssseg.methods import METHODS
 from ssseg.testing import check_method
 
@@ -35,7 +35,7 @@ def test_command_lines_have_known_names(page, line, args, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "earlier").mkdir(parents=True)
     (tmp_path / "runs" / "earlier" / "config.yaml").write_text("{}")
-    assert spell_out(args)
+    assert expand_aliases(args)
 
 
 def test_every_method_has_a_page_and_a_line():

@@ -7,7 +7,7 @@ import yaml
 from ssseg.benchmarking.grid import Grid, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.runner import log_of
-from ssseg.cli.aliases import spell_out
+from ssseg.cli.aliases import expand_aliases
 from ssseg.errors import UserError
 from ssseg.runs.command import typed
 
@@ -87,7 +87,7 @@ def test_methods_share_the_network_of_the_data_set_unless_one_is_named():
 def test_a_method_with_a_decoder_of_its_own_gets_the_network_of_the_others():
     built = {}
     for run in planned(["supervised", "guidedmix"], [0], []):
-        spelled = spell_out(run.args[1:])
+        spelled = expand_aliases(run.args[1:])
         built[run.row] = [pair for pair in pairwise(spelled) if ".network" in pair[0]]
     assert built["guidedmix"] == built["supervised"]
     assert ("--model.network.decoder", "unet") in built["guidedmix"]
@@ -230,7 +230,7 @@ def test_the_recipe_and_a_configuration_are_both_read(write, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     file = write({"recipe": "recipe.yaml", "rows": {"a": {"method": "cutmix"}}})
     (run,) = plan(read(Path(file.name), ["--config", "mine.yaml"]), Path())
-    assert spell_out(run.args[1:])[:2] == ["--config=recipe.yaml", "--config=mine.yaml"]
+    assert expand_aliases(run.args[1:])[:2] == ["--config=recipe.yaml", "--config=mine.yaml"]
 
 
 def test_the_recipe_lies_beside_the_grid(write, tmp_path, monkeypatch):
@@ -241,7 +241,7 @@ def test_the_recipe_lies_beside_the_grid(write, tmp_path, monkeypatch):
     monkeypatch.chdir(elsewhere)
     (run,) = plan(read(Path("..") / file.name), Path())
     assert run.args[-1] == f"--config={Path('..') / 'recipe.yaml'}"
-    assert spell_out(run.args[1:])[0] == f"--config={Path('..') / 'recipe.yaml'}"
+    assert expand_aliases(run.args[1:])[0] == f"--config={Path('..') / 'recipe.yaml'}"
 
 
 def test_a_row_may_skip_columns(write):
@@ -298,7 +298,7 @@ def test_the_grids_of_the_repository_can_be_planned():
         skipped = sum(len(columns) for columns in grid.skip.values())
         assert len(runs) == (len(grid.rows) * len(grid.columns) - skipped) * len(grid.seeds)
         for run in runs:
-            spell_out(run.args[1:])
+            expand_aliases(run.args[1:])
 
 
 SUPERVISED = "rows: {a: {method: supervised}}\n"
@@ -430,15 +430,17 @@ def test_a_network_or_data_set_can_be_overridden(write, option):
     c, d = plan(read(file, [f"--{option}", second]), Path())
     plain = ["--method", "supervised"]
     for run, name in ((c, second), (d, third)):
-        spelled = spell_out(run.args[1:])
-        for word in spell_out([*plain, f"--{option}", name]):
+        spelled = expand_aliases(run.args[1:])
+        for word in expand_aliases([*plain, f"--{option}", name]):
             assert word in spelled
 
 
 def test_rows_of_a_grid_file_share_the_network_unless_one_is_named(write):
     rows = {method: {"method": method} for method in ("cutmix", "guidedmix")}
     runs = plan(read(write({"rows": rows})), Path())
-    networks = [[w for w in spell_out(run.args[1:]) if w in ("unet", "guidedmix")] for run in runs]
+    networks = [
+        [w for w in expand_aliases(run.args[1:]) if w in ("unet", "guidedmix")] for run in runs
+    ]
     assert networks[0] == networks[1]
 
 

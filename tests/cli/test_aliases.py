@@ -5,7 +5,7 @@ from enum import Enum
 
 import pytest
 
-from ssseg.cli.aliases import spell_out
+from ssseg.cli.aliases import expand_aliases
 from ssseg.cli.lightning_cli import CLI, command_line
 from ssseg.cli.main import main
 from ssseg.errors import UserError
@@ -107,7 +107,7 @@ def test_a_short_name_ends_the_values_before_it(here):
         ("--help", []),
     ]
     assert list(pairs(["--x", "-1", "-.5", "-cb"])) == [("--x", ["-1", "-.5"]), ("--config", ["b"])]
-    out = spell_out(["--method", "cutmix", "-c", "a.yaml"])
+    out = expand_aliases(["--method", "cutmix", "-c", "a.yaml"])
     assert out[0] == "--config=a.yaml"
     assert "ssseg.methods.cutmix.CutMix" in out[2]
 

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 import ssseg
 from ssseg.cli import main as cli
-from ssseg.cli.aliases import spell_out
+from ssseg.cli.aliases import expand_aliases
 from ssseg.cli.main import main
 from ssseg.data.datasets import DATASETS, Street
 from ssseg.errors import UserError
@@ -175,19 +175,21 @@ def test_methods_are_short():
 
 
 def test_short_names_are_spelled_out():
-    out = spell_out(["--method.threshold=0.5", "--method", "classmix", "--data.labeled", "1/8"])
+    out = expand_aliases(
+        ["--method.threshold=0.5", "--method", "classmix", "--data.labeled", "1/8"]
+    )
     at = out.index("--model.method")
     assert out[at + 1] == "ssseg.methods.classmix.ClassMix"
     assert out.index("--model.method.threshold") > at
     assert out[-2:] == ["--data.labeled", "1/8"]
-    folder = spell_out(["--method", "cutmix", "--data", "folder", "--data.root", "x"])
+    folder = expand_aliases(["--method", "cutmix", "--data", "folder", "--data.root", "x"])
     assert folder[folder.index("--data.source") + 1] == "ssseg.data.datasets.folder.Folder"
     assert folder[folder.index("--data.source.root") + 1] == "x"
 
 
 def network_of(args):
     """The network's options after all overriding, by name."""
-    spelled = spell_out(args)
+    spelled = expand_aliases(args)
     options = [
         (flag.removeprefix("--model.network."), value)
         for flag, value in pairwise(spelled)
@@ -237,7 +239,7 @@ def test_a_configuration_keeps_its_network(here):
 def test_the_network_auto_needs_a_data_set(here):
     (here / "x.yaml").write_text("{}")
     with pytest.raises(UserError, match="--data"):
-        spell_out(["--config", "x.yaml", "--network", "auto"])
+        expand_aliases(["--config", "x.yaml", "--network", "auto"])
 
 
 def test_the_announcement_says_what_the_method_remarks(monkeypatch):

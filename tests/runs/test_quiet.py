@@ -52,7 +52,7 @@ def test_a_verb_leaves_everything_as_it_was(monkeypatch):
         seen.append((cv2.getNumThreads(), len(warnings.filters)))
         raise UserError("enough")
 
-    monkeypatch.setattr(options, "spell_out", spell_out)
+    monkeypatch.setattr(options, "expand_aliases", spell_out)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(3)
     before = list(warnings.filters)

@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProg
 
 import ssseg
 from ssseg.cli import lightning_cli as options
-from ssseg.cli.aliases import spell_out
+from ssseg.cli.aliases import expand_aliases
 from ssseg.cli.main import main
 from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
@@ -345,7 +345,7 @@ class TestTime:
 
     def test_a_time_is_no_number_to_the_base_of_60(self):
         flag = "--trainer.val_check_interval"
-        out = spell_out(["--method", "supervised", flag, "10:00:00:00"])
+        out = expand_aliases(["--method", "supervised", flag, "10:00:00:00"])
         assert out[out.index(flag) + 1] == "010:00:00:00"
         assert seconds_of("010:00:00:00") == 10 * 24 * 3600
         assert seconds_of("00:01:30:05") == seconds_of({"seconds": 5405}) == 5405

@@ -34,7 +34,7 @@ GROUPS = {"optim": ("optimiser", Optim), "compute": ("computing", Compute)}
 """Options of the module that are dataclasses of their own."""
 
 
-def spell_out(args: Sequence[str]) -> list[str]:
+def expand_aliases(args: Sequence[str]) -> list[str]:
     """Short names as LightningCLI knows them, classes before their options.
 
     Args:

@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from ssseg.cli.aliases import LINKED, spell_out
+from ssseg.cli.aliases import LINKED, expand_aliases
 from ssseg.cli.parsing import sentence
 from ssseg.data.module import SegmentationData
 from ssseg.data.workers import one_thread
@@ -314,7 +314,7 @@ def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
         return kind(
             SegmentationModule,
             SegmentationData,
-            args=[verb, *spell_out(rest)],
+            args=[verb, *expand_aliases(rest)],
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
