@@ -14,7 +14,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ssseg.cli.aliases import LINKED, expand_aliases
-from ssseg.cli.parsing import sentence
+from ssseg.cli.parsing import format_parser_error
 from ssseg.data.module import SegmentationData
 from ssseg.data.workers import one_thread
 from ssseg.errors import UserError, one_of
@@ -334,7 +334,7 @@ def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
             },
         )
     except jsonargparse.ArgumentError as error:
-        raise UserError(sentence(str(error))) from error
+        raise UserError(format_parser_error(str(error))) from error
 
 
 def _short_name(table: dict[str, Any], thing: object) -> str:

@@ -8,7 +8,7 @@ from ssseg.errors import UserError
 from ssseg.runs.command import typed_name
 
 
-def sentence(message: str) -> str:
+def format_parser_error(message: str) -> str:
     """What a parser's message says is wrong, as: option, what was given, what is expected."""
     keys = re.findall(r'Parser key "([^"]+)"', message)
     given = re.findall(r"(?:Got value|Given value): (.*)", message)
