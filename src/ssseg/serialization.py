@@ -10,13 +10,16 @@ from ssseg.errors import UserError
 Made = TypeVar("Made")
 
 
-def recipe_of(thing: Any) -> dict[str, Any]:
+def to_config(thing: Any) -> dict[str, Any]:
     """`{"class_path": ..., "init_args": ...}` of an object that keeps its `hparams`."""
     cls = type(thing)
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": plain(thing.hparams)}
+    return {
+        "class_path": f"{cls.__module__}.{cls.__qualname__}",
+        "init_args": to_plain(thing.hparams),
+    }
 
 
-def build(recipe: Mapping[str, Any], base: type[Made]) -> Made:
+def from_config(recipe: Mapping[str, Any], base: type[Made]) -> Made:
     """The object that a recipe from a file describes, freshly made.
 
     Files come from anywhere: nothing is imported or called that they name, but for classes of ours
@@ -64,22 +67,22 @@ def import_class(path: str, what: str) -> type[Any]:
     return found
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """The same with NamedTuples as dictionaries and tuples as lists."""
     if hasattr(value, "_asdict"):
-        return {key: plain(item) for key, item in value._asdict().items()}
+        return {key: to_plain(item) for key, item in value._asdict().items()}
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return value
 
 
-def flat(values: Any, name: str = "") -> dict[str, Any]:
+def flatten(values: Any, name: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with dots in its keys; lists stay as they are."""
     if not isinstance(values, Mapping):
         return {name: values}
     out: dict[str, Any] = {}
     for key, value in values.items():
-        out.update(flat(value, f"{name}.{key}" if name else str(key)))
+        out.update(flatten(value, f"{name}.{key}" if name else str(key)))
     return out

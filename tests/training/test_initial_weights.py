@@ -165,10 +165,10 @@ class TestLoadFromCheckpoint:
 
     @pytest.mark.parametrize("name", sorted(METHODS))
     def test_every_method_is_made_again_of_its_description(self, name):
-        from ssseg.serialization import build, recipe_of
+        from ssseg.serialization import from_config, to_config
 
-        recipe = recipe_of(create_method(name))
-        assert recipe_of(build(recipe, Method)) == recipe
+        recipe = to_config(create_method(name))
+        assert to_config(from_config(recipe, Method)) == recipe
 
     def test_a_foreign_method_is_not_imported(self, saved, tmp_path):
         content = torch.load(saved[0], weights_only=True)

@@ -13,7 +13,7 @@ from ssseg.benchmarking.preflight import Forecast
 from ssseg.errors import UserError
 from ssseg.runs.command import typed_name
 from ssseg.runs.run import COMMAND, SUMMARY, TESTED, config_hash
-from ssseg.serialization import flat
+from ssseg.serialization import flatten
 
 Standing = Literal["new", "unfinished", "trained", "finished"]
 
@@ -81,7 +81,7 @@ def _split_hash(folder: Path) -> str | None:
 
 def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """The first option in which two configurations differ."""
-    there, here = flat(theirs), flat(ours)
+    there, here = flatten(theirs), flatten(ours)
     for name in [*there, *here]:
         if there.get(name) != here.get(name) and name in (there.keys() & here.keys()):
             option = typed_name(name)

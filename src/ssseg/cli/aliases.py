@@ -24,7 +24,7 @@ from ssseg.methods import METHODS, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
 from ssseg.runs.command import pairs
-from ssseg.serialization import plain
+from ssseg.serialization import to_plain
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import Optim
 
@@ -131,7 +131,7 @@ def _path(cls: type) -> str:
 def _fresh(method: type[Method]) -> str:
     """A method with all its defaults, so that no option of a configuration's other method stays."""
     usual = {name: default for name, default in defaults(method).items() if default is not MISSING}
-    recipe = {"class_path": _path(method), "init_args": plain(usual)}
+    recipe = {"class_path": _path(method), "init_args": to_plain(usual)}
     return json.dumps(recipe, default=lambda v: v.name if isinstance(v, Enum) else str(v))
 
 

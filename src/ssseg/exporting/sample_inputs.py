@@ -14,7 +14,7 @@ from ssseg.data.torch_datasets import centre, read_resized, resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
 from ssseg.prediction.predictor import Card, Predictor
-from ssseg.serialization import build
+from ssseg.serialization import from_config
 
 MOST = 16
 """Of the run's own images, evenly spaced; given ones are all taken."""
@@ -83,7 +83,7 @@ def _validation(card: Card, config: Path) -> Trial:
     if not config.is_file():
         raise UserError(f"there is no {config}")
     described: Any = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["source"]
-    source: Source = build(described, Source)  # type: ignore[type-abstract]
+    source: Source = from_config(described, Source)  # type: ignore[type-abstract]
     if (source.in_channels, source.pixels) != (card.in_channels, card.pixels):
         raise UserError(f"the images in {config} are of another kind than the model's")
     records = source.records("val")

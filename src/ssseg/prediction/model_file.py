@@ -15,7 +15,7 @@ from ssseg.models.segmenter import Segmenter
 from ssseg.prediction.predictor import Card, Predictor
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.paths import as_path
-from ssseg.serialization import build
+from ssseg.serialization import from_config
 
 WEIGHTS = ".safetensors"
 LEFT_OUT = ("batches_seen", "format", "networks")
@@ -67,7 +67,7 @@ def _load_checkpoint(path: str | Path, network: str | None) -> Predictor:
 
 def _filled(path: str | Path, recipe: Mapping[str, Any], weights: dict[str, Any]) -> Segmenter:
     """The network of a recipe with these weights, and no other."""
-    segmenter = build(recipe, Segmenter)
+    segmenter = from_config(recipe, Segmenter)
     try:
         segmenter.load_state_dict(weights)
     except RuntimeError as error:

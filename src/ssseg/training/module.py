@@ -24,7 +24,7 @@ from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
-from ssseg.serialization import build, plain, recipe_of
+from ssseg.serialization import from_config, to_config, to_plain
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import Optim, create_optimizer, rates
 from ssseg.training.shape_check import check_evaluation, check_training
@@ -103,7 +103,7 @@ class SegmentationModule(LightningModule):
         kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
         for part, kind in kinds.items():
             if part not in options:
-                options[part] = build(saved["ssseg"][part], kind)
+                options[part] = from_config(saved["ssseg"][part], kind)
         module = cls(**options)
         module.on_load_checkpoint(saved)
         module.load_state_dict(saved["state_dict"])
@@ -348,11 +348,11 @@ class SegmentationModule(LightningModule):
         checkpoint["ssseg"] = {
             "format": FORMAT,
             "version": __version__,
-            "method": recipe_of(self.method),
-            "network": recipe_of(self.method.student),
+            "method": to_config(self.method),
+            "network": to_config(self.method.student),
             "networks": {name: self._prefix(name) for name in self.method.networks},
             "predictor": self.method.predictor,
-            "data": None if info is None else plain(info),
+            "data": None if info is None else to_plain(info),
             "scores": {name: score.as_dict(names) for name, score in self.scores.items() if names},
             "batches_seen": self.batches_seen,
         }
@@ -369,7 +369,7 @@ class SegmentationModule(LightningModule):
         if saved is None:
             raise UserError("this checkpoint was not written by ssseg")
         for part, mine in (("method", self.method), ("network", self.method.student)):
-            ours, theirs = recipe_of(mine), saved[part]
+            ours, theirs = to_config(mine), saved[part]
             if (found := _first_difference(theirs, ours)) is not None:
                 raise UserError(
                     f"the checkpoint's {part} has {found[0]} = {found[1]!r}, but this run's has "

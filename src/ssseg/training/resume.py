@@ -15,7 +15,7 @@ from ssseg.errors import UserError
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.command import command_of, options_of, pairs, refuse_another, typed_name, without
 from ssseg.runs.run import CHECKPOINTS, LAST, SUMMARY
-from ssseg.serialization import flat
+from ssseg.serialization import flatten
 
 FREE = (
     *("out", "config", "ckpt_path", "logger", "reference", "checkpoint_every"),
@@ -167,7 +167,7 @@ def refuse_contradictions(folder: Path, config: Mapping[str, Any]) -> None:
     Raises:
         UserError: For the first option that contradicts.
     """
-    theirs, mine = flat(config_of(folder)), flat(config)
+    theirs, mine = flatten(config_of(folder)), flatten(config)
     for name in [*mine, *theirs]:
         if mine.get(name) != theirs.get(name) and not _may_change(name):
             option = typed_name(name).removesuffix(".class_path")

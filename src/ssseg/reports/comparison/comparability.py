@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ssseg.reports.comparison.collect import Entry
-from ssseg.serialization import flat
+from ssseg.serialization import flatten
 
 FIELDS = {
     "data set": "data.name",
@@ -72,7 +72,7 @@ def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
     known = recorded(entry, fields)
     out: dict[str, str] = {}
     for name in fields:
-        values = flat(known[name], name) if name in known else {name: UNKNOWN}
+        values = flatten(known[name], name) if name in known else {name: UNKNOWN}
         out.update({key: words(value) for key, value in values.items()})
     return out
 
@@ -157,7 +157,7 @@ def row_key(entry: Entry) -> dict[str, str]:
     """What makes the row of a run; what a benchmark planned as a row is one."""
     if entry.row is not None:
         return {"row": entry.row, "column": entry.column}
-    return {key: words(value) for key, value in flat(recorded(entry, OWN)).items()}
+    return {key: words(value) for key, value in flatten(recorded(entry, OWN)).items()}
 
 
 def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:

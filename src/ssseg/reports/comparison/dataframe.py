@@ -10,7 +10,7 @@ from typing import Any
 from ssseg.reports.comparison.collect import Entry
 from ssseg.reports.comparison.contents import gain_of, images_per_second
 from ssseg.reports.comparison.grouping import Arm, Section
-from ssseg.serialization import flat
+from ssseg.serialization import flatten
 
 
 def of_row(section: Section, arm: Arm) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def of_row(section: Section, arm: Arm) -> dict[str, Any]:
 
 def of_run(section: Section, arm: Arm, entry: Entry) -> dict[str, Any]:
     """Everything of a run's summary but its curve and colours."""
-    left = {k: v for k, v in flat(entry.summary).items() if k not in ("history", "data.classes")}
+    left = {k: v for k, v in flatten(entry.summary).items() if k not in ("history", "data.classes")}
     gain = gain_of(section, arm)
     head = {"table": section.number, "row": arm.label, "folder": str(entry.folder)}
     own = {
@@ -43,7 +43,7 @@ def of_run(section: Section, arm: Arm, entry: Entry) -> dict[str, Any]:
         own |= {
             f"test.{network}.{name}": value
             for network, scores in entry.test["networks"].items()
-            for name, value in flat(scores).items()
+            for name, value in flatten(scores).items()
         }
     return {**head, **left, **own}
 

@@ -23,7 +23,7 @@ from ssseg.runs.atomic_write import written_whole
 from ssseg.runs.command import note_command
 from ssseg.runs.environment import commit, device_name, fingerprint, peak_memory, versions
 from ssseg.runs.run import PREVIOUS, SUMMARY, config_hash
-from ssseg.serialization import plain
+from ssseg.serialization import to_plain
 from ssseg.training.callbacks.alerts import Alarms
 from ssseg.training.callbacks.nan_guard import NonFiniteError
 from ssseg.training.module import SegmentationModule
@@ -190,17 +190,17 @@ class RunFolder(Callback):
     def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
         """Everything that a table or a reader may want to know of this run."""
         data, batches = data_of(trainer), module.batches_seen
-        method = {"name": self.identity["method"], **plain(module.method.hparams)}
+        method = {"name": self.identity["method"], **to_plain(module.method.hparams)}
         student = module.method.student
-        network = {"name": self.identity["network"], **plain(student.hparams)}
+        network = {"name": self.identity["network"], **to_plain(student.hparams)}
         return {
             "method": method,
             "data": data.describe(),
             "network": {**network, "weights": student.weights},
             "init": self.init,
-            "optim": plain(vars(module.optim)),
+            "optim": to_plain(vars(module.optim)),
             "training": training_of(trainer, module),
-            "compute": plain(vars(module.compute)),
+            "compute": to_plain(vars(module.compute)),
             "seed": self.identity["seed"],
             "command": self.identity["command"],
             "config_hash": self._hash(),
@@ -228,10 +228,10 @@ class RunFolder(Callback):
 
     def _hash(self) -> str:
         """Of the configuration, and of the lengths that the run had on its way to this one."""
-        plain: str = self.identity["config_hash"]
+        to_plain: str = self.identity["config_hash"]
         if len(self.lengths) < 2:
-            return plain
-        return config_hash({"config": plain, "lengths": self.lengths})
+            return to_plain
+        return config_hash({"config": to_plain, "lengths": self.lengths})
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on from."""
@@ -329,7 +329,7 @@ def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[st
     infer = module.inference.within(data.crop_size)
     return {
         "protocol": str(infer),
-        **plain(vars(infer)),
+        **to_plain(vars(infer)),
         "absent": module.absent,
         "eval_masks": data.eval_masks,
         "eval_crop": data.eval_crop,
