@@ -13,7 +13,7 @@ from torch import Tensor
 from ssseg.version import __version__
 
 
-def fingerprint(*tensors: Tensor) -> str:
+def tensor_hash(*tensors: Tensor) -> str:
     """A short hash of values; equal for equal tensors, wherever they lie."""
     digest = hashlib.sha256()
     for tensor in tensors:

@@ -21,7 +21,7 @@ from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
 from ssseg.runs.atomic_write import written_whole
 from ssseg.runs.command import note_command
-from ssseg.runs.environment import commit, device_name, fingerprint, peak_memory, versions
+from ssseg.runs.environment import commit, device_name, peak_memory, tensor_hash, versions
 from ssseg.runs.run import PREVIOUS, SUMMARY, config_hash
 from ssseg.serialization import to_plain
 from ssseg.training.callbacks.alerts import Alarms
@@ -86,16 +86,16 @@ class RunFolder(Callback):
                 module.notes.append(longer(trainer, self.lengths[-1]["max_steps"]))
             self.lengths.append(length)
         if trainer.global_step == 0:
-            self.fingerprints["network"] = fingerprint(*module.method.student.state_dict().values())
+            self.fingerprints["network"] = tensor_hash(*module.method.student.state_dict().values())
 
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Keep what the first batch was, for comparisons of runs to see that it was the same."""
         if trainer.global_step == 0 and "labeled" not in self.fingerprints:
-            self.fingerprints["labeled"] = fingerprint(*batch.labeled)
+            self.fingerprints["labeled"] = tensor_hash(*batch.labeled)
             if batch.unlabeled.views:
-                self.fingerprints["unlabeled"] = fingerprint(batch.unlabeled.views[0])
+                self.fingerprints["unlabeled"] = tensor_hash(batch.unlabeled.views[0])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
