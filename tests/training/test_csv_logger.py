@@ -59,8 +59,8 @@ def test_a_row_that_is_cut_off_is_none(tmp_path):
 def test_a_checkpoint_has_the_row_that_was_still_to_be_written(tmp_path):
     logged(tmp_path, (1, {"loss": 2.0}), (3, {"val/miou": 0.5}), (5, {"loss": 1.0}))
     own = {"step": 3, "loss": 1.5}
-    saved = {"global_step": 4, "callbacks": {"Saver": {"row": own}}}
+    saved = {"global_step": 4, "callbacks": {"LastCheckpoint": {"row": own}}}
     assert [row["step"] for row in rows_before(tmp_path, saved)] == [1, 3, 3]
-    saved["callbacks"]["Saver"]["row"] = {"step": 1, "loss": 2.0}  # which is there
+    saved["callbacks"]["LastCheckpoint"]["row"] = {"step": 1, "loss": 2.0}  # which is there
     assert [row["step"] for row in rows_before(tmp_path, saved)] == [1, 3]
     assert [row["step"] for row in rows_before(tmp_path, {**saved, "callbacks": {}})] == [1, 3]

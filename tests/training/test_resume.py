@@ -176,16 +176,16 @@ class Killed(BaseException):
 
 def killed_after_saving(monkeypatch, step):
     """The next run dies right after it has saved a step."""
-    from ssseg.training.callbacks.checkpoint import Saver
+    from ssseg.training.callbacks.checkpoint import LastCheckpoint
 
-    usual = Saver.save
+    usual = LastCheckpoint.save
 
     def save(self, trainer):
         usual(self, trainer)
         if trainer.global_step == step:
             raise Killed
 
-    monkeypatch.setattr(Saver, "save", save)
+    monkeypatch.setattr(LastCheckpoint, "save", save)
 
 
 def test_an_alarm_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
@@ -228,10 +228,10 @@ class TestAccumulating:
         return folder
 
     def test_killed_in_the_middle_of_a_step(self, whole, tmp_path, monkeypatch):
-        from ssseg.training.callbacks.checkpoint import Saver
+        from ssseg.training.callbacks.checkpoint import LastCheckpoint
 
         folder, seen = tmp_path / "run", []
-        usual = Saver.on_train_batch_end
+        usual = LastCheckpoint.on_train_batch_end
 
         def hooked(self, trainer, *args):
             usual(self, trainer, *args)
@@ -240,7 +240,7 @@ class TestAccumulating:
                 raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr(Saver, "on_train_batch_end", hooked)
+            patched.setattr(LastCheckpoint, "on_train_batch_end", hooked)
             with pytest.raises(Killed):
                 main([*self.OPTIONS, "--out", str(folder)])
         last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

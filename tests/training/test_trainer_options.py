@@ -21,7 +21,7 @@ from ssseg.cli.main import main
 from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.runs.quiet import quiet
-from ssseg.training.callbacks.checkpoint import Saver
+from ssseg.training.callbacks.checkpoint import LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.trainer_options import (
@@ -279,13 +279,13 @@ def test_a_profile_is_printed():
 @pytest.fixture
 def written(monkeypatch):
     """Steps after which the Saver has saved."""
-    steps, save = [], Saver.save
+    steps, save = [], LastCheckpoint.save
 
     def note(self, trainer):
         steps.append(trainer.global_step)
         save(self, trainer)
 
-    monkeypatch.setattr(Saver, "save", note)
+    monkeypatch.setattr(LastCheckpoint, "save", note)
     return steps
 
 

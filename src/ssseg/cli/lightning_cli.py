@@ -27,7 +27,7 @@ from ssseg.runs.paths import all_at_home
 from ssseg.runs.quiet import quiet
 from ssseg.runs.run import Run, config_hash
 from ssseg.training.callbacks.alerts import Alarms, history_of
-from ssseg.training.callbacks.checkpoint import Saver, WholeCheckpointIO
+from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO, LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.nan_guard import StopAtNaN
 from ssseg.training.callbacks.progress import Heartbeat, TerminalProgress
@@ -240,7 +240,11 @@ class CLI(LightningCLI):
             # the summary comes after the last checkpoint: who finds it knows that all is there
             timed = seconds_of(self.config["fit"].trainer.val_check_interval)
             callbacks += [StopAtNaN(folder), EvaluateLast(timed), self.alarms]
-            callbacks += [Saver(folder, config.checkpoint_every), self.folder, Heartbeat(folder)]
+            callbacks += [
+                LastCheckpoint(folder, config.checkpoint_every),
+                self.folder,
+                Heartbeat(folder),
+            ]
             callbacks += _checkpoints(folder) if self.validates else []
             if config.trainer.default_root_dir is None:
                 # on SLURM a checkpoint is written there when a job is put back into the queue, and
@@ -259,7 +263,7 @@ class CLI(LightningCLI):
             callbacks.append(self.page)
         trainer = self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that was asked for
-            trainer.strategy.checkpoint_io = WholeCheckpointIO()
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
         return trainer
 
     def configuration(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A draft beside a file, to write to; in the end it takes the file's place, in one move.
 
     Where writing fails or is cut off, the file is what it was.

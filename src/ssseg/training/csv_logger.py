@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.run import METRICS, earlier_rows
 
@@ -72,7 +72,7 @@ class StepLogger(Logger):
         self.columns = sorted({*self.columns, *(name for row in rows for name in row)})
         self.folder.mkdir(parents=True, exist_ok=True)
         with (
-            written_whole(self._file) as draft,
+            atomic_write(self._file) as draft,
             draft.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.DictWriter(file, self.columns)
@@ -91,7 +91,7 @@ def rows_before(folder: Path, checkpoint: Mapping[str, Any]) -> list[dict[str, A
         checkpoint: As `read_checkpoint` returns it.
     """
     rows = earlier_rows(folder, checkpoint["global_step"])
-    own = checkpoint["callbacks"].get("Saver", {}).get("row")
+    own = checkpoint["callbacks"].get("LastCheckpoint", {}).get("row")
     if own and not any(row["step"] == own["step"] and "loss" in row for row in rows):
         rows.append(own)
     return rows

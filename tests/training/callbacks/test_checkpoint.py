@@ -8,11 +8,11 @@ import fsspec
 import pytest
 import torch
 
-from ssseg.training.callbacks.checkpoint import WholeCheckpointIO
+from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO
 
 
 def save(step: int, path: Path) -> None:
-    WholeCheckpointIO().save_checkpoint({"step": step}, path)
+    AtomicCheckpointIO().save_checkpoint({"step": step}, path)
 
 
 def step_of(path: Path) -> int:
@@ -89,6 +89,6 @@ def test_a_file_system_without_second_names(tmp_path, monkeypatch):
 
 
 def test_an_address_is_left_to_lightning():
-    WholeCheckpointIO().save_checkpoint({"step": 5}, "memory://runs/last.ckpt")
+    AtomicCheckpointIO().save_checkpoint({"step": 5}, "memory://runs/last.ckpt")
     with fsspec.open("memory://runs/last.ckpt", "rb") as file:
         assert torch.load(file, weights_only=True) == {"step": 5}

@@ -11,12 +11,12 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.evaluation.pseudo_labels import numbers
-from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import LAST, PREVIOUS
 from ssseg.training.module import logged_at
 
 
-class Saver(Callback):
+class LastCheckpoint(Callback):
     """Keeps checkpoints/last.ckpt, from which a run goes on as if it had never been cut off.
 
     Args:
@@ -141,7 +141,7 @@ class Saver(Callback):
         return {"row": self.row}
 
 
-class WholeCheckpointIO(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the checkpoint, in the same file system, and renames.
 
     Lightning's own writes in the system's temporary folder and moves: where that is another file
@@ -160,7 +160,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         whole = Path(path)
         whole.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(whole) as draft:
+        with atomic_write(whole) as draft:
             with draft.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
@@ -172,6 +172,6 @@ class WholeCheckpointIO(TorchCheckpointIO):
 def _keep(last: Path) -> None:
     """A second name for a file, so that the first is never missing."""
     # there may be no such file yet, or a file system without second names
-    with suppress(OSError), written_whole(last.with_name(PREVIOUS)) as again:
+    with suppress(OSError), atomic_write(last.with_name(PREVIOUS)) as again:
         again.unlink(missing_ok=True)
         again.hardlink_to(last)

@@ -18,7 +18,7 @@ from rich.progress import (
 
 from ssseg.data.module import data_of
 from ssseg.evaluation.pseudo_labels import numbers
-from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import PROGRESS, SUMMARY
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.module import SegmentationModule, logged_at
@@ -251,7 +251,7 @@ class Heartbeat(Callback):
                 if key.startswith("val/miou_")
             },
         }
-        with written_whole(self.folder / PROGRESS) as draft:
+        with atomic_write(self.folder / PROGRESS) as draft:
             draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -19,7 +19,7 @@ from ssseg.data.module import SegmentationData, data_of
 from ssseg.distributed import ALONE
 from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
-from ssseg.runs.atomic_write import written_whole
+from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.command import note_command
 from ssseg.runs.environment import commit, device_name, peak_memory, tensor_hash, versions
 from ssseg.runs.run import PREVIOUS, SUMMARY, config_hash
@@ -172,7 +172,7 @@ class RunFolder(Callback):
         self._write_tiles(trainer, module)
         text = json.dumps(self.summary(trainer, module), indent=1)
         # whole or not at all: who finds it knows that the run is finished
-        with written_whole(self.folder / SUMMARY) as draft:
+        with atomic_write(self.folder / SUMMARY) as draft:
             draft.write_text(text + "\n", encoding="utf-8")
         (self.folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
 
