@@ -33,7 +33,7 @@ from ssseg.ops import class_mask
 from ssseg.runs.quiet import ignore_messages
 from ssseg.training.callbacks.alerts import Alarms
 from ssseg.training.callbacks.nan_guard import StopAtNaN
-from ssseg.training.callbacks.progress import Heartbeat
+from ssseg.training.callbacks.progress import ProgressFile
 from ssseg.training.csv_logger import StepLogger
 from ssseg.types import IGNORE, Batch
 
@@ -122,7 +122,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             max_steps=given.steps + given.warmup,
             max_epochs=-1,
             accelerator="cpu",
-            callbacks=[StopAtNaN(folder), Heartbeat(folder), Alarms(), turns],
+            callbacks=[StopAtNaN(folder), ProgressFile(folder), Alarms(), turns],
             logger=StepLogger(folder, None),
             log_every_n_steps=10,
             enable_checkpointing=False,

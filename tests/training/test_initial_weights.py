@@ -95,15 +95,15 @@ def test_a_run_starts_from_it_and_says_so(saved, tmp_path, monkeypatch, capsys):
         seen.append({g["name"]: g["lr"] for g in trainer.optimizers[0].param_groups})
         seen.append(next(module.method.student.encoder.parameters()).detach().clone())
 
-    from ssseg.training.callbacks.progress import TerminalProgress
+    from ssseg.training.callbacks.progress import ProgressBar
 
-    usual = TerminalProgress.on_train_start
+    usual = ProgressBar.on_train_start
 
     def hooked(self, trainer, module):
         look(self, trainer, module)
         usual(self, trainer, module)
 
-    monkeypatch.setattr(TerminalProgress, "on_train_start", hooked)
+    monkeypatch.setattr(ProgressBar, "on_train_start", hooked)
     run = ssseg.fit(
         "supervised",
         out=tmp_path / "run",

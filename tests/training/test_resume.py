@@ -148,7 +148,7 @@ def test_cut_off_while_it_validates(whole, tmp_path, monkeypatch):
 )
 def test_told_to_end_at_any_place_of_a_step(whole, tmp_path, monkeypatch, hook, step):
     """SIGTERM saves at once: no step is done again, but those of a validation under way."""
-    from ssseg.training.callbacks.progress import Heartbeat
+    from ssseg.training.callbacks.progress import ProgressFile
 
     folder = tmp_path / "run"
     told = []
@@ -158,7 +158,7 @@ def test_told_to_end_at_any_place_of_a_step(whole, tmp_path, monkeypatch, hook, 
             told.append(hook)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Heartbeat, hook, tell)
+    monkeypatch.setattr(ProgressFile, hook, tell)
     with pytest.raises(SystemExit) as ended:
         main([*OPTIONS, "--out", str(folder)])
     assert ended.value.code == 143

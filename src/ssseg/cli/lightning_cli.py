@@ -30,7 +30,7 @@ from ssseg.training.callbacks.alerts import Alarms, history_of
 from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO, LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.nan_guard import StopAtNaN
-from ssseg.training.callbacks.progress import Heartbeat, TerminalProgress
+from ssseg.training.callbacks.progress import ProgressBar, ProgressFile
 from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.csv_logger import StepLogger
 from ssseg.training.defaults import LOGGERS, _checkpoints, _loggers
@@ -243,7 +243,7 @@ class CLI(LightningCLI):
             callbacks += [
                 LastCheckpoint(folder, config.checkpoint_every),
                 self.folder,
-                Heartbeat(folder),
+                ProgressFile(folder),
             ]
             callbacks += _checkpoints(folder) if self.validates else []
             if config.trainer.default_root_dir is None:
@@ -251,7 +251,7 @@ class CLI(LightningCLI):
                 # any run that finds one there begins with it
                 kwargs["default_root_dir"] = folder
             if config.trainer.enable_progress_bar is not False:
-                callbacks.append(TerminalProgress())
+                callbacks.append(ProgressBar())
             rows = StepLogger(folder, self.resumed)
             loggers = [rows, *_loggers(config.logger, folder), *loggers]
         elif config.page:

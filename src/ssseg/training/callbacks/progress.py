@@ -26,7 +26,7 @@ from ssseg.training.validation_interval import share_of_validation
 from ssseg.types import Batch
 
 
-class TerminalProgress(Callback):
+class ProgressBar(Callback):
     """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
 
     Args:
@@ -185,7 +185,7 @@ class Lap(NamedTuple):
     waited: float
 
 
-class Heartbeat(Callback):
+class ProgressFile(Callback):
     """Writes progress.json about once a second, which is gone when the run is finished.
 
     With the other numbers it logs `seconds/step` and `seconds/data_wait`, how much of it was
