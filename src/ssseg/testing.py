@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssseg.evaluation.pseudo_labels import readings
+from ssseg.evaluation.pseudo_labels import pseudo_label_metrics
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.types import IGNORE, Batch, Labeled, Step, StepOutput, Unlabeled
@@ -243,7 +243,9 @@ def pseudo_labels_can_be_read(make: Callable[[], Method]) -> None:
     if pseudo is None:
         return
     truth = torch.zeros_like(batch.unlabeled.valid, dtype=torch.int64)
-    found = readings(pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)])
+    found = pseudo_label_metrics(
+        pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)]
+    )
     for name, value in found.items():
         assert value.ndim == 0, f"reading {name} has shape {tuple(value.shape)}"
         assert not value.requires_grad, f"reading {name} has a gradient"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ssseg
-from ssseg.evaluation.pseudo_labels import gradient_norm, readings, tally
+from ssseg.evaluation.pseudo_labels import class_counts, gradient_norm, pseudo_label_metrics
 from ssseg.types import IGNORE, Pseudo
 from tests.conftest import make_data, make_module, make_trainer
 
@@ -43,7 +43,10 @@ def places(tensor):
 
 
 def test_shares_against_a_loop_over_pixels(pseudo, truth):
-    found = {name: float(v) for name, v in readings(pseudo, truth, [6, 3, 1, 0], NAMES).items()}
+    found = {
+        name: float(v)
+        for name, v in pseudo_label_metrics(pseudo, truth, [6, 3, 1, 0], NAMES).items()
+    }
     valid = [p for p in places(pseudo.label) if pseudo.valid[p]]
     asked = [p for p in places(pseudo.label) if pseudo.asked_valid[p]]
     agreed = [p for p in asked if pseudo.answer[p[0], :, p[1], p[2]].argmax() == pseudo.asked[p]]
@@ -75,14 +78,16 @@ def test_shares_against_a_loop_over_pixels(pseudo, truth):
 
 
 def test_without_truth_nothing_is_said_of_accuracy(pseudo):
-    assert not [name for name in readings(pseudo, None, None, NAMES) if "accuracy" in name]
-    assert "train/class_shift" not in readings(pseudo, None, None, NAMES)
+    assert not [
+        name for name in pseudo_label_metrics(pseudo, None, None, NAMES) if "accuracy" in name
+    ]
+    assert "train/class_shift" not in pseudo_label_metrics(pseudo, None, None, NAMES)
 
 
 def test_soft_labels_count_as_their_largest_class(pseudo, truth):
     soft = torch.nn.functional.one_hot(pseudo.label, CLASSES).movedim(-1, 1) * 0.6 + 0.1
-    first = readings(pseudo, truth, None, NAMES)
-    second = readings(pseudo._replace(label=soft), truth, None, NAMES)
+    first = pseudo_label_metrics(pseudo, truth, None, NAMES)
+    second = pseudo_label_metrics(pseudo._replace(label=soft), truth, None, NAMES)
     for name, value in first.items():
         assert torch.equal(value.nan_to_num(-1), second[name].nan_to_num(-1)), name
 
@@ -90,15 +95,17 @@ def test_soft_labels_count_as_their_largest_class(pseudo, truth):
 def test_labels_find_the_truth_of_their_image(pseudo, truth):
     order = torch.tensor([2, 0, 1])
     turned = Pseudo(*(None if part is None else part[order] for part in pseudo))
-    first = readings(pseudo, truth, None, NAMES)["train/pseudo_accuracy"]
-    second = readings(turned._replace(image=order), truth, None, NAMES)["train/pseudo_accuracy"]
+    first = pseudo_label_metrics(pseudo, truth, None, NAMES)["train/pseudo_accuracy"]
+    second = pseudo_label_metrics(turned._replace(image=order), truth, None, NAMES)[
+        "train/pseudo_accuracy"
+    ]
     assert first == pytest.approx(float(second))
 
 
 def test_ids_of_no_class_count_nowhere():
     label = torch.tensor([[[0, 1, IGNORE], [7, 1, 0]]])
     valid = torch.tensor([[[True, True, True], [True, True, False]]])
-    assert tally(label, valid, 2).tolist() == [1, 2]
+    assert class_counts(label, valid, 2).tolist() == [1, 2]
 
 
 def test_the_norm_of_all_gradients():

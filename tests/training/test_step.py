@@ -6,7 +6,7 @@ from pytorch_lightning import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ssseg.distributed import wide
-from ssseg.evaluation.pseudo_labels import numbers, readings
+from ssseg.evaluation.pseudo_labels import pseudo_label_metrics, to_floats
 from ssseg.methods import METHODS, method_class
 from ssseg.testing import NUM_CLASSES, make_method, step, tiny_batch
 from ssseg.training.optimizer import Optim
@@ -69,7 +69,7 @@ def watched_step(mode, name, options):
         logs = dict(out.logs)
         if out.pseudo is not None:
             names = [str(i) for i in range(NUM_CLASSES)]
-            logs |= readings(out.pseudo, truth, [1] * NUM_CLASSES, names)
+            logs |= pseudo_label_metrics(out.pseudo, truth, [1] * NUM_CLASSES, names)
     return mode.found, logs
 
 
@@ -115,7 +115,7 @@ def test_a_device_without_float64_is_asked_for_none(name, options, monkeypatch):
     monkeypatch.setattr("ssseg.distributed.WITHOUT_FLOAT64", ("cpu",))
     found, logs = watched_step(Widths(), name, options)
     with Widths() as widths:
-        numbers(logs)
+        to_floats(logs)
     assert (found, widths.found) == ([], [])
 
 

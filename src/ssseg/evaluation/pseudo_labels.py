@@ -12,7 +12,7 @@ from ssseg.distributed import wide
 from ssseg.types import IGNORE, Pseudo
 
 
-def readings(
+def pseudo_label_metrics(
     pseudo: Pseudo, truth: Tensor | None, labeled: Sequence[int] | None, names: Sequence[str]
 ) -> dict[str, Tensor]:
     """Scalars by the name that they are logged under; shares in [0, 1].
@@ -33,7 +33,7 @@ def readings(
     """
     classes = len(names)
     label = _classes(pseudo.label)
-    counts = tally(label, pseudo.valid, classes)
+    counts = class_counts(label, pseudo.valid, classes)
     share = counts / counts.sum()
     asked, answer = _classes(pseudo.asked), _classes(pseudo.answer)
     out = {
@@ -45,7 +45,7 @@ def readings(
         out["train/class_shift"] = (share - wanted / wanted.sum()).abs().sum() / 2
     per_class: dict[str, Tensor] = {
         "pseudo_share": share,
-        "pseudo_trusted": tally(label, pseudo.valid, classes, pseudo.trusted) / counts,
+        "pseudo_trusted": class_counts(label, pseudo.valid, classes, pseudo.trusted) / counts,
     }
     if truth is not None:
         truth = truth if pseudo.image is None else truth[pseudo.image]
@@ -53,7 +53,7 @@ def readings(
         right = (label == truth).to(share.dtype)
         out["train/pseudo_accuracy"] = _share(right, known)
         out["train/pseudo_accuracy_trusted"] = _share(right, known * pseudo.trusted)
-        per_class["pseudo_accuracy"] = tally(label, known, classes, right) / tally(
+        per_class["pseudo_accuracy"] = class_counts(label, known, classes, right) / class_counts(
             label, known, classes
         )
     for what, values in per_class.items():
@@ -61,7 +61,9 @@ def readings(
     return out
 
 
-def tally(label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = None) -> Tensor:
+def class_counts(
+    label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = None
+) -> Tensor:
     """The weight of the valid pixels of each class, (C,) `wide`; other ids count nowhere.
 
     Args:
@@ -87,7 +89,7 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def numbers(values: Mapping[str, Tensor]) -> dict[str, float]:
+def to_floats(values: Mapping[str, Tensor]) -> dict[str, float]:
     """As numbers of the host, in one transfer from the device."""
     if not values:
         return {}

@@ -19,7 +19,7 @@ from ssseg.distributed import Devices
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
-from ssseg.evaluation.pseudo_labels import gradient_norm, readings
+from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
@@ -206,7 +206,7 @@ class SegmentationModule(LightningModule):
         found |= {f"train/{name}": value for name, value in out.logs.items()}
         if self.watched:
             if out.pseudo is not None:
-                found |= readings(out.pseudo, truth, *self.classes)
+                found |= pseudo_label_metrics(out.pseudo, truth, *self.classes)
             found = self._step.devices.means(found)
         self.log_dict(found)
         self.batches_seen += 1

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssseg.errors import UserError
-from ssseg.evaluation.pseudo_labels import numbers
+from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.run import Run
 from ssseg.training.module import SegmentationModule, logged_at
 
@@ -64,7 +64,7 @@ class Watch:
 
         Args:
             step: Optimiser steps done.
-            reading: As `ssseg.evaluation.pseudo_labels.readings` names its values, `train/trusted`, and the
+            reading: As `ssseg.evaluation.pseudo_labels.pseudo_label_metrics` names its values, `train/trusted`, and the
                 losses.
         """
         found = self._labels(step, reading)
@@ -184,7 +184,7 @@ class Alarms(Callback):
         step = trainer.global_step
         if logged_at(trainer, step) and step != self.looked:
             self.looked = step
-            self._say(trainer, self.watch.read(step, numbers(trainer.callback_metrics)))
+            self._say(trainer, self.watch.read(step, to_floats(trainer.callback_metrics)))
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Compare with the reference."""

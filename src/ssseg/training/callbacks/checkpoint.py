@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssseg.evaluation.pseudo_labels import numbers
+from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import LAST, PREVIOUS
 from ssseg.training.module import logged_at
@@ -65,7 +65,7 @@ class LastCheckpoint(Callback):
         if logged_at(trainer, trainer.global_step):
             known = {
                 name: value
-                for name, value in numbers(trainer.callback_metrics).items()
+                for name, value in to_floats(trainer.callback_metrics).items()
                 if not name.startswith(("val/", "seconds/")) and value == value
             }
             # of steps there are as many as were done; rows count them from 0

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from ssseg.data.module import data_of
-from ssseg.evaluation.pseudo_labels import numbers
+from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import PROGRESS, SUMMARY
 from ssseg.training.callbacks.final_validation import EvaluateLast
@@ -161,7 +161,7 @@ def validations(trainer: Trainer, module: SegmentationModule) -> str:
 
 def _numbers(trainer: Trainer) -> str:
     """Losses, trusted share and scores of the moment in one line."""
-    metrics = numbers(trainer.callback_metrics)
+    metrics = to_floats(trainer.callback_metrics)
     parts = [
         f"{key.removeprefix('loss/')} {value:.3f}"
         for key, value in metrics.items()
