@@ -2,7 +2,7 @@
 
 Both train the same network on the same batch in one process and take turns step by step, so that a
 busy machine is busy for both. Ours is everything that `ssseg fit` does between two batches: the
-trainer, the module, logging, instruments, alarms, the run's news. The loop is plain eager torch.
+trainer, the module, logging, instruments, alerts, the run's news. The loop is plain eager torch.
 
     python benchmarks/step.py --encoder resnet18 --crop 128 --batch 2 --json step.json
 
@@ -31,7 +31,7 @@ from ssseg.methods import ClassMix
 from ssseg.models import Segmenter
 from ssseg.ops import class_mask
 from ssseg.runs.quiet import ignore_messages
-from ssseg.training.callbacks.alerts import Alarms
+from ssseg.training.callbacks.alerts import TrainingAlerts
 from ssseg.training.callbacks.nan_guard import StopAtNaN
 from ssseg.training.callbacks.progress import ProgressFile
 from ssseg.training.csv_logger import StepLogger
@@ -122,7 +122,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             max_steps=given.steps + given.warmup,
             max_epochs=-1,
             accelerator="cpu",
-            callbacks=[StopAtNaN(folder), ProgressFile(folder), Alarms(), turns],
+            callbacks=[StopAtNaN(folder), ProgressFile(folder), TrainingAlerts(), turns],
             logger=StepLogger(folder, None),
             log_every_n_steps=10,
             enable_checkpointing=False,

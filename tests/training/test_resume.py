@@ -188,14 +188,14 @@ def killed_after_saving(monkeypatch, step):
     monkeypatch.setattr(LastCheckpoint, "save", save)
 
 
-def test_an_alarm_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
+def test_an_alert_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
     """It takes ten readings in a row, of which one is of the step of the checkpoint."""
     eager = ("--method.threshold", "0.01", "--trainer.log_every_n_steps", "2")
     eager += ("--trainer.val_check_interval", str(STEPS))
     folders = tmp_path / "whole", tmp_path / "run"
     assert main([*OPTIONS, *eager, "--out", str(folders[0])]) == 0
-    (alarm,) = ssseg.Run(folders[0]).summary["alarms"]
-    assert 24 < alarm["step"] <= STEPS
+    (alert,) = ssseg.Run(folders[0]).summary["alerts"]
+    assert 24 < alert["step"] <= STEPS
     with monkeypatch.context() as patched:
         killed_after_saving(patched, step=24)
         with pytest.raises(Killed):

@@ -26,7 +26,7 @@ from ssseg.runs.lock import FolderLock, first_free, names
 from ssseg.runs.paths import all_at_home
 from ssseg.runs.quiet import quiet
 from ssseg.runs.run import Run, config_hash
-from ssseg.training.callbacks.alerts import Alarms, history_of
+from ssseg.training.callbacks.alerts import TrainingAlerts, history_of
 from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO, LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.nan_guard import StopAtNaN
@@ -62,7 +62,7 @@ class CLI(LightningCLI):
     """What was typed, for the summary."""
     folder: RunFolder | None = None
     page: EvaluationPage | None = None
-    alarms: Alarms | None = None
+    alerts: TrainingAlerts | None = None
     resumed: Path | None = None
     """The checkpoint that a run goes on from in its own folder."""
     beside: bool = False
@@ -97,7 +97,7 @@ class CLI(LightningCLI):
             "--reference",
             type=str | None,
             default=None,
-            help="Folder of a supervised run of the same split and budget: an alarm is raised "
+            help="Folder of a supervised run of the same split and budget: an alert is raised "
             "where unlabeled images do not help.",
         )
         parser.add_argument(
@@ -160,9 +160,9 @@ class CLI(LightningCLI):
             refuse_other_labels(self.resumed, self.datamodule.split_hash)
         self.model.check_shapes(self.datamodule, self.trainer.world_size)
         reference = self.config[self.subcommand].reference
-        if self.alarms is not None and reference is not None:
+        if self.alerts is not None and reference is not None:
             history = history_of(Run(Path(reference)), self.datamodule.split_hash)
-            self.alarms.watch.reference = history
+            self.alerts.watch.reference = history
 
     def take_weights(self) -> None:
         """Start from another model, if that is asked; a run that goes on has its own weights."""
@@ -235,11 +235,11 @@ class CLI(LightningCLI):
             }
             options = self.given[1:]
             self.folder = RunFolder(folder, text, identity, options)
-            self.alarms = Alarms()
-            # what is no number is found before anybody saves, and alarms have read what is saved;
+            self.alerts = TrainingAlerts()
+            # what is no number is found before anybody saves, and alerts have read what is saved;
             # the summary comes after the last checkpoint: who finds it knows that all is there
             timed = seconds_of(self.config["fit"].trainer.val_check_interval)
-            callbacks += [StopAtNaN(folder), EvaluateLast(timed), self.alarms]
+            callbacks += [StopAtNaN(folder), EvaluateLast(timed), self.alerts]
             callbacks += [
                 LastCheckpoint(folder, config.checkpoint_every),
                 self.folder,

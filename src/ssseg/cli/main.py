@@ -194,8 +194,8 @@ def _report(verb: str, done: object) -> None:
         if run.samples:
             print(f"picture  {run.samples[-1]}")
         print(f"summary  {run.folder / 'summary.json'}")
-        for alarm in run.summary["alarms"]:
-            print(f"alarm    step {alarm['step']}: {alarm['kind']}: {alarm['text']}")
+        for alert in run.summary["alerts"]:
+            print(f"alert    step {alert['step']}: {alert['kind']}: {alert['text']}")
     else:
         for name, scores in done.model.scores.items():
             numbers = {

@@ -6,7 +6,7 @@ import pytest
 
 from ssseg.cli.main import main
 from ssseg.runs.run import Run
-from ssseg.training.callbacks.alerts import READINGS, Alarm, Watch
+from ssseg.training.callbacks.alerts import READINGS, Alert, AlertRules
 
 LABELED = {"sky": 0.5, "road": 0.3, "car": 0.2}
 
@@ -18,11 +18,11 @@ def reading(trusted=0.6, largest=0.55, top="sky"):
 
 
 def heard(watch, readings):
-    return [alarm for place, one in enumerate(readings, 1) for alarm in watch.read(10 * place, one)]
+    return [alert for place, one in enumerate(readings, 1) for alert in watch.read(10 * place, one)]
 
 
 def test_a_run_that_goes_well_is_left_in_peace():
-    watch = Watch(0.968, LABELED, {50: 0.3, 100: 0.4}, steps=100)
+    watch = AlertRules(0.968, LABELED, {50: 0.3, 100: 0.4}, steps=100)
     shares = [i / 39 for i in range(40)]
     assert heard(watch, [reading(trusted=share) for share in shares]) == []
     assert watch.score(100, 0.41) == []
@@ -41,18 +41,18 @@ def test_a_run_that_goes_well_is_left_in_peace():
     ],
 )
 def test_what_is_wrong_for_some_time_is_said_once(one, kind, words):
-    watch = Watch(0.968, LABELED)
+    watch = AlertRules(0.968, LABELED)
     assert heard(watch, [one] * (READINGS - 1)) == []
-    (alarm,) = watch.read(10 * READINGS, one)
-    assert (alarm.kind, alarm.step) == (kind, 10 * READINGS)
-    assert words in alarm.text
-    assert "since step 10" in alarm.text
+    (alert,) = watch.read(10 * READINGS, one)
+    assert (alert.kind, alert.step) == (kind, 10 * READINGS)
+    assert words in alert.text
+    assert "since step 10" in alert.text
     assert heard(watch, [one] * 30) == []
-    assert watch.raised == [alarm]
+    assert watch.raised == [alert]
 
 
-def test_a_few_crops_without_labels_are_no_alarm():
-    watch = Watch()
+def test_a_few_crops_without_labels_are_no_alert():
+    watch = AlertRules()
     nothing, something = {"loss/sup": 0.0}, {"loss/sup": 1e-6}
     assert heard(watch, ([nothing] * (READINGS - 1) + [something]) * 3) == []
 
@@ -67,24 +67,24 @@ def test_a_few_crops_without_labels_are_no_alarm():
     ],
 )
 def test_what_is_as_it_should_be(threshold, labeled, one):
-    assert heard(Watch(threshold, labeled), [one] * 30) == []
+    assert heard(AlertRules(threshold, labeled), [one] * 30) == []
 
 
 def test_one_good_reading_starts_the_count_again():
     bad, good = reading(trusted=0.0), reading()
-    watch = Watch(0.968, LABELED)
+    watch = AlertRules(0.968, LABELED)
     assert heard(watch, [*[bad] * (READINGS - 1), good, *[bad] * (READINGS - 1)]) == []
 
 
 def test_not_helping_is_asked_in_the_second_half_alone():
     reference = {25: 0.2, 50: 0.3, 75: 0.4, 100: 0.5}
-    watch = Watch(reference=reference, steps=100)
+    watch = AlertRules(reference=reference, steps=100)
     assert watch.score(25, 0.0) == []  # methods may start slower
     assert watch.score(50, 0.3) == []
     assert watch.score(60, 0.0) == []  # nothing to compare with
-    (alarm,) = watch.score(75, 0.381)
-    assert alarm.kind == "not helping"
-    assert "mIoU is 38.1, that of the supervised reference 40.0 at the same step" in alarm.text
+    (alert,) = watch.score(75, 0.381)
+    assert alert.kind == "not helping"
+    assert "mIoU is 38.1, that of the supervised reference 40.0 at the same step" in alert.text
     assert watch.score(100, 0.1) == []
 
 
@@ -110,15 +110,15 @@ class TestRuns:
         assert main([*BLIND, *COMMON, "--out", str(folder)]) == 0
         said = capsys.readouterr()
         assert said.err.count("nothing trusted") == 1
-        assert "alarm    step 12: nothing trusted: since step 3 fewer than 0.1%" in said.out
-        (alarm,) = Run(folder).summary["alarms"]
-        assert (alarm["step"], alarm["kind"]) == (12, "nothing trusted")
+        assert "alert    step 12: nothing trusted: since step 3 fewer than 0.1%" in said.out
+        (alert,) = Run(folder).summary["alerts"]
+        assert (alert["step"], alert["kind"]) == (12, "nothing trusted")
 
         # as if killed after the last checkpoint: what was said is not forgotten, nor said again
         (folder / "summary.json").unlink()
         assert main(["fit", "--resume", str(folder)]) == 0
         assert "nothing trusted" not in capsys.readouterr().err
-        assert Run(folder).summary["alarms"] == [alarm]
+        assert Run(folder).summary["alerts"] == [alert]
 
     def test_not_helping(self, tmp_path, supervised, capsys):
         better = tmp_path / "better"
@@ -133,7 +133,7 @@ class TestRuns:
         args = [*BLIND, *COMMON, "--out", str(folder), "--reference", str(better)]
         assert main(args) == 0
         assert "that of the supervised reference 98.7 at the same step" in capsys.readouterr().err
-        kinds = {alarm["kind"] for alarm in Run(folder).summary["alarms"]}
+        kinds = {alert["kind"] for alert in Run(folder).summary["alerts"]}
         assert kinds == {"nothing trusted", "not helping"}
 
     @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ class TestRuns:
         assert not folder.exists()
 
 
-def test_an_alarm_reads_as_a_sentence():
+def test_an_alert_reads_as_a_sentence():
     assert (
-        str(Alarm(120, "collapse", "everything is road"))
+        str(Alert(120, "collapse", "everything is road"))
         == "step 120: collapse: everything is road"
     )

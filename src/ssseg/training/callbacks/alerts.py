@@ -13,7 +13,7 @@ from ssseg.runs.run import Run
 from ssseg.training.module import SegmentationModule, logged_at
 
 READINGS = 10
-"""That agree, one after the other, before an alarm is raised."""
+"""That agree, one after the other, before an alert is raised."""
 NOTHING, EVERYTHING = 0.001, 0.999
 """Shares of trusted pseudo-labels that are as good as none and as all."""
 COLLAPSED, COMMON = 0.95, 0.8
@@ -21,7 +21,7 @@ COLLAPSED, COMMON = 0.95, 0.8
 as much of it."""
 
 
-class Alarm(NamedTuple):
+class Alert(NamedTuple):
     """One thing that goes wrong."""
 
     step: int
@@ -35,8 +35,8 @@ class Alarm(NamedTuple):
         return f"step {self.step}: {self.kind}: {self.text}"
 
 
-class Watch:
-    """Listens to readings and validations; every kind of alarm is raised once.
+class AlertRules:
+    """Listens to readings and validations; every kind of alert is raised once.
 
     Args:
         threshold: Of the method; None where it has none.
@@ -57,10 +57,10 @@ class Watch:
         self.readings: deque[dict[str, float]] = deque(maxlen=READINGS)
         self.bare: list[int] = []
         """Steps, one after the other, of readings without a labeled pixel."""
-        self.raised: list[Alarm] = []
+        self.raised: list[Alert] = []
 
-    def read(self, step: int, reading: Mapping[str, float]) -> list[Alarm]:
-        """New alarms after one more reading.
+    def read(self, step: int, reading: Mapping[str, float]) -> list[Alert]:
+        """New alerts after one more reading.
 
         Args:
             step: Optimiser steps done.
@@ -129,8 +129,8 @@ class Watch:
             "images count (--method.warmup_steps), or let them count less (--method.weight)"
         }
 
-    def score(self, step: int, miou: float) -> list[Alarm]:
-        """New alarms after a validation; asked from half of the run on.
+    def score(self, step: int, miou: float) -> list[Alert]:
+        """New alerts after a validation; asked from half of the run on.
 
         Args:
             step: Optimiser steps done.
@@ -144,25 +144,25 @@ class Watch:
             f"{100 * other:.1f} at the same step; so far the unlabeled images do not help"
         })  # fmt: skip
 
-    def _new(self, step: int, found: Mapping[str, str]) -> list[Alarm]:
-        known = {alarm.kind for alarm in self.raised}
-        new = [Alarm(step, kind, text) for kind, text in found.items() if kind not in known]
+    def _new(self, step: int, found: Mapping[str, str]) -> list[Alert]:
+        known = {alert.kind for alert in self.raised}
+        new = [Alert(step, kind, text) for kind, text in found.items() if kind not in known]
         self.raised += new
         return new
 
 
-class Alarms(Callback):
+class TrainingAlerts(Callback):
     """Reads what the instruments say whenever it is logged, and prints what is wrong.
 
     `watch.reference` may be given the `history_of` a supervised run to compare with.
     """
 
     def __init__(self) -> None:
-        self.watch = Watch()
+        self.watch = AlertRules()
         self.looked = 0
 
     @property
-    def raised(self) -> Sequence[Alarm]:
+    def raised(self) -> Sequence[Alert]:
         """All of this run so far, also of before an interruption."""
         return self.watch.raised
 
@@ -193,21 +193,21 @@ class Alarms(Callback):
             miou = module.scores[module.method.predictor].miou
             self._say(trainer, self.watch.score(trainer.global_step, miou))
 
-    def _say(self, trainer: Trainer, new: Sequence[Alarm]) -> None:
-        for alarm in new if trainer.is_global_zero else ():
-            print(f"alarm      {alarm}", file=sys.stderr)
+    def _say(self, trainer: Trainer, new: Sequence[Alert]) -> None:
+        for alert in new if trainer.is_global_zero else ():
+            print(f"alert      {alert}", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run goes on from."""
         return {
-            "raised": [tuple(alarm) for alarm in self.raised],
+            "raised": [tuple(alert) for alert in self.raised],
             "readings": list(self.watch.readings),
             "looked": self.looked,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from an interrupted run."""
-        self.watch.raised = [Alarm(*parts) for parts in state_dict["raised"]]
+        self.watch.raised = [Alert(*parts) for parts in state_dict["raised"]]
         self.watch.readings.extend(state_dict["readings"])
         self.looked = state_dict["looked"]
 

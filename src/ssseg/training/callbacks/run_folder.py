@@ -24,7 +24,7 @@ from ssseg.runs.command import note_command
 from ssseg.runs.environment import commit, device_name, peak_memory, tensor_hash, versions
 from ssseg.runs.run import PREVIOUS, SUMMARY, config_hash
 from ssseg.serialization import to_plain
-from ssseg.training.callbacks.alerts import Alarms
+from ssseg.training.callbacks.alerts import TrainingAlerts
 from ssseg.training.callbacks.nan_guard import NonFiniteError
 from ssseg.training.module import SegmentationModule
 from ssseg.training.optimizer import rates
@@ -217,7 +217,7 @@ class RunFolder(Callback):
             "last": self.last,
             "best": self.best,
             "history": self.history,
-            "alarms": alarms_of(trainer),
+            "alerts": alerts_of(trainer),
             "seconds": round(self.seconds, 1),
             "data_wait": round(data.waiting.seconds / max(self.seconds, 1e-9), 3),
             "peak_memory_mb": peak_memory(),
@@ -254,11 +254,11 @@ class RunFolder(Callback):
         self.init = state_dict["init"]
 
 
-def alarms_of(trainer: Trainer) -> list[dict[str, Any]]:
+def alerts_of(trainer: Trainer) -> list[dict[str, Any]]:
     """What went wrong on the way."""
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
-    found = [callback for callback in callbacks if isinstance(callback, Alarms)]
-    return [alarm._asdict() for callback in found for alarm in callback.raised]
+    found = [callback for callback in callbacks if isinstance(callback, TrainingAlerts)]
+    return [alert._asdict() for callback in found for alert in callback.raised]
 
 
 def ended_early(trainer: Trainer) -> dict[str, Any] | None:
