@@ -40,13 +40,13 @@ def on_devices(count, function, *args):
 
 
 def _work(rank, count, port, answers, function, args):
-    from ssseg.distributed import Devices
+    from ssseg.distributed import DistInfo
 
     torch.set_num_threads(1)
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=count)
     try:
-        answer = function(Devices(rank, count), *args)
+        answer = function(DistInfo(rank, count), *args)
     except Exception as error:
         answer = RuntimeError(f"rank {rank}: {type(error).__name__}: {error}")
     answers.put((rank, answer))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssseg.distributed import ALONE, Devices, Slots
+from ssseg.distributed import SINGLE, DistInfo, GlobalBatchGenerator
 from ssseg.losses import class_presence_loss, confidence_weight, cross_entropy, weighted_mean
 from ssseg.methods import create_method
 from ssseg.ops import (
@@ -36,7 +36,7 @@ def seeded(seed=0):
 
 def mine(devices, value):
     """A device's part of a batch."""
-    share = len(value) // devices.count
+    share = len(value) // devices.world_size
     return value[devices.rank * share : (devices.rank + 1) * share]
 
 
@@ -71,14 +71,14 @@ def gradients(devices, name, hparams):
     network.freeze_bn = True  # statistics of a batch are each device's own
     method.setup(network)
     method.double().train()
-    common = seeded(9) if devices.count > 1 else None
+    common = seeded(9) if devices.world_size > 1 else None
     step = Step(50, 100, seeded(9 if devices.rank == 0 else 77), devices, common)
     terms = method.losses(part_of(whole_batch(), devices), step).losses
     torch.stack(list(terms.values())).sum().backward()
     return (
-        {n: float(devices.total(t.detach())) / devices.count for n, t in terms.items()},
+        {n: float(devices.total(t.detach())) / devices.world_size for n, t in terms.items()},
         [
-            (devices.total(p.grad) / devices.count).numpy()
+            (devices.total(p.grad) / devices.world_size).numpy()
             for p in method.student.parameters()
             if p.grad is not None
         ],
@@ -105,7 +105,7 @@ def spread():
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{n}-{h}" for n, h in CASES])
 def test_terms_and_gradients_are_those_of_one_device(spread, case):
-    terms, grads = gradients(ALONE, *CASES[case])
+    terms, grads = gradients(SINGLE, *CASES[case])
     assert terms.get("unsup") != 0
     for answers in spread:
         there, others = answers[case]
@@ -143,9 +143,9 @@ def test_the_ring_runs_over_all_devices():
 
 def test_alone_nobody_is_asked():
     value = torch.tensor([3, 1, 2])
-    assert ALONE.total(value) is value
-    assert ALONE.following(value).tolist() == [1, 2, 3]
-    assert ALONE.denominator(torch.tensor(0)) == 1
+    assert SINGLE.total(value) is value
+    assert SINGLE.next_in_ring(value).tolist() == [1, 2, 3]
+    assert SINGLE.denominator(torch.tensor(0)) == 1
 
 
 LABEL = torch.randint(0, NUM_CLASSES, (IMAGES, 9, 11), generator=seeded(1))
@@ -176,11 +176,17 @@ def test_draws_are_those_of_the_places_in_the_whole_batch(name, count):
     share = IMAGES // count
     if name in DRAWS:
         expected = DRAWS[name](IMAGES, seeded())
-        parts = [DRAWS[name](share, Slots(seeded(), Devices(r, count))) for r in range(count)]
+        parts = [
+            DRAWS[name](share, GlobalBatchGenerator(seeded(), DistInfo(r, count)))
+            for r in range(count)
+        ]
     else:
         expected = OF_A_PART[name](slice(None), seeded())
         parts = [
-            OF_A_PART[name](slice(r * share, (r + 1) * share), Slots(seeded(), Devices(r, count)))
+            OF_A_PART[name](
+                slice(r * share, (r + 1) * share),
+                GlobalBatchGenerator(seeded(), DistInfo(r, count)),
+            )
             for r in range(count)
         ]
     assert torch.equal(torch.cat(parts), expected)
@@ -202,11 +208,11 @@ def losses_of(devices):
             for kind in ("valid", "all", "trusted")
         },
     }
-    mean = {name: float(devices.total(value)) / devices.count for name, value in found.items()}
+    mean = {name: float(devices.total(value)) / devices.world_size for name, value in found.items()}
     return {**mean, "share": float(share.flatten()[0])}
 
 
 def test_means_and_shares_are_those_of_the_whole_batch():
-    expected = losses_of(ALONE)
+    expected = losses_of(SINGLE)
     for answer in on_devices(2, losses_of):
         assert answer == pytest.approx(expected, rel=1e-7)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssseg.distributed import ALONE, Devices
+from ssseg.distributed import SINGLE, DistInfo
 from ssseg.types import IGNORE
 
 ConfidenceWeight = Literal["image", "batch", "pixel", "none"]
@@ -15,7 +15,7 @@ ConsistencyLoss = Literal["cross_entropy", "soft_cross_entropy", "squared_error"
 Denominator = Literal["valid", "all", "trusted"]
 
 
-def cross_entropy(logits: Tensor, label: Tensor, devices: Devices = ALONE) -> Tensor:
+def cross_entropy(logits: Tensor, label: Tensor, devices: DistInfo = SINGLE) -> Tensor:
     """Cross-entropy, mean over the pixels that are not IGNORE; 0 where none is left.
 
     Args:
@@ -27,7 +27,7 @@ def cross_entropy(logits: Tensor, label: Tensor, devices: Devices = ALONE) -> Te
     return total / devices.denominator((label != IGNORE).sum())
 
 
-def class_presence_loss(logits: Tensor, label: Tensor, devices: Devices = ALONE) -> Tensor:
+def class_presence_loss(logits: Tensor, label: Tensor, devices: DistInfo = SINGLE) -> Tensor:
     """Binary cross-entropy of "is this class in the image", mean over classes and images.
 
     The image-level loss of GuidedMix-Net (L_cla in Eq. 11). An image whose pixels are all IGNORE
@@ -119,7 +119,7 @@ def trusted_from(conf: Tensor, threshold: float) -> Tensor:
 
 
 def confidence_weight(
-    trusted: Tensor, valid: Tensor, mode: ConfidenceWeight, devices: Devices = ALONE
+    trusted: Tensor, valid: Tensor, mode: ConfidenceWeight, devices: DistInfo = SINGLE
 ) -> Tensor:
     """How much every pixel of an unlabeled image counts.
 
@@ -151,7 +151,7 @@ def weighted_mean(
     weight: Tensor,
     valid: Tensor,
     denominator: Denominator = "valid",
-    devices: Devices = ALONE,
+    devices: DistInfo = SINGLE,
 ) -> Tensor:
     """Mean of a loss map over an explicit count; invalid pixels add nothing.
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssseg.distributed import ALONE, Devices, Slots
+from ssseg.distributed import SINGLE, DistInfo, GlobalBatchGenerator
 
 IGNORE: Final = 255
 """Label of pixels that no loss and no score may see."""
@@ -55,18 +55,22 @@ class Step:
     """Optimiser steps of the whole run."""
     generator: torch.Generator
     """Seeded from (seed, step, rank); lives on the device of the batch."""
-    devices: Devices = ALONE
+    devices: DistInfo = SINGLE
     """That the batch is spread over."""
     common: torch.Generator | None = None
     """Seeded alike on all devices; None on a single one."""
 
     @property
-    def draws(self) -> torch.Generator | Slots:
+    def draws(self) -> torch.Generator | GlobalBatchGenerator:
         """What operators that draw per image take, so that it does not matter how many devices.
 
         On several, each draws for the whole batch and keeps its part.
         """
-        return self.generator if self.common is None else Slots(self.common, self.devices)
+        return (
+            self.generator
+            if self.common is None
+            else GlobalBatchGenerator(self.common, self.devices)
+        )
 
     @property
     def fraction(self) -> float:

@@ -5,7 +5,7 @@ import torch
 from pytorch_lightning import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ssseg.distributed import wide
+from ssseg.distributed import sum_dtype
 from ssseg.evaluation.pseudo_labels import pseudo_label_metrics, to_floats
 from ssseg.methods import METHODS, method_class
 from ssseg.testing import NUM_CLASSES, make_method, step, tiny_batch
@@ -121,7 +121,7 @@ def test_a_device_without_float64_is_asked_for_none(name, options, monkeypatch):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
 def test_sums_are_as_wide_as_a_device_can(device):
-    assert wide(device) == (torch.float32 if device == "mps" else torch.float64)
+    assert sum_dtype(device) == (torch.float32 if device == "mps" else torch.float64)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

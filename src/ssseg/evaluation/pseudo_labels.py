@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ssseg.distributed import wide
+from ssseg.distributed import sum_dtype
 from ssseg.types import IGNORE, Pseudo
 
 
@@ -64,7 +64,7 @@ def pseudo_label_metrics(
 def class_counts(
     label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = None
 ) -> Tensor:
-    """The weight of the valid pixels of each class, (C,) `wide`; other ids count nowhere.
+    """The weight of the valid pixels of each class, (C,) `sum_dtype`; other ids count nowhere.
 
     Args:
         label: (B, H, W) int64.
@@ -74,7 +74,7 @@ def class_counts(
     """
     inside = valid & (label >= 0) & (label < classes)
     place = torch.where(inside, label, classes).flatten()
-    dtype = wide(label.device)
+    dtype = sum_dtype(label.device)
     amount = torch.ones_like(place, dtype=dtype) if weight is None else weight.to(dtype)
     total = torch.zeros(classes + 1, dtype=dtype, device=label.device)
     return total.index_add_(0, place, amount.flatten())[:classes]
@@ -95,7 +95,7 @@ def to_floats(values: Mapping[str, Tensor]) -> dict[str, float]:
         return {}
     device = next((v.device for v in values.values() if v.device.type != "cpu"), None)
     stacked = torch.stack(
-        [value.to(device=device, dtype=wide(device)) for value in values.values()]
+        [value.to(device=device, dtype=sum_dtype(device)) for value in values.values()]
     )
     return dict(zip(values, stacked.tolist(), strict=True))
 
@@ -105,5 +105,5 @@ def _classes(label: Tensor) -> Tensor:
 
 
 def _share(which: Tensor, weight: Tensor) -> Tensor:
-    weight = weight.to(wide(weight.device))
+    weight = weight.to(sum_dtype(weight.device))
     return (which * weight).sum() / weight.sum()

@@ -195,7 +195,7 @@ class MeanTeacher(Method):
             answer = self.student(target.image).argmax(1)
         columns = [Picture("input", "image", unlabeled.views[0])]
         if mask is not None:
-            partner = step.devices.following(unlabeled.views[0])
+            partner = step.devices.next_in_ring(unlabeled.views[0])
             columns.append(Picture("partner", "image", partner))
             columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
         return [

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ssseg.distributed import wide
+from ssseg.distributed import sum_dtype
 from ssseg.ops.photometric import blur_matrix, full_precision
 from ssseg.ops.random import Source, normal, uniform
 
@@ -51,7 +51,7 @@ def box_mask(
     if num_boxes < 1:
         raise ValueError(f"num_boxes must be at least 1, got {num_boxes}")
     batch, height, width = size
-    shape, dtype = (3, batch, num_boxes), wide(device)
+    shape, dtype = (3, batch, num_boxes), sum_dtype(device)
     draw = uniform(shape, generator, batch=1, device=device, dtype=dtype)
     scale = math.sqrt(1 / num_boxes)
     share = area ** draw[0]
@@ -85,7 +85,7 @@ def half_box_mask(
         (B, 1, H, W) bool, False inside the rectangle.
     """
     batch, height, width = size
-    draw = uniform((3, batch, 1), generator, batch=1, device=device, dtype=wide(device))
+    draw = uniform((3, batch, 1), generator, batch=1, device=device, dtype=sum_dtype(device))
     least = max(1, width // 2)
     cols = least + (draw[0] * (width - least + 1)).floor()
     rows = (height * width / 2 / cols).round().clamp_max(height)

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ssseg.distributed import ALONE, Devices
+from ssseg.distributed import SINGLE, DistInfo
 from ssseg.ops.random import Source, gamma, uniform
 
 
@@ -64,9 +64,9 @@ def paste_all(ours: Mixed, theirs: Mixed, mask: Tensor) -> Mixed:
     return Mixed(*(paste(our, their, mask) for our, their in zip(ours, theirs, strict=True)))
 
 
-def next_in_ring(sample: Mixed, devices: Devices = ALONE) -> Mixed:
+def next_in_ring(sample: Mixed, devices: DistInfo = SINGLE) -> Mixed:
     """The partner of every sample in the published ClassMix ring, which runs over all devices."""
-    return Mixed(*(devices.following(part) for part in sample))
+    return Mixed(*(devices.next_in_ring(part) for part in sample))
 
 
 def roll_pairs(batch: int, device: torch.device | str | None = None) -> Tensor:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ssseg.distributed import Slots, wide
+from ssseg.distributed import GlobalBatchGenerator, sum_dtype
 
-Source = torch.Generator | Slots | None
+Source = torch.Generator | GlobalBatchGenerator | None
 """Where random numbers come from; None: torch's default generator of the device."""
 
 
@@ -48,10 +48,10 @@ def gamma(
     batch: int = 0,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """From Gamma(concentration, 1), as `wide` as can be; arguments as in `uniform`."""
+    """From Gamma(concentration, 1), as `sum_dtype` as can be; arguments as in `uniform`."""
 
     def draw(size: Sequence[int], generator: torch.Generator | None) -> Tensor:
-        filled = torch.full(size, concentration, dtype=wide(device), device=device)
+        filled = torch.full(size, concentration, dtype=sum_dtype(device), device=device)
         return torch._standard_gamma(filled, generator=generator)
 
     return _mine(shape, source, batch, draw)
@@ -65,8 +65,8 @@ def _mine(
 ) -> Tensor:
     """Draw for the global batch, keep this device's part."""
     size = list(shape)
-    if not isinstance(source, Slots):
+    if not isinstance(source, GlobalBatchGenerator):
         return draw(size, source)
     devices, images = source.devices, size[batch]
-    size[batch] = images * devices.count
+    size[batch] = images * devices.world_size
     return draw(size, source.generator).narrow(batch, devices.rank * images, images)

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ssseg.data.datasets.base import Split
 from ssseg.data.module import SegmentationData
-from ssseg.distributed import Devices
+from ssseg.distributed import DistInfo
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
@@ -237,13 +237,13 @@ class SegmentationModule(LightningModule):
         sees the same draws as one that was never interrupted.
         """
         seed = run_seed() if self.seed is None else self.seed
-        batch, devices = self.batches_seen, Devices(self.global_rank, self.trainer.world_size)
+        batch, devices = self.batches_seen, DistInfo(self.global_rank, self.trainer.world_size)
 
         def source(rank: int) -> torch.Generator:
             return torch.Generator(self.device).manual_seed(seed_of(seed, "mix", batch, rank))
 
         torch.manual_seed(seed_of(seed, "net", batch, devices.rank))
-        common = source(0) if devices.count > 1 else None
+        common = source(0) if devices.world_size > 1 else None
         return Step(self.global_step, self.total_steps, source(devices.rank), devices, common)
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from ssseg.distributed import ALONE, Devices
+from ssseg.distributed import SINGLE, DistInfo
 from ssseg.errors import UserError
 from ssseg.losses import (
     ConfidenceWeight,
@@ -443,5 +443,5 @@ def _one_hot(scores: Tensor) -> Tensor:
     return torch.zeros_like(scores).scatter(1, scores.argmax(1, keepdim=True), 1.0)
 
 
-def _mean(error: Tensor, valid: Tensor, devices: Devices = ALONE) -> Tensor:
+def _mean(error: Tensor, valid: Tensor, devices: DistInfo = SINGLE) -> Tensor:
     return weighted_mean(error, torch.ones_like(error), valid, "valid", devices)

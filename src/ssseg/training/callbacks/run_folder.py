@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import EarlyStopping, Timer
 from torch import Tensor
 
 from ssseg.data.module import SegmentationData, data_of
-from ssseg.distributed import ALONE
+from ssseg.distributed import SINGLE
 from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
 from ssseg.runs.atomic_write import atomic_write
@@ -128,7 +128,7 @@ class RunFolder(Callback):
     def _draw(self, trainer: Trainer, module: SegmentationModule, path: Path) -> None:
         assert self.batch is not None
         info = data_of(trainer).info
-        step = replace(module.make_step(), devices=ALONE, common=None)  # only one process draws
+        step = replace(module.make_step(), devices=SINGLE, common=None)  # only one process draws
         with torch.no_grad(), trainer.precision_plugin.train_step_context():
             mixes = module.method.pictures(self.batch, step)
         shown = self._evaluated(trainer, module)
