@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ssseg.reports.comparison.report import report as report
     from ssseg.runs.run import Run as Run
     from ssseg.training.module import SegmentationModule as SegmentationModule
-    from ssseg.training.optimizer import Optim as Optim
+    from ssseg.training.optimizer import OptimizerConfig as OptimizerConfig
 
 _HOMES = {
     "Method": "ssseg.methods.base",
-    "Optim": "ssseg.training.optimizer",
+    "OptimizerConfig": "ssseg.training.optimizer",
     "Run": "ssseg.runs.run",
     "SegmentationData": "ssseg.data.module",
     "SegmentationModule": "ssseg.training.module",

@@ -10,7 +10,7 @@ from ssseg.methods import METHODS
 from ssseg.models import Segmenter
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.compute import Compute
-from ssseg.training.optimizer import Optim
+from ssseg.training.optimizer import OptimizerConfig
 from tests.conftest import make_data, make_module, make_trainer
 
 
@@ -151,7 +151,7 @@ def test_every_method_trains(tmp_path, name):
 
 
 def test_training_lowers_the_loss(tmp_path):
-    module = make_module("supervised", optim=Optim(lr=3e-3))
+    module = make_module("supervised", optim=OptimizerConfig(lr=3e-3))
     losses = []
     original = module.training_step
 

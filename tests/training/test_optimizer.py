@@ -4,7 +4,7 @@ import torch
 from ssseg.methods import create_method
 from ssseg.models import Segmenter
 from ssseg.testing import tiny_network
-from ssseg.training.optimizer import Optim, create_optimizer, parameter_groups
+from ssseg.training.optimizer import OptimizerConfig, create_optimizer, parameter_groups
 
 
 def owned(method, optim):
@@ -14,7 +14,7 @@ def owned(method, optim):
 def test_every_trainable_parameter_is_in_exactly_one_group():
     method = create_method("classmix")
     method.setup(tiny_network())
-    groups = owned(method, Optim())
+    groups = owned(method, OptimizerConfig())
     encoder = {id(p) for p in method.student.encoder.parameters()}
     assert {id(p) for p in groups["encoder"]["params"]} == encoder
     everything = [id(p) for group in groups.values() for p in group["params"]]
@@ -25,11 +25,11 @@ def test_random_encoders_learn_at_full_rate_and_pretrained_ones_at_a_tenth():
     method = create_method("supervised")
     network = tiny_network()
     method.setup(network)
-    assert owned(method, Optim(lr=1e-2))["encoder"]["lr"] == 1e-2
+    assert owned(method, OptimizerConfig(lr=1e-2))["encoder"]["lr"] == 1e-2
     network.pretrained = True
-    assert owned(method, Optim(lr=1e-2))["encoder"]["lr"] == pytest.approx(1e-3)
-    assert owned(method, Optim(lr=1e-2))["rest"]["lr"] == 1e-2
-    assert owned(method, Optim(lr=1e-2, encoder_lr_scale=0.5))["encoder"]["lr"] == 5e-3
+    assert owned(method, OptimizerConfig(lr=1e-2))["encoder"]["lr"] == pytest.approx(1e-3)
+    assert owned(method, OptimizerConfig(lr=1e-2))["rest"]["lr"] == 1e-2
+    assert owned(method, OptimizerConfig(lr=1e-2, encoder_lr_scale=0.5))["encoder"]["lr"] == 5e-3
 
 
 def test_a_second_network_falls_into_the_right_groups():
@@ -38,7 +38,7 @@ def test_a_second_network_falls_into_the_right_groups():
     method.setup(tiny_network())
     method.peer = method.student.new()
     method.extra = method.student.new_decoder()
-    groups = owned(method, Optim())
+    groups = owned(method, OptimizerConfig())
     inside = {id(p) for p in groups["encoder"]["params"]}
     assert all(id(p) in inside for p in method.peer.encoder.parameters())
     assert not any(id(p) in inside for p in method.extra.parameters())
@@ -48,7 +48,9 @@ def test_a_second_network_falls_into_the_right_groups():
 def test_the_rate_falls_as_the_polynomial_says(name):
     method = create_method("supervised")
     method.setup(Segmenter(2, encoder="test_resnet", depth=3))
-    optimizer, schedule = create_optimizer(method, Optim(name=name, lr=0.1, power=0.9), 10)
+    optimizer, schedule = create_optimizer(
+        method, OptimizerConfig(name=name, lr=0.1, power=0.9), 10
+    )
     rates = []
     for _ in range(10):
         rates.append(optimizer.param_groups[-1]["lr"])

@@ -9,7 +9,7 @@ from ssseg.distributed import sum_dtype
 from ssseg.evaluation.pseudo_labels import pseudo_label_metrics, to_floats
 from ssseg.methods import METHODS, method_class
 from ssseg.testing import NUM_CLASSES, make_method, step, tiny_batch
-from ssseg.training.optimizer import Optim
+from ssseg.training.optimizer import OptimizerConfig
 from tests.conftest import make_data, make_module, make_trainer
 
 WAITING = {
@@ -160,7 +160,7 @@ def test_a_whole_step_waits_only_where_numbers_are_logged(tmp_path):
 
     count = Count()
     # AdamW keeps its step counts on the host, from where it reads them
-    module = make_module("classmix", optim=Optim(name="sgd"))
+    module = make_module("classmix", optim=OptimizerConfig(name="sgd"))
     make_trainer(9, tmp_path, callbacks=[count], log_every_n_steps=4).fit(module, make_data())
     assert {number: found for number, found in count.found.items() if found} == {}
     assert len(count.found) == 9

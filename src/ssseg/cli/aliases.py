@@ -26,11 +26,11 @@ from ssseg.models import NETWORKS, Segmenter
 from ssseg.runs.command import pairs
 from ssseg.serialization import to_plain
 from ssseg.training.compute import Compute
-from ssseg.training.optimizer import Optim
+from ssseg.training.optimizer import OptimizerConfig
 
 AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
-GROUPS = {"optim": ("optimiser", Optim), "compute": ("computing", Compute)}
+GROUPS = {"optim": ("optimiser", OptimizerConfig), "compute": ("computing", Compute)}
 """Options of the module that are dataclasses of their own."""
 
 

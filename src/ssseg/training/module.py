@@ -26,7 +26,7 @@ from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
 from ssseg.serialization import from_config, to_config, to_plain
 from ssseg.training.compute import Compute
-from ssseg.training.optimizer import Optim, create_optimizer, rates
+from ssseg.training.optimizer import OptimizerConfig, create_optimizer, rates
 from ssseg.training.shape_check import check_evaluation, check_training
 from ssseg.types import Batch, Labeled, Step
 from ssseg.version import __version__
@@ -55,7 +55,7 @@ class SegmentationModule(LightningModule):
         self,
         method: Method,
         network: Segmenter,
-        optim: Optim = Optim(),  # noqa: B008 (frozen)
+        optim: OptimizerConfig = OptimizerConfig(),  # noqa: B008 (frozen)
         inference: Inference = Inference(),  # noqa: B008 (frozen)
         absent: Absent = "skip",
         boundary: bool = False,

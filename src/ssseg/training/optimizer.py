@@ -11,7 +11,7 @@ from ssseg.models.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
-class Optim:
+class OptimizerConfig:
     """How the networks are optimised.
 
     Args:
@@ -35,7 +35,7 @@ class Optim:
     power: float = 0.9
 
 
-def parameter_groups(module: nn.Module, optim: Optim) -> list[dict[str, object]]:
+def parameter_groups(module: nn.Module, optim: OptimizerConfig) -> list[dict[str, object]]:
     """Trainable parameters in two groups: those of encoders, found by type, and the rest."""
     segmenters = [m for m in module.modules() if isinstance(m, Segmenter)]
     inside = {id(p) for s in segmenters for p in s.encoder.parameters()}
@@ -62,7 +62,7 @@ def rates(schedule: LambdaLR) -> list[float]:
 
 
 def create_optimizer(
-    module: nn.Module, optim: Optim, total_steps: int
+    module: nn.Module, optim: OptimizerConfig, total_steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """The optimiser and its schedule, to be stepped once per optimiser step."""
     groups = parameter_groups(module, optim)
