@@ -18,13 +18,13 @@ import torch
 from common import medians, save
 from torch import Tensor
 
-from ssseg.evaluation.metrics import Confusion
+from ssseg.evaluation.metrics import SegmentationScores
 from ssseg.types import IGNORE
 
 
 def ours(batches: list[tuple[Tensor, Tensor]], classes: int) -> float:
     """The mIoU of all batches."""
-    confusion = Confusion(classes).to(batches[0][0].device)
+    confusion = SegmentationScores(classes).to(batches[0][0].device)
     for logits, label in batches:
         confusion.add(logits, label)
     return float(confusion.scores().miou)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssseg.evaluation import Boundary, Confusion
+from ssseg.evaluation import BoundaryIoU, SegmentationScores
 from ssseg.evaluation.metrics import scores
 from ssseg.types import IGNORE
 
@@ -26,7 +26,7 @@ def one_hot_logits(prediction, num_classes):
 def test_scores_against_plain_loops(seed):
     rng = np.random.default_rng(seed)
     num_classes, absent = 6, 4
-    confusion = Confusion(num_classes)
+    confusion = SegmentationScores(num_classes)
     predictions, labels = [], []
     for height, width in ((7, 5), (7, 5), (3, 11), (1, 1)):
         label = rng.integers(0, num_classes - 1, (height, width))
@@ -60,7 +60,7 @@ def test_it_is_one_matrix_over_the_set_and_no_mean_over_images():
     first[:, :50] = 1
     second = torch.zeros(1, 100, 100, dtype=torch.long)
     second[:, 0, :10] = 1
-    confusion = Confusion(2)
+    confusion = SegmentationScores(2)
     confusion.add(one_hot_logits(first, 2), first)
     confusion.add(one_hot_logits(torch.zeros_like(second), 2), second)
     zero, one = 14990 / 15000, 5000 / 5010
@@ -71,7 +71,7 @@ def test_batches_add_up_and_counts_are_exact_integers():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(8, 3, 9, 9, generator=generator)
     label = torch.randint(0, 3, (8, 9, 9), generator=generator)
-    whole, parts = Confusion(3), Confusion(3)
+    whole, parts = SegmentationScores(3), SegmentationScores(3)
     whole.add(logits, label)
     for i in range(8):
         parts.add(logits[i : i + 1], label[i : i + 1])
@@ -83,7 +83,7 @@ def test_logits_are_resized_to_the_label_never_the_reverse():
     label = torch.zeros(1, 40, 60, dtype=torch.long)
     label[:, :, 30:] = 1
     logits = one_hot_logits(torch.tensor([[[0, 1], [0, 1]]]), 2)
-    confusion = Confusion(2)
+    confusion = SegmentationScores(2)
     confusion.add(logits, label)
     assert confusion.compute().sum() == 40 * 60
     assert confusion.scores().miou == 1.0
@@ -125,7 +125,7 @@ def plain_boundary(label, num_classes, distance):
 def test_boundary_iou_against_plain_loops(seed):
     rng = np.random.default_rng(seed)
     num_classes = 4
-    boundary = Boundary(num_classes, width=0.1)
+    boundary = BoundaryIoU(num_classes, width=0.1)
     hit, union = np.zeros(num_classes), np.zeros(num_classes)
     for size in ((20, 26), (31, 17)):
         blocks = rng.integers(0, 3, (size[0] // 6 + 1, size[1] // 6 + 1))
@@ -154,7 +154,7 @@ def test_boundaries_are_harder_than_areas():
     label = torch.zeros(1, 100, 100, dtype=torch.long)
     label[:, 20:80, 20:80] = 1
     moved = label.roll(2, -1)
-    confusion, boundary = Confusion(2), Boundary(2)
+    confusion, boundary = SegmentationScores(2), BoundaryIoU(2)
     confusion.add(one_hot_logits(moved, 2), label)
     boundary.update(moved, label)
     assert confusion.scores().iou[1] > 0.93
@@ -167,7 +167,7 @@ def test_boundaries_are_harder_than_areas():
 def test_weighted_iou_and_absent_classes_as_zero():
     label = torch.tensor([[[0, 0, 0, 1]]])
     prediction = torch.tensor([[[0, 0, 1, 1]]])
-    skip, zero = Confusion(3), Confusion(3, absent="zero")
+    skip, zero = SegmentationScores(3), SegmentationScores(3, absent="zero")
     for confusion in (skip, zero):
         confusion.add(one_hot_logits(prediction, 3), label)
     assert skip.scores().weighted_iou == pytest.approx(0.75 * 2 / 3 + 0.25 / 2)

@@ -1,6 +1,6 @@
 """Scores that anyone else would get too."""
 
 from ssseg.evaluation.inference import SIX_SCALES, Inference
-from ssseg.evaluation.metrics import Boundary, Confusion, Scores
+from ssseg.evaluation.metrics import BoundaryIoU, Scores, SegmentationScores
 
-__all__ = ["SIX_SCALES", "Boundary", "Confusion", "Inference", "Scores"]
+__all__ = ["SIX_SCALES", "BoundaryIoU", "SegmentationScores", "Inference", "Scores"]

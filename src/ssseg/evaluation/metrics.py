@@ -52,7 +52,7 @@ class Scores(NamedTuple):
         return found
 
 
-class Confusion(MulticlassConfusionMatrix):
+class SegmentationScores(MulticlassConfusionMatrix):
     """One int64 confusion matrix over a set, summed over devices; truth in rows.
 
     Args:
@@ -86,7 +86,7 @@ class Confusion(MulticlassConfusionMatrix):
         return scores(self.compute(), self.absent)
 
 
-class Boundary(Metric):
+class BoundaryIoU(Metric):
     """Boundary IoU (Cheng et al., CVPR 2021) per class over a set, summed over devices.
 
     Of every class only the pixels count that lie within a distance of its boundary, in truth and

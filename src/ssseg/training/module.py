@@ -18,7 +18,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.distributed import DistInfo
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
-from ssseg.evaluation.metrics import Absent, Boundary, Confusion, Scores
+from ssseg.evaluation.metrics import Absent, BoundaryIoU, Scores, SegmentationScores
 from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
@@ -75,9 +75,11 @@ class SegmentationModule(LightningModule):
         self.scores: dict[str, Scores] = {}
         self.inference, self.absent = inference, absent
         classes = network.num_classes
-        self.confusion = nn.ModuleDict({n: Confusion(classes, absent) for n in method.networks})
+        self.confusion = nn.ModuleDict(
+            {n: SegmentationScores(classes, absent) for n in method.networks}
+        )
         edges = method.networks if boundary else ()
-        self.boundary = nn.ModuleDict({name: Boundary(classes) for name in edges})
+        self.boundary = nn.ModuleDict({name: BoundaryIoU(classes) for name in edges})
         self._step: Step | None = None
         self._told_to_stop = False
 
@@ -299,9 +301,9 @@ class SegmentationModule(LightningModule):
 
     def _count(self, name: str, scores: Tensor, label: Tensor) -> Tensor:
         """Count what a network says of some images, and give its classes back."""
-        predicted = cast(Confusion, self.confusion[name]).add(scores, label)
+        predicted = cast(SegmentationScores, self.confusion[name]).add(scores, label)
         if name in self.boundary:
-            cast(Boundary, self.boundary[name]).update(predicted, label)
+            cast(BoundaryIoU, self.boundary[name]).update(predicted, label)
         return predicted
 
     def check_shapes(self, data: SegmentationData, devices: int = 1) -> None:
@@ -331,10 +333,10 @@ class SegmentationModule(LightningModule):
 
     def _score(self, stage: str) -> None:
         for name, confusion in self.confusion.items():
-            scores = cast(Confusion, confusion).scores()
-            cast(Confusion, confusion).reset()
+            scores = cast(SegmentationScores, confusion).scores()
+            cast(SegmentationScores, confusion).reset()
             if name in self.boundary:
-                edge = cast(Boundary, self.boundary[name])
+                edge = cast(BoundaryIoU, self.boundary[name])
                 scores = scores._replace(boundary_iou=edge.per_class())
                 edge.reset()
             self.scores[name] = scores

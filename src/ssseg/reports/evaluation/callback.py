@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from ssseg.data.datasets.base import Split
 from ssseg.data.module import data_of
 from ssseg.evaluation.inference import Inference
-from ssseg.evaluation.metrics import Confusion
+from ssseg.evaluation.metrics import SegmentationScores
 from ssseg.reports.evaluation.images import ImageScores, Shown, draw
 from ssseg.reports.evaluation.page import document
 from ssseg.reports.evaluation.results import (
@@ -70,7 +70,7 @@ class EvaluationPage(Callback):
         assert isinstance(pl_module, SegmentationModule)
         self.matrices: dict[str, list[list[int]]] = {}
         for name, confusion in pl_module.confusion.items():
-            assert isinstance(confusion, Confusion)
+            assert isinstance(confusion, SegmentationScores)
             self.matrices[name] = confusion.compute().tolist()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

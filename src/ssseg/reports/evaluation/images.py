@@ -13,7 +13,7 @@ from ssseg.data.datasets.base import Array, Record
 from ssseg.data.info import DataInfo
 from ssseg.data.module import data_of
 from ssseg.data.torch_datasets import by_size
-from ssseg.evaluation.metrics import Confusion
+from ssseg.evaluation.metrics import SegmentationScores
 from ssseg.models.segmenter import evaluating
 from ssseg.training.module import SegmentationModule
 from ssseg.types import IGNORE, Labeled
@@ -154,7 +154,7 @@ def draw(trainer: Trainer, module: SegmentationModule, records: Sequence[Record]
         image, label = (tensor[None].to(module.device) for tensor in sample)
         with evaluating(network), trainer.precision_plugin.forward_context():
             scores = infer(network, image)
-        predicted = Confusion(data.num_classes).to(module.device).add(scores, label)
+        predicted = SegmentationScores(data.num_classes).to(module.device).add(scores, label)
         out.append(tiles(sample, predicted[0].cpu().numpy(), data.info))
     return out
 
