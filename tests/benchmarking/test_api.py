@@ -43,7 +43,7 @@ def test_a_table_and_figures(here, capsys):
 def asked(monkeypatch):
     """What would be carried out."""
     found = []
-    monkeypatch.setattr(call, "run_study", lambda *args: found.append(args))
+    monkeypatch.setattr(call, "run_benchmark", lambda *args: found.append(args))
     return found
 
 

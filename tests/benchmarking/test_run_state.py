@@ -7,7 +7,7 @@ import yaml
 
 from ssseg.benchmarking.grid import Planned
 from ssseg.benchmarking.preflight import Forecast
-from ssseg.benchmarking.run_state import check_standing
+from ssseg.benchmarking.run_state import check_run_state
 from ssseg.errors import UserError
 from ssseg.runs.run import config_hash
 
@@ -53,19 +53,19 @@ def changed(**changes):
 
 
 def test_how_far_it_is(planned):
-    assert check_standing(planned, forecast()) == "new"
+    assert check_run_state(planned, forecast()) == "new"
     planned.folder.mkdir()
-    assert check_standing(planned, forecast()) == "new"
+    assert check_run_state(planned, forecast()) == "new"
     planned.folder.rmdir()
     leave(planned.folder, summary=False)
-    assert check_standing(planned, forecast()) == "unfinished"
+    assert check_run_state(planned, forecast()) == "unfinished"
     (planned.folder / "summary.json").write_text(json.dumps({"data": {"split_hash": "abc"}}))
-    assert check_standing(planned, forecast()) == "finished"
+    assert check_run_state(planned, forecast()) == "finished"
     tested = planned._replace(test=True)
-    assert check_standing(tested, forecast()) == "trained"
+    assert check_run_state(tested, forecast()) == "trained"
     (planned.folder / "test").mkdir()
     (planned.folder / "test" / "scores.json").write_text("{}")
-    assert check_standing(tested, forecast()) == "finished"
+    assert check_run_state(tested, forecast()) == "finished"
 
 
 @pytest.mark.parametrize("summary", [True, False])
@@ -82,35 +82,35 @@ def test_how_far_it_is(planned):
 def test_another_run_is_refused_with_what_is_another(planned, config, said, summary):
     leave(planned.folder, config, summary=summary)
     with pytest.raises(UserError, match=said) as error:
-        check_standing(planned, forecast())
+        check_run_state(planned, forecast())
     assert "give another --out, or delete it" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_where_it_is_kept_does_not_matter(planned):
     leave(planned.folder, changed(out="elsewhere"))
-    assert check_standing(planned, forecast()) == "finished"
+    assert check_run_state(planned, forecast()) == "finished"
 
 
 def test_a_recipe_that_was_edited_is_noticed_although_the_command_is_the_same(planned):
     leave(planned.folder)
     edited = changed(trainer__max_steps=99)
     with pytest.raises(UserError, match=r"trainer.max_steps is 8 there, 99 here"):
-        check_standing(planned, forecast(edited))
+        check_run_state(planned, forecast(edited))
 
 
 def test_other_labeled_images_are_noticed(planned):
     """Say, a list file whose content was changed, or masks that were drawn anew."""
     leave(planned.folder)
     with pytest.raises(UserError, match="other labeled images: split hash abc, not def"):
-        check_standing(planned, forecast(split_hash="def"))
+        check_run_state(planned, forecast(split_hash="def"))
 
 
 def test_what_is_no_run_is_not_touched(planned):
     planned.folder.mkdir()
     (planned.folder / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match="holds something that is no run"):
-        check_standing(planned, forecast())
+        check_run_state(planned, forecast())
     assert (planned.folder / "thesis.txt").read_text() == "precious"
 
 
@@ -122,7 +122,7 @@ def test_a_configuration_that_cannot_be_read(planned, text):
     if text is not None:
         file.write_text(text)
     with pytest.raises(UserError, match=r"config.yaml cannot be read"):
-        check_standing(planned, forecast())
+        check_run_state(planned, forecast())
 
 
 def test_the_hash_is_of_values_not_of_their_order():

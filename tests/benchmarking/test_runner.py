@@ -9,7 +9,7 @@ from ssseg.benchmarking import runner
 from ssseg.benchmarking.grid import Planned
 from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import duration, progress_table, shown, time_left
-from ssseg.benchmarking.runner import RunsFailedError, Study, commands_of, log_of
+from ssseg.benchmarking.runner import Runner, RunsFailedError, commands_of, log_of
 from ssseg.runs.lock import FolderLock
 
 OUTLOOK = Forecast({}, "hash", "split", 1, None)
@@ -65,7 +65,7 @@ def finish(planned):
 @pytest.fixture
 def plan(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "PAUSE", 0)
-    monkeypatch.setattr(runner, "check_standing", lambda planned, _: runner.standing(planned))
+    monkeypatch.setattr(runner, "check_run_state", lambda planned, _: runner.run_state(planned))
     return [
         Planned(row, "", 0, tmp_path / row, ["fit", "--out", str(tmp_path / row)])
         for row in ("a", "b", "c", "d")
@@ -73,7 +73,7 @@ def plan(tmp_path, monkeypatch):
 
 
 def study(plan, launcher, retries=1):
-    return Study(plan, [OUTLOOK] * len(plan), launcher, Console(quiet=True), retries)
+    return Runner(plan, [OUTLOOK] * len(plan), launcher, Console(quiet=True), retries)
 
 
 def test_every_run_once_in_order_and_no_more_at_once_than_there_are_slots(plan):

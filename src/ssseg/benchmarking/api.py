@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from ssseg.benchmarking.benchmark import Work, default_folder, run_study
+from ssseg.benchmarking.benchmark import Work, default_folder, run_benchmark
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.reports.comparison.report import Report
 from ssseg.runs.command import typed
@@ -87,4 +87,4 @@ def benchmark(
         )
     folder = as_path(out) if out is not None else default_folder(file, miniature)
     work = Work(jobs, launcher, address, retries)
-    return run_study(grid, folder, work, Console(markup=False, emoji=False))
+    return run_benchmark(grid, folder, work, Console(markup=False, emoji=False))

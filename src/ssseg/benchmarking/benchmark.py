@@ -11,8 +11,8 @@ from rich.console import Console
 from ssseg.benchmarking.grid import Grid, Planned, plan, slug
 from ssseg.benchmarking.launchers import Launcher, Local
 from ssseg.benchmarking.preflight import Forecasts, preflight
-from ssseg.benchmarking.run_state import standing
-from ssseg.benchmarking.runner import RunsFailedError, Study
+from ssseg.benchmarking.run_state import run_state
+from ssseg.benchmarking.runner import Runner, RunsFailedError
 from ssseg.errors import UserError, one_of
 from ssseg.reports.comparison.contents import tested
 from ssseg.reports.comparison.overview import footnote, markdown, picture, rows, terminal_table
@@ -98,7 +98,7 @@ def _launcher(study: Sequence[Planned], work: Work, gpus: int) -> Launcher:
     return Local(jobs, _threads(jobs), [] if free else names[:gpus])
 
 
-def run_study(grid: Grid, out: Path, work: Work, console: Console) -> Report:
+def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report:
     """Train what is not finished yet, then compare and report.
 
     Args:
@@ -113,11 +113,11 @@ def run_study(grid: Grid, out: Path, work: Work, console: Console) -> Report:
     """
     study = plan(grid, out)
     looked = check_runs(study, work, console)
-    carried = Study(study, looked.runs, _launcher(study, work, looked.gpus), console, work.retries)
+    carried = Runner(study, looked.runs, _launcher(study, work, looked.gpus), console, work.retries)
     try:
         carried.carry_out()
     except RunsFailedError:
-        if any(standing(planned) == "finished" for planned in study):
+        if any(run_state(planned) == "finished" for planned in study):
             write_report(study, out, console)
         raise
     compare(grid, study, out, console)

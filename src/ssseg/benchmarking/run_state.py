@@ -15,10 +15,10 @@ from ssseg.runs.command import typed_name
 from ssseg.runs.run import COMMAND, SUMMARY, TESTED, config_hash
 from ssseg.serialization import flatten
 
-Standing = Literal["new", "unfinished", "trained", "finished"]
+RunState = Literal["new", "unfinished", "trained", "finished"]
 
 
-def standing(planned: Planned) -> Standing:
+def run_state(planned: Planned) -> RunState:
     """How far a run is; a `trained` one is still to be scored on the test images."""
     if (planned.folder / SUMMARY).is_file():
         tested = not planned.test or (planned.folder / TESTED).is_file()
@@ -26,13 +26,13 @@ def standing(planned: Planned) -> Standing:
     return "unfinished" if (planned.folder / COMMAND).is_file() else "new"
 
 
-def check_standing(planned: Planned, forecast: Forecast) -> Standing:
+def check_run_state(planned: Planned, forecast: Forecast) -> RunState:
     """How far a run is, if what its folder holds is this run.
 
     Raises:
         UserError: If it is a run of other options, seed or labeled images, or something else.
     """
-    found = standing(planned)
+    found = run_state(planned)
     if found == "new":
         _must_be_free(planned.folder)
         return found

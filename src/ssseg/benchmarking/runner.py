@@ -13,7 +13,7 @@ from ssseg.benchmarking.grid import Planned
 from ssseg.benchmarking.launchers import Commands, Handle, Launcher
 from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import progress_table
-from ssseg.benchmarking.run_state import check_standing, standing
+from ssseg.benchmarking.run_state import check_run_state, run_state
 from ssseg.errors import UserError
 from ssseg.runs.lock import is_held
 from ssseg.runs.run import TESTED, Run, last_line
@@ -46,11 +46,11 @@ def commands_of(planned: Planned) -> Commands:
     test = ["test", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
     # a run that uses several devices would score on several; one is enough, and gives the same
     test += ["--out", str(folder / TESTED.parent), "--trainer.devices", "1"]
-    left = [] if standing(planned) == "trained" else [planned.args]
+    left = [] if run_state(planned) == "trained" else [planned.args]
     return [*left, *[test] * planned.test]
 
 
-class Study:
+class Runner:
     """A plan that is being carried out.
 
     Args:
@@ -75,7 +75,7 @@ class Study:
         self.plan, self.launcher, self.console = plan, launcher, console
         self.states: dict[Path, str] = {}
         for planned, forecast in zip(plan, forecasts, strict=True):
-            found = check_standing(planned, forecast)
+            found = check_run_state(planned, forecast)
             self.states[planned.folder] = "finished" if found == "finished" else "waiting"
         self.waiting = [planned for planned in plan if self._is(planned, "waiting")]
         self.elsewhere: list[Planned] = []
@@ -123,7 +123,7 @@ class Study:
                 self.elsewhere.append(planned)
                 self._set(planned, "elsewhere", "another process trains it; waiting for that")
                 continue
-            goes_on = standing(planned) != "new"
+            goes_on = run_state(planned) != "new"
             _clear(planned)
             handle = self.launcher.start(commands_of(planned), log_of(planned))
             self.running.append(Running(planned, handle))
@@ -138,7 +138,7 @@ class Study:
         for planned in list(self.elsewhere):
             if not is_held(planned.folder):
                 self.elsewhere.remove(planned)
-                if standing(planned) == "finished":
+                if run_state(planned) == "finished":
                     self._set(planned, "finished", f"finished  {_scores(planned)}")
                 else:
                     self.waiting.append(planned)

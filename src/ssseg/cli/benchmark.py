@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ssseg.benchmarking.benchmark import LAUNCHERS, Work, check_runs, default_folder, run_study
+from ssseg.benchmarking.benchmark import LAUNCHERS, Work, check_runs, default_folder, run_benchmark
 from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import duration
-from ssseg.benchmarking.run_state import check_standing
+from ssseg.benchmarking.run_state import check_run_state
 from ssseg.cli.parsing import VerbParser
 from ssseg.errors import UserError
 
@@ -84,7 +84,7 @@ def benchmark(args: Sequence[str]) -> int:
     if given.dry_run:
         dry_run(grid, out, work, console)
     else:
-        run_study(grid, out, work, console)
+        run_benchmark(grid, out, work, console)
     return 0
 
 
@@ -100,7 +100,7 @@ def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
     for planned, forecast in zip(study, looked.runs, strict=True):
         line = shlex.join(["ssseg", *planned.args])
         console.print(f"{line}  # {_said(planned, forecast)}", highlight=False, soft_wrap=True)
-        if check_standing(planned, forecast) not in ("finished", "trained"):
+        if check_run_state(planned, forecast) not in ("finished", "trained"):
             total += forecast.seconds or 0.0
     jobs = work.at_once(looked.gpus)
     at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
@@ -108,7 +108,7 @@ def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
 
 
 def _said(planned: Planned, forecast: Forecast) -> str:
-    found = check_standing(planned, forecast)
+    found = check_run_state(planned, forecast)
     if found in ("finished", "trained"):
         return "finished"
     assert forecast.seconds is not None

@@ -12,7 +12,7 @@ from ssseg.runs.run import STUDY, TESTED, Run, last_line, latest
 NEEDED = ("method.name", "steps", "predictor", "last", "history")
 
 
-class Entry(NamedTuple):
+class RunEntry(NamedTuple):
     """A finished run."""
 
     folder: Path
@@ -69,7 +69,7 @@ def get(values: Any, dotted: str) -> Any:
     return values
 
 
-def collect(places: Iterable[Path]) -> tuple[list[Entry], list[LeftOut]]:
+def collect(places: Iterable[Path]) -> tuple[list[RunEntry], list[LeftOut]]:
     """The runs in these folders and below, each once.
 
     Args:
@@ -85,12 +85,12 @@ def collect(places: Iterable[Path]) -> tuple[list[Entry], list[LeftOut]]:
             folder = place / str(planned.get("folder"))
             found.setdefault(folder.resolve(), folder)
             studies[place.resolve()] = _study(place)
-    entries: list[Entry] = []
+    entries: list[RunEntry] = []
     out: list[LeftOut] = []
     for resolved, folder in found.items():
         plans = {str(p.get("folder")): p for p in studies.get(resolved.parent, [])}
         read = _read(folder, plans.get(resolved.name))
-        if isinstance(read, Entry):
+        if isinstance(read, RunEntry):
             entries.append(read)
         else:
             out.append(read)
@@ -117,7 +117,7 @@ def _study(folder: Path) -> list[Mapping[str, Any]]:
     return []
 
 
-def _read(folder: Path, planned: Mapping[str, Any] | None) -> Entry | LeftOut:
+def _read(folder: Path, planned: Mapping[str, Any] | None) -> RunEntry | LeftOut:
     file = folder / "summary.json"
     if not file.is_file():
         return LeftOut(folder, _unfinished(folder))
@@ -132,9 +132,9 @@ def _read(folder: Path, planned: Mapping[str, Any] | None) -> Entry | LeftOut:
         return LeftOut(folder, "it has no scores: it was not validated")
     test = _test(folder, summary)
     if planned is None:
-        return Entry(folder, summary, test=test)
+        return RunEntry(folder, summary, test=test)
     row, column = str(planned.get("row")), str(planned.get("column") or "")
-    return Entry(folder, summary, row, column, test)
+    return RunEntry(folder, summary, row, column, test)
 
 
 def _test(folder: Path, summary: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ssseg.reports.comparison.collect import Entry
+from ssseg.reports.comparison.collect import RunEntry
 from ssseg.serialization import flatten
 
 FIELDS = {
@@ -62,7 +62,7 @@ Settings = Mapping[str, str]
 """Fields as text, so that they compare and print; nested ones with dots in their names."""
 
 
-def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
+def settings(entry: RunEntry, fields: Mapping[str, str] = FIELDS) -> Settings:
     """The fields of a run. What an older version did not record says so, and is like nothing else.
 
     Args:
@@ -77,7 +77,7 @@ def settings(entry: Entry, fields: Mapping[str, str] = FIELDS) -> Settings:
     return out
 
 
-def recorded(entry: Entry, fields: Mapping[str, str]) -> dict[str, Any]:
+def recorded(entry: RunEntry, fields: Mapping[str, str]) -> dict[str, Any]:
     """The fields that the summary of a run has at all; what is there may be None."""
     out = {}
     for name, dotted in fields.items():
@@ -132,7 +132,7 @@ def sentence(one: Settings, other: Settings, names: Iterable[str]) -> str:
     return "; ".join(f"{name} {here} (there {there})" for name, here, there in pairs)
 
 
-def rows_of(entries: Sequence[Entry]) -> list[list[Entry]]:
+def rows_of(entries: Sequence[RunEntry]) -> list[list[RunEntry]]:
     """Runs that differ in the seed alone, over all tables.
 
     A run of an older version, without an option that others have, joins the only row that agrees in
@@ -153,7 +153,7 @@ def rows_of(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [[entries[place] for place in sorted(places)] for _, places in ordered]
 
 
-def row_key(entry: Entry) -> dict[str, str]:
+def row_key(entry: RunEntry) -> dict[str, str]:
     """What makes the row of a run; what a benchmark planned as a row is one."""
     if entry.row is not None:
         return {"row": entry.row, "column": entry.column}
@@ -166,7 +166,7 @@ def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return "method.name" in common and within and all(one[k] == other[k] for k in common)
 
 
-def older(row: Sequence[Entry]) -> dict[str, list[str]]:
+def older(row: Sequence[RunEntry]) -> dict[str, list[str]]:
     """Folders of a row whose runs did not record an option that others of it have."""
     keys = [row_key(entry) for entry in row]
     every = {name: None for key in keys for name in key}
@@ -176,7 +176,9 @@ def older(row: Sequence[Entry]) -> dict[str, list[str]]:
     return {folder: names for folder, names in missing.items() if names}
 
 
-def names_of(rows: Sequence[Sequence[Entry]], together: Sequence[Sequence[Entry]]) -> list[str]:
+def names_of(
+    rows: Sequence[Sequence[RunEntry]], together: Sequence[Sequence[RunEntry]]
+) -> list[str]:
     """The row's label, or the method's name, with the fewest options that tell rows apart.
 
     Args:

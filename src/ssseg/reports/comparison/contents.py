@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Literal
 
-from ssseg.reports.comparison.collect import Entry, get
+from ssseg.reports.comparison.collect import RunEntry, get
 from ssseg.reports.comparison.comparability import UNKNOWN, value_of
-from ssseg.reports.comparison.grouping import REFERENCE, Arm, Section
+from ssseg.reports.comparison.grouping import REFERENCE, ComparisonTable, Row
 from ssseg.reports.comparison.notes import apart, notes_of
 from ssseg.reports.comparison.significance import LEAST, BySeed, Gain, outstanding, paired
 from ssseg.reports.comparison.table_formats import Cell, Table
@@ -23,7 +23,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
 
 
-def scores(section: Section, sections: Sequence[Section] = ()) -> Table:
+def scores(section: ComparisonTable, sections: Sequence[ComparisonTable] = ()) -> Table:
     """Last and best, student and teacher, and the gain over supervised."""
     networks, arms = section.networks, section.arms
     head = ["method", *(section.differs if section.mixed else ()), "seeds"]
@@ -46,7 +46,7 @@ def scores(section: Section, sections: Sequence[Section] = ()) -> Table:
     return Table(f"mIoU in %: {section.title}", head, rows, said)
 
 
-def _unlike_cells(section: Section, arm: Arm) -> list[Cell]:
+def _unlike_cells(section: ComparisonTable, arm: Row) -> list[Cell]:
     """Where a mixed table's row is not as most rows are."""
     cells = []
     for name in section.differs if section.mixed else ():
@@ -60,7 +60,7 @@ def _cell(values: BySeed) -> str:
     return spread(list(values.values()))
 
 
-def tested(section: Section) -> Table | None:
+def tested(section: ComparisonTable) -> Table | None:
     """MIoU on the test images; None where nobody was tested."""
     networks, arms = section.networks, section.arms
     columns = {network: [arm.tested(network) for arm in arms] for network in networks}
@@ -87,7 +87,7 @@ def tested(section: Section) -> Table | None:
     return Table(f"mIoU on test images in %: {section.title}", head, rows, notes)
 
 
-def gain_of(section: Section, arm: Arm, on: Literal["val", "test"] = "val") -> Gain | None:
+def gain_of(section: ComparisonTable, arm: Row, on: Literal["val", "test"] = "val") -> Gain | None:
     """Over the supervised runs of the same seeds; None where there are none."""
     reference = section.reference(arm)
     if reference is None or reference is arm:
@@ -117,7 +117,7 @@ def test_words(gain: Gain | None) -> str:
     return f"p < 0.001, n = {count}" if gain.p < 0.001 else f"p = {gain.p:.3f}, n = {count}"
 
 
-def classes(section: Section) -> Table | None:
+def classes(section: ComparisonTable) -> Table | None:
     """IoU of every class, last step of the network that the method predicts with."""
     colors: dict[str, Sequence[int]] = {}
     names: dict[str, None] = {}
@@ -140,7 +140,7 @@ def classes(section: Section) -> Table | None:
     return Table(f"IoU of each class in %: {section.title}", head, rows, notes)
 
 
-def images_per_second(entry: Entry) -> float | None:
+def images_per_second(entry: RunEntry) -> float | None:
     """Images that a run trained on, labeled and not, by all its seconds."""
     seen, seconds = entry.get("exposures.labeled"), entry.get("seconds")
     labeled = entry.get("data.batch_size")
@@ -154,7 +154,7 @@ def images_per_second(entry: Entry) -> float | None:
     return float(batches * (labeled + unlabeled) / seconds)
 
 
-def costs(section: Section) -> Table:
+def costs(section: ComparisonTable) -> Table:
     """Time and memory."""
     head = ["method", "seconds", "images per second", "waiting for data", "peak memory", "device"]
     rows = []

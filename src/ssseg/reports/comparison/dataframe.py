@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from ssseg.reports.comparison.collect import Entry
+from ssseg.reports.comparison.collect import RunEntry
 from ssseg.reports.comparison.contents import gain_of, images_per_second
-from ssseg.reports.comparison.grouping import Arm, Section
+from ssseg.reports.comparison.grouping import ComparisonTable, Row
 from ssseg.serialization import flatten
 
 
-def of_row(section: Section, arm: Arm) -> dict[str, Any]:
+def of_row(section: ComparisonTable, arm: Row) -> dict[str, Any]:
     """Means, standard deviations, gain and p of a row; percent."""
     row: dict[str, Any] = {"table": section.number, "method": arm.label, "seeds": len(arm.entries)}
     row |= {name: arm.settings[name] for name in ("data set", "split hash", "labels", "steps")}
@@ -30,7 +30,7 @@ def of_row(section: Section, arm: Arm) -> dict[str, Any]:
     return row
 
 
-def of_run(section: Section, arm: Arm, entry: Entry) -> dict[str, Any]:
+def of_run(section: ComparisonTable, arm: Row, entry: RunEntry) -> dict[str, Any]:
     """Everything of a run's summary but its curve and colours."""
     left = {k: v for k, v in flatten(entry.summary).items() if k not in ("history", "data.classes")}
     gain = gain_of(section, arm)

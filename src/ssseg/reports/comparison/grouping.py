@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ssseg.reports.comparison.collect import Entry, LeftOut, get
+from ssseg.reports.comparison.collect import LeftOut, RunEntry, get
 from ssseg.reports.comparison.comparability import (
     UNKNOWN,
     Settings,
@@ -19,12 +19,12 @@ from ssseg.reports.comparison.significance import BySeed
 REFERENCE = "supervised"
 
 
-class Arm(NamedTuple):
+class Row(NamedTuple):
     """One row: a method with its options, over its seeds."""
 
     label: str
     """Within its table, of this row alone."""
-    entries: Sequence[Entry]
+    entries: Sequence[RunEntry]
     settings: Settings
     name: str
     """The same in every table."""
@@ -57,7 +57,7 @@ class Arm(NamedTuple):
             *(keys or ("miou",)),
         )
 
-    def _by_seed(self, read: Callable[[Entry], Any], *keys: str) -> BySeed:
+    def _by_seed(self, read: Callable[[RunEntry], Any], *keys: str) -> BySeed:
         out = {}
         for entry in self.entries:
             value: Any = read(entry)
@@ -78,11 +78,11 @@ class Arm(NamedTuple):
         return self.scores(self.predictor, "best")
 
 
-class Section(NamedTuple):
+class ComparisonTable(NamedTuple):
     """What stands in one table."""
 
     number: int
-    arms: Sequence[Arm]
+    arms: Sequence[Row]
     differs: Sequence[str]
     """Fields in which tables are unlike each other; in a mixed one, in which its rows are."""
     mixed: bool = False
@@ -99,7 +99,7 @@ class Section(NamedTuple):
         found = {n: None for arm in self.arms for e in arm.entries for n in e.summary["last"]}
         return list(found)
 
-    def reference(self, arm: Arm) -> Arm | None:
+    def reference(self, arm: Row) -> Row | None:
         """The supervised row that a gain refers to: one of the same settings, even in a mix.
 
         Of several (say, of two learning rates) the one with the same optimiser, if that is one.
@@ -110,7 +110,9 @@ class Section(NamedTuple):
         return alike[0] if len(alike) == 1 else None
 
 
-def compare(entries: Sequence[Entry], mix: bool = False) -> tuple[list[Section], list[LeftOut]]:
+def compare(
+    entries: Sequence[RunEntry], mix: bool = False
+) -> tuple[list[ComparisonTable], list[LeftOut]]:
     """Tables of what is alike.
 
     Args:
@@ -121,16 +123,16 @@ def compare(entries: Sequence[Entry], mix: bool = False) -> tuple[list[Section],
         The tables, and the runs that repeat another one's row and seed.
     """
     left_out: list[LeftOut] = []
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[RunEntry]] = {}
     for entry in entries:
         groups.setdefault(json.dumps(settings(entry), sort_keys=True), []).append(entry)
     rows = rows_of(entries)
     names = names_of(rows, list(groups.values()))
-    parts: list[list[Arm]] = []
+    parts: list[list[Row]] = []
     for group in groups.values():
         arms = []
         for name, row in zip(names, rows, strict=True):
-            once: dict[int | str, Entry] = {}
+            once: dict[int | str, RunEntry] = {}
             for entry in (e for e in row if e in group):
                 if entry.seed in once:
                     other = once[entry.seed].folder
@@ -139,7 +141,7 @@ def compare(entries: Sequence[Entry], mix: bool = False) -> tuple[list[Section],
                 once.setdefault(entry.seed, entry)
             if once:
                 order = sorted(once.values(), key=lambda e: (str(type(e.seed)), e.seed))
-                arms.append(Arm(name, order, settings(order[0]), name))
+                arms.append(Row(name, order, settings(order[0]), name))
         arms = _apart(arms, lambda arm: arm.entries[0].column)
         parts.append(sorted(arms, key=lambda arm: arm.method != REFERENCE))
     sets = list(dict.fromkeys(part[0].settings["data set"] for part in parts))
@@ -148,10 +150,12 @@ def compare(entries: Sequence[Entry], mix: bool = False) -> tuple[list[Section],
     if mix and len(parts) > 1:
         arms = _apart([arm for part in parts for arm in part], lambda arm: _short(arm, differs))
         title = "all runs, in spite of their differences"
-        return [Section(1, arms, differs, True, title)], left_out
+        return [ComparisonTable(1, arms, differs, True, title)], left_out
     titles = _titles([part[0].settings for part in parts])
     numbered = enumerate(zip(parts, titles, strict=True), 1)
-    return [Section(n, part, differs, title=title) for n, (part, title) in numbered], left_out
+    return [
+        ComparisonTable(n, part, differs, title=title) for n, (part, title) in numbered
+    ], left_out
 
 
 def _titles(tables: Sequence[Settings]) -> list[str]:
@@ -168,20 +172,22 @@ def _titles(tables: Sequence[Settings]) -> list[str]:
     return out
 
 
-def _runs(arms: Sequence[Arm]) -> int:
+def _runs(arms: Sequence[Row]) -> int:
     return sum(len(arm.entries) for arm in arms)
 
 
-def nearest(section: Section, sections: Sequence[Section]) -> tuple[Section, list[str]] | None:
+def nearest(
+    section: ComparisonTable, sections: Sequence[ComparisonTable]
+) -> tuple[ComparisonTable, list[str]] | None:
     """The other table that is most like this one, and in what they are not alike."""
     others = [(o, unlike([section.settings, o.settings])) for o in sections if o is not section]
     return min(others, key=lambda pair: len(pair[1])) if others else None
 
 
-def _apart(arms: Sequence[Arm], more: Callable[[Arm], str]) -> list[Arm]:
+def _apart(arms: Sequence[Row], more: Callable[[Row], str]) -> list[Row]:
     """Rows of one table under names of their own."""
     labels = [arm.label for arm in arms]
-    out: list[Arm] = []
+    out: list[Row] = []
     for arm in arms:
         label = arm.label
         if labels.count(label) > 1 and more(arm):
@@ -194,21 +200,21 @@ def _apart(arms: Sequence[Arm], more: Callable[[Arm], str]) -> list[Arm]:
     return out
 
 
-def _short(arm: Arm, differs: Sequence[str]) -> str:
+def _short(arm: Row, differs: Sequence[str]) -> str:
     """Of what a row in a mixed table is, what fits into its name."""
     chosen = [n for n in differs if n not in ("split", "split hash")] or differs
     return ", ".join(f"{name} {value_of(arm.settings, name)}"[:40] for name in chosen[:2])
 
 
-def families(sections: Iterable[Section], without: Iterable[str]) -> list[list[Arm]]:
+def families(sections: Iterable[ComparisonTable], without: Iterable[str]) -> list[list[Row]]:
     """Rows that are alike but for some fields, e.g. the number of labels."""
     dropped = set(without)
-    out: dict[str, list[Arm]] = {}
+    out: dict[str, list[Row]] = {}
     for arm in (arm for section in sections for arm in section.arms):
         kept = {name: value for name, value in arm.settings.items() if name not in dropped}
         out.setdefault(json.dumps(kept, sort_keys=True), []).append(arm)
     return list(out.values())
 
 
-def _optim(arm: Arm) -> Settings:
+def _optim(arm: Row) -> Settings:
     return settings(arm.entries[0], {"optim": "optim"})

@@ -11,10 +11,10 @@ from ssseg.reports.comparison.comparability import (
     unlike,
     value_of,
 )
-from ssseg.reports.comparison.grouping import REFERENCE, Section, nearest
+from ssseg.reports.comparison.grouping import REFERENCE, ComparisonTable, nearest
 
 
-def apart(section: Section, sections: Sequence[Section]) -> str | None:
+def apart(section: ComparisonTable, sections: Sequence[ComparisonTable]) -> str | None:
     """How a table differs from the one that is most like it."""
     near = nearest(section, sections)
     if near is None:
@@ -26,7 +26,7 @@ def apart(section: Section, sections: Sequence[Section]) -> str | None:
     return f"Not in one table with table {other.number}, from which it differs in: {said}."
 
 
-def versions_of(section: Section) -> list[str]:
+def versions_of(section: ComparisonTable) -> list[str]:
     """Of the programs and sources that made a table; several where they are not the same."""
     found: dict[str, None] = {}
     for entry in (entry for arm in section.arms for entry in arm.entries):
@@ -44,7 +44,7 @@ FINGERPRINTS = {
 """Of what runs of one seed should have in common, and what it means if they have not."""
 
 
-def _unequal_starts(section: Section) -> list[str]:
+def _unequal_starts(section: ComparisonTable) -> list[str]:
     """Where runs of one seed do not differ in the method alone."""
     notes = []
     for name, said in FINGERPRINTS.items():
@@ -62,7 +62,7 @@ def _unequal_starts(section: Section) -> list[str]:
     return notes
 
 
-def notes_of(section: Section) -> list[str]:
+def notes_of(section: ComparisonTable) -> list[str]:
     """Below the table of scores."""
     notes = []
     found = section.settings

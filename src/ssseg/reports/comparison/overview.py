@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssseg.errors import UserError
-from ssseg.reports.comparison.collect import Entry
+from ssseg.reports.comparison.collect import RunEntry
 from ssseg.reports.comparison.comparability import settings, unlike
 from ssseg.reports.comparison.contents import spread
 from ssseg.reports.comparison.grouping import REFERENCE
@@ -149,7 +149,9 @@ def footnote(table: Sequence[Row]) -> str:
 
 def _warning(table: Sequence[Row]) -> str:
     """What a fair comparison would have alike in all rows, and this one has not."""
-    fields = unlike(settings(Entry(run.folder, run.summary)) for row in table for run in row.runs)
+    fields = unlike(
+        settings(RunEntry(run.folder, run.summary)) for row in table for run in row.runs
+    )
     if not fields:
         return ""
     return (

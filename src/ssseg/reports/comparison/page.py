@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ssseg.reports.comparison.collect import LeftOut
 from ssseg.reports.comparison.comparability import UNKNOWN, value_of
 from ssseg.reports.comparison.contents import classes, costs, scores, tested
-from ssseg.reports.comparison.grouping import Arm, Section
+from ssseg.reports.comparison.grouping import ComparisonTable, Row
 from ssseg.reports.comparison.notes import versions_of
 from ssseg.reports.comparison.plots import Plot, absent, svg
 from ssseg.reports.comparison.table_formats import html
@@ -38,7 +38,7 @@ HOW_TO_READ = (
 
 
 def document(
-    sections: Sequence[Section],
+    sections: Sequence[ComparisonTable],
     left_out: Sequence[LeftOut],
     figures: Mapping[int, Mapping[str, Plot]],
 ) -> str:
@@ -85,7 +85,7 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterable[str]:
 
 
 def _section(
-    section: Section, figures: Mapping[str, Plot], sections: Sequence[Section]
+    section: ComparisonTable, figures: Mapping[str, Plot], sections: Sequence[ComparisonTable]
 ) -> Iterable[str]:
     head = section.title[0].upper() + section.title[1:]
     if len(sections) > 1:
@@ -123,7 +123,7 @@ def _plots(figures: Mapping[str, Plot], where: str) -> str:
     return f'<div class="plots">{"".join(parts)}</div>'
 
 
-def _samples(section: Section) -> Iterable[str]:
+def _samples(section: ComparisonTable) -> Iterable[str]:
     found = samples(section)
     if found is None:
         yield '<p class="soft">No run kept sample pictures.</p>'
@@ -156,7 +156,7 @@ def _samples(section: Section) -> Iterable[str]:
         yield f'<p class="soft">No pictures of the same images: {escape(said)}.</p>'
 
 
-def _origin(section: Section) -> str:
+def _origin(section: ComparisonTable) -> str:
     entries = {}
     for name in ("split", "split hash", "image size", "crop size", "evaluation"):
         values = dict.fromkeys(value_of(arm.settings, name) for arm in section.arms)
@@ -167,7 +167,7 @@ def _origin(section: Section) -> str:
     return facts(entries)
 
 
-def commands(arm: Arm) -> list[str]:
+def commands(arm: Row) -> list[str]:
     """What trained each seed of a row, to the letter."""
     out = []
     for entry in arm.entries:
@@ -186,7 +186,7 @@ class Samples(NamedTuple):
     """Rows of the table that have no such pictures, or of other images."""
 
 
-def samples(section: Section) -> Samples | None:
+def samples(section: ComparisonTable) -> Samples | None:
     """Input, truth, and what each row's first seed predicts; None where no run kept pictures."""
     first = next((arm for arm in section.arms if _tile(arm, "truth", 0).is_file()), None)
     if first is None:
@@ -199,11 +199,11 @@ def samples(section: Section) -> Samples | None:
     return Samples(["input", "truth", *(arm.label for arm in shown)], rows, without)
 
 
-def _tile(arm: Arm, name: str, number: int) -> Path:
+def _tile(arm: Row, name: str, number: int) -> Path:
     return arm.entries[0].folder / "samples" / "tiles" / f"{name}_{number}.png"
 
 
-def _same(arm: Arm, other: Arm) -> bool:
+def _same(arm: Row, other: Row) -> bool:
     """Whether two runs were asked the same images: their truth is the same, pixel by pixel."""
     for number in range(IMAGES):
         mine, theirs = _read(_tile(arm, "truth", number)), _read(_tile(other, "truth", number))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ssseg.reports.comparison.collect import Entry
+from ssseg.reports.comparison.collect import RunEntry
 from ssseg.reports.comparison.comparability import LABELS
-from ssseg.reports.comparison.grouping import REFERENCE, Section, families
+from ssseg.reports.comparison.grouping import REFERENCE, ComparisonTable, families
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ class Plot(NamedTuple):
     caption: str
 
 
-def plots(section: Section) -> dict[str, Plot]:
+def plots(section: ComparisonTable) -> dict[str, Plot]:
     """The plots of a table, by name for files."""
     out = {"scores": _scores(section)}
     found = {
@@ -48,14 +48,14 @@ def plots(section: Section) -> dict[str, Plot]:
     return out
 
 
-def absent(section: Section) -> list[str]:
+def absent(section: ComparisonTable) -> list[str]:
     """Curves that no run of a table has recorded."""
     names = {"trusted": "trusted share", "accuracy": "accuracy of pseudo-labels"}
     entries = [entry for arm in section.arms for entry in arm.entries]
     return [said for name, said in names.items() if not any(map(_logged(name), entries))]
 
 
-def labels_plot(sections: Sequence[Section]) -> dict[str, Plot]:
+def labels_plot(sections: Sequence[ComparisonTable]) -> dict[str, Plot]:
     """How mIoU grows with labels, over tables that are alike in all else."""
     out: dict[str, Plot] = {}
     for family in families(sections, LABELS):
@@ -74,15 +74,15 @@ def labels_plot(sections: Sequence[Section]) -> dict[str, Plot]:
     return out
 
 
-def _history(entry: Entry) -> Curve:
+def _history(entry: RunEntry) -> Curve:
     name = entry.predictor
     return [(p["step"], 100 * p[name]) for p in entry.summary["history"] if name in p]
 
 
-def _logged(what: str) -> Callable[[Entry], Curve]:
+def _logged(what: str) -> Callable[[RunEntry], Curve]:
     """A curve from metrics.csv: the column `train/...` whose name ends so."""
 
-    def read(entry: Entry) -> Curve:
+    def read(entry: RunEntry) -> Curve:
         rows = entry.metrics
         columns = {n: None for row in rows for n in row if re.fullmatch(rf"train/.*{what}", n)}
         if not columns:
@@ -93,7 +93,7 @@ def _logged(what: str) -> Callable[[Entry], Curve]:
     return read
 
 
-def _scores(section: Section) -> Plot:
+def _scores(section: ComparisonTable) -> Plot:
     title = "mIoU at the last step, %"
     caption = "A dot per seed; the bar is the mean, the whisker the standard deviation."
     if any(arm.method == REFERENCE for arm in section.arms) and not section.mixed:
@@ -144,7 +144,7 @@ def _style(place: int) -> dict[str, Any]:
 
 
 @_plain
-def dots(section: Section, title: str) -> "Figure":
+def dots(section: ComparisonTable, title: str) -> "Figure":
     """The last step of every seed, row under row."""
     arms = section.arms
     figure, axes = _new(

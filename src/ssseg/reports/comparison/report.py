@@ -14,8 +14,8 @@ from ssseg.errors import UserError
 from ssseg.reports.comparison import contents
 from ssseg.reports.comparison import dataframe as data
 from ssseg.reports.comparison import table_formats as tables
-from ssseg.reports.comparison.collect import Entry, LeftOut, collect
-from ssseg.reports.comparison.grouping import Section, compare
+from ssseg.reports.comparison.collect import LeftOut, RunEntry, collect
+from ssseg.reports.comparison.grouping import ComparisonTable, compare
 from ssseg.reports.comparison.notes import versions_of
 from ssseg.reports.comparison.page import HOW_TO_READ, commands, document
 from ssseg.reports.comparison.plots import Plot, files, labels_plot, plots
@@ -35,7 +35,7 @@ class Report:
         mix: Put rows into one table that are not alike, and mark where they are not.
     """
 
-    def __init__(self, entries: Sequence[Entry], left_out: Sequence[LeftOut], mix: bool) -> None:
+    def __init__(self, entries: Sequence[RunEntry], left_out: Sequence[LeftOut], mix: bool) -> None:
         self.entries = list(entries)
         self.sections, repeated = compare(self.entries, mix)
         self.left_out = [*left_out, *repeated]
@@ -72,7 +72,7 @@ class Report:
         """The plots as matplotlib figures, by the names of their files."""
         return {name: plot.figure for name, plot in self._named()}
 
-    def _named(self, section: Section | None = None) -> list[tuple[str, Plot]]:
+    def _named(self, section: ComparisonTable | None = None) -> list[tuple[str, Plot]]:
         out = []
         for number, group in self.plots.items():
             if section is not None and number != section.number:
@@ -115,7 +115,7 @@ class Report:
         """The page."""
         return document(self.sections, self.left_out, self.plots)
 
-    def _tables(self, section: Section) -> list[tables.Table]:
+    def _tables(self, section: ComparisonTable) -> list[tables.Table]:
         first = contents.scores(section, self.sections)
         found = [first, contents.tested(section), contents.classes(section)]
         found.append(contents.costs(section))
