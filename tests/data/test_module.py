@@ -207,7 +207,7 @@ def test_masks_of_unlabeled_images_are_never_opened(tree, masks_read, reuse_labe
 def test_truth_is_lent_where_it_is_asked_for_and_known(tree):
     """It moves with its image; images without a mask have none, and padding is no class."""
     options = {"crop_size": (40, 40), "num_views": 2, "seed": 3, "scale": (0.5, 1.5)}
-    plain, lent = (data_of(tree, lend_truth=lend, **options) for lend in (False, True))
+    plain, lent = (data_of(tree, unlabeled_truth=lend, **options) for lend in (False, True))
     by_color = {}
     for record in plain.source.records("train"):
         image, mask = plain.source.read_image(record), plain.source.read_mask(record)
@@ -234,9 +234,9 @@ def test_truth_is_lent_where_it_is_asked_for_and_known(tree):
 
 
 def test_truth_is_lent_by_drawn_scenes_alone_unless_one_says_so(tree):
-    assert data_of(tree).lend_truth is False
-    assert SegmentationData(Street()).lend_truth is True
-    assert SegmentationData(Street(), lend_truth=False).unlabeled[0].mask is None
+    assert data_of(tree).unlabeled_truth is False
+    assert SegmentationData(Street()).unlabeled_truth is True
+    assert SegmentationData(Street(), unlabeled_truth=False).unlabeled[0].mask is None
 
 
 def test_masks_are_checked_once(tree, masks_read):

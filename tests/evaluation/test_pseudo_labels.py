@@ -143,7 +143,7 @@ def test_readings_are_logged_where_numbers_are_and_nowhere_else(tmp_path):
 
 
 def test_no_method_sees_the_truth(tmp_path):
-    module, data = make_module("classmix"), make_data(lend_truth=True)
+    module, data = make_module("classmix"), make_data(unlabeled_truth=True)
     seen = []
     losses = module.method.losses
     module.method.losses = lambda batch, step: seen.append(batch) or losses(batch, step)
@@ -158,7 +158,7 @@ def test_lending_the_truth_changes_nothing_that_is_learned(tmp_path):
     weights = []
     for lend in (False, True):
         module = make_module("classmix")
-        make_trainer(4, tmp_path, log_every_n_steps=1).fit(module, make_data(lend_truth=lend))
+        make_trainer(4, tmp_path, log_every_n_steps=1).fit(module, make_data(unlabeled_truth=lend))
         weights.append({name: t.clone() for name, t in module.state_dict().items()})
     assert all(torch.equal(t, weights[1][name]) for name, t in weights[0].items())
 

@@ -59,7 +59,7 @@ class SegmentationData(LightningDataModule):
         select: How counts and fractions choose: `random`, or `stratified` by the classes in the
             images, for which the masks of all training images are read.
         allow_overlap: Train although labeled images are also among those that are scored on.
-        lend_truth: Read the masks that unlabeled images have after all, for the instruments alone:
+        unlabeled_truth: Read the masks that unlabeled images have after all, for the instruments alone:
             the accuracy of pseudo-labels. No loss ever sees them. None: where it costs nothing, on
             drawn scenes.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
@@ -93,7 +93,7 @@ class SegmentationData(LightningDataModule):
         split_seed: int = 0,
         select: Select = "random",
         allow_overlap: bool = False,
-        lend_truth: bool | None = None,
+        unlabeled_truth: bool | None = None,
         num_workers: int | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
@@ -136,7 +136,7 @@ class SegmentationData(LightningDataModule):
         self.reuse_labeled, self.split_seed = reuse_labeled, split_seed
         self.select: Select = select
         self.allow_overlap = allow_overlap
-        self.lend_truth = source.in_memory if lend_truth is None else lend_truth
+        self.unlabeled_truth = source.in_memory if unlabeled_truth is None else unlabeled_truth
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
@@ -228,12 +228,12 @@ class SegmentationData(LightningDataModule):
 
     @property
     def unlabeled(self) -> list[Record]:
-        """The images that come without labels: their masks are not opened, unless `lend_truth`."""
+        """The images that come without labels: their masks are not opened, unless `unlabeled_truth`."""
         if self._unlabeled is None:
             records = [*self.split.rest, *self.source.unlabeled()]
             if self.reuse_labeled:
                 records = [*self.split.labeled, *records]
-            if not self.lend_truth:
+            if not self.unlabeled_truth:
                 records = [record._replace(mask=None) for record in records]
             self._unlabeled = records
         return self._unlabeled
@@ -412,7 +412,7 @@ class SegmentationData(LightningDataModule):
             normalize=self.normalize,
             image_size=self.image_size,
             seed=self.run_seed,
-            lend_truth=self.lend_truth,
+            unlabeled_truth=self.unlabeled_truth,
         )
         return dataset, sampler
 

@@ -31,7 +31,7 @@ class TrainImages(Dataset[Any]):
         normalize: The end of it.
         image_size: What images are resized to when read; None: as they are.
         seed: Of the run.
-        lend_truth: Add the classes of unlabeled images, where they have masks.
+        unlabeled_truth: Add the classes of unlabeled images, where they have masks.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class TrainImages(Dataset[Any]):
         normalize: Normalize,
         image_size: Size | None,
         seed: int,
-        lend_truth: bool = False,
+        unlabeled_truth: bool = False,
     ) -> None:
         self.source, self.labeled, self.unlabeled = source, labeled, unlabeled
         self.num_views, self.transform, self.normalize = num_views, transform, normalize
         self.image_size, self.seed = image_size, seed
-        self.lend_truth = lend_truth
+        self.unlabeled_truth = unlabeled_truth
 
     def __getitem__(self, draw: Draw) -> Labeled | tuple[Unlabeled, Tensor | None]:
         labeled = draw.stream == "labeled"
@@ -63,7 +63,7 @@ class TrainImages(Dataset[Any]):
             (view,), mask = self.transform(image, mask, 1, seed)
             return Labeled(self.normalize(view), torch.from_numpy(mask.astype(np.int64)))
         inside = _ignored(np.zeros(image.shape[:2], np.uint8), gaps)
-        if not self.lend_truth:
+        if not self.unlabeled_truth:
             views, inside = self.transform(image, inside, self.num_views, seed)
             truth = None
         else:
