@@ -260,22 +260,22 @@ def test_the_announcement_says_what_the_method_remarks(monkeypatch):
         for name, module in modules.items()
     }
     assert len(said["guidedmix"]) == 1
-    assert said.pop("guidedmix") == modules["guidedmix"].method.remarks()
+    assert said.pop("guidedmix") == modules["guidedmix"].method.notices()
     assert said == {"supervised": [], "with MITrans": []}
-    monkeypatch.setattr(type(modules["supervised"].method), "remarks", lambda self: ["one", "two"])
+    monkeypatch.setattr(type(modules["supervised"].method), "notices", lambda self: ["one", "two"])
     lines = announcement(trainer, modules["supervised"])
     assert lines[-2:] == ["one", "two"]
     assert lines[0].startswith("network ")
 
 
 def test_guidedmix_trains_its_own_network_unless_one_is_named(here, capsys):
-    for name, network, remarks in (("own", [], 0), ("shared", ["--network", "auto"], 1)):
+    for name, network, notices in (("own", [], 0), ("shared", ["--network", "auto"], 1)):
         assert fit("--method", "guidedmix", *network, "--out", name, steps=2) == 0
         out = capsys.readouterr().out
         decoder = ssseg.Run(here / name).summary["network"]["decoder"]
         assert decoder == ("unet" if network else "guidedmix")
         assert f"network    {decoder} on resnet18" in out
-        assert out.count("this network has no MITrans") == remarks
+        assert out.count("this network has no MITrans") == notices
 
 
 def test_flags_are_paired_with_their_values():

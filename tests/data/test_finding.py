@@ -34,7 +34,7 @@ def test_linked_folders_are_looked_into(tree, tmp_path):
     found = ids(source.unlabeled())
     assert len(found) == 4 + 10
     assert "street/far3.png" in found
-    assert not source.remarks()
+    assert not source.notices()
     jobs = list(jobs_of([tree / "unlabeled"], tree / "predictions"))
     assert len(jobs) == 14
     assert str(jobs[0].name) == "street/far0"
@@ -56,7 +56,7 @@ def test_broken_links_are_counted(tree):
         path.symlink_to(f"/nowhere/{path.name}")
     data = data_of(tree)
     assert len(data.source.records("train")) == 4
-    (remark,) = data.remarks()
+    (remark,) = data.notices()
     assert f"{tree / 'train' / 'images'}: 4 files are left out (4 broken links; e.g. a0" in remark
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_image_is_counted_once(tree):
         path = tree / "unlabeled" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    (remark,) = Folder(str(tree)).remarks()
+    (remark,) = Folder(str(tree)).notices()
     assert "4 files are left out (2 .heic, 1 .gif, 1 .avif; e.g. a.HEIC)" in remark
     assert left_out([tree / "unlabeled"], deep=True) == [remark]
     sets = open_sets(partial(Folder, str(tree)), Plan())

@@ -123,15 +123,15 @@ def test_a_class_without_a_labeled_pixel_is_remarked_on(tmp_path):
     for path in (root / "train" / "masks").iterdir():
         save(draw_mask(np.random.default_rng(1), num_classes=2), path)
     data = data_of(root)
-    assert data.remarks() == []
+    assert data.notices() == []
     data.prepare("fit", 2)
-    (remark,) = data.remarks()
+    (remark,) = data.notices()
     assert "1 class (car) never occurs in labeled masks and cannot be learned" in remark
 
 
 def test_other_sources_are_looked_at_too():
     data = SegmentationData(Named("a", "b", "c"), labeled=2, batch_size=1, num_views=0)
     data.prepare("fit", 0)
-    assert any("never occurs in labeled masks" in remark for remark in data.remarks())
+    assert any("never occurs in labeled masks" in remark for remark in data.notices())
     with pytest.raises(UserError, match=r"'named' has one class, 'crack', .* of its own"):
         SegmentationData(Named("crack"))

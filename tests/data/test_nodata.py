@@ -69,7 +69,7 @@ def test_declared_pixels_are_left_out_and_invalid(tmp_path, nodata, dtype, unit,
         assert images.isfinite().all()
         if dtype != np.uint8:  # where the colour that stands for nothing is one like others
             assert images[:, :, :EDGE].abs().max() < 1e-4
-    assert not data.remarks()
+    assert not data.notices()
     assert not caplog.records  # tifffile complains of numbers that 32 bits round
 
 
@@ -116,7 +116,7 @@ def test_images_without_any_data_end_in_a_sentence(tmp_path):
 def test_a_value_that_looks_like_no_data_is_remarked_on(tmp_path, nodata, dtype, unit):
     root = geotiffs(tmp_path, nodata, dtype, declared=False, unit=unit)
     data = data_of(root)
-    (remark,) = data.remarks()
+    (remark,) = data.notices()
     assert remark.startswith(f"10 images hold the value {nodata} in many pixels")
     assert f"-a_nodata {nodata}" in remark
     source = Folder(str(root))

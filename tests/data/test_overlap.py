@@ -188,7 +188,7 @@ def test_a_run_that_would_be_scored_on_its_labels_is_refused(tree):
         assert str(tree / path) in str(caught.value)
     data = data_of(tree, labeled="all", allow_overlap=True)
     data.prepare("fit", 2)
-    assert "this was allowed" in data.remarks()[0]
+    assert "this was allowed" in data.notices()[0]
 
 
 def test_validation_of_a_finished_run_asks_nothing(tree):
@@ -200,20 +200,20 @@ def test_an_unlabeled_image_in_val_is_remarked(tree):
     copy_image(tree, "val/images/a0.png", "unlabeled/copy.png")
     data = data_of(tree)
     data.prepare("fit", 2)
-    (line,) = data.remarks()
+    (line,) = data.notices()
     assert "1 unlabeled image is also in val" in line
     without = data_of(tree)
     without.prepare("fit", 0)  # the supervised method shows no unlabeled images
-    assert without.remarks() == []
+    assert without.notices() == []
 
 
 def test_a_folder_of_unlabeled_images_that_holds_the_labeled_ones(tree):
     data = data_of(tree, unlabeled=str(tree / "train" / "images"))
     data.prepare("fit", 2)
-    assert "4 labeled images are also in unlabeled" in data.remarks()[0]
+    assert "4 labeled images are also in unlabeled" in data.notices()[0]
     again = data_of(tree, reuse_labeled=True)
     again.prepare("fit", 2)
-    assert again.remarks() == []
+    assert again.notices() == []
 
 
 def test_a_test_set_without_masks_does_not_hinder_training(tree):
@@ -234,7 +234,7 @@ def test_remarks_of_the_split_come_along(tree, tmp_path):
     (tmp_path / "list.txt").write_text("a0\na1\na1\n")
     data = data_of(tree, labeled=str(tmp_path / "list.txt"))
     data.prepare("fit", 2)
-    (line,) = data.remarks()
+    (line,) = data.notices()
     assert "names 1 image twice" in line
 
 

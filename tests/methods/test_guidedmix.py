@@ -377,10 +377,10 @@ class TestPlaces:
         assert not torch.isclose(whole, part)
 
     def test_a_network_without_mitrans_is_remarked_upon(self):
-        assert made(teacher=True).remarks() == []
-        assert "no MITrans" in made(guided_network(mitrans=False), teacher=True).remarks()[0]
-        assert "no MITrans" in make_method(GuidedMix).remarks()[0]
-        assert "its own teacher" in made().remarks()[0]
+        assert made(teacher=True).notices() == []
+        assert "no MITrans" in made(guided_network(mitrans=False), teacher=True).notices()[0]
+        assert "no MITrans" in make_method(GuidedMix).notices()[0]
+        assert "its own teacher" in made().notices()[0]
 
     def test_pictures_are_the_columns_of_figure_5(self):
         for hparams in ({}, {"teacher": True}, {"variant": "released"}):

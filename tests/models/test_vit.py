@@ -275,12 +275,12 @@ class TestWeights:
         name = "vit_base_patch16_clip_224"
         save_file(self.donor(name).state_dict(), tmp_path / "clip.safetensors")
         weights = str(tmp_path / "clip.safetensors")
-        (line,) = make(name, weights=weights).remarks()
+        (line,) = make(name, weights=weights).notices()
         assert "normalised by mean [0.4815, 0.4578, 0.4082]" in line
         assert '--data.std "[0.2686, 0.2613, 0.2758]"' in line
         mean, std = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
-        assert make(name, weights=weights, mean=mean, std=std).remarks() == []
-        assert make(name).remarks() == []
+        assert make(name, weights=weights, mean=mean, std=std).notices() == []
+        assert make(name).notices() == []
 
 
 def test_checkpointing_its_blocks_changes_no_gradient():
@@ -356,10 +356,10 @@ class TestFrozenEncoder:
 
     def test_one_of_random_weights_is_remarked_on(self):
         network = make(freeze_encoder=True)
-        (line,) = network.remarks()
+        (line,) = network.notices()
         assert line.startswith("encoder vit_small_patch14_dinov2 is frozen, but its weights are")
         network.pretrained = True  # by --init
-        assert network.remarks() == []
+        assert network.notices() == []
 
     def test_its_batchnorm_is_no_statistic_of_a_batch(self):
         options = {"encoder": "test_resnet", "freeze_encoder": True}

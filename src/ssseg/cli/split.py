@@ -89,7 +89,7 @@ def split_verb(args: Sequence[str]) -> int:
     ids = {record.id for record in split.labeled}
     labeled = np.array([record.id in ids for record in records])
     console.print(_table(source, shown, labeled))
-    for line in [*split.remarks, *_warnings(source, shown, labeled)]:
+    for line in [*split.notices, *_warnings(source, shown, labeled)]:
         say(f"warning: {line}")
     out = given.out
     if out is None and is_choice(asked.wanted, source):

@@ -264,11 +264,11 @@ class SegmentationData(LightningDataModule):
             "reuse_labeled": self.reuse_labeled,
         }
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What a person should know of these images before training; asked after `prepare`."""
         return [
-            *self.source.remarks(),
-            *self.split.remarks,
+            *self.source.notices(),
+            *self.split.notices,
             *self._overlaps,
             *self._labels,
             *remark_on(self._suspects),
@@ -354,7 +354,7 @@ class SegmentationData(LightningDataModule):
         )
 
     def _check_labels(self, val: list[Record]) -> None:
-        """What the doctor says of masks: its errors are refused, its warnings are remarks."""
+        """What the doctor says of masks: its errors are refused, its warnings are notices."""
         sets = {"labeled": count_masks(self.source, self.split.labeled)}
         found = problems_of_labels(self.source, {**sets, "val": count_masks(self.source, val)})
         for finding in found:

@@ -222,7 +222,7 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
         more = []
     if isinstance(source, AnyFolder):
         findings += source.findings
-    findings += [Finding("warning", "left_out", remark) for remark in source.remarks()]
+    findings += [Finding("warning", "left_out", remark) for remark in source.notices()]
     split = _divide(source, train, plan, findings)
     # masks of unlabeled images are nobody's business: nothing opens them from here on
     unlabeled = [record._replace(mask=None) for record in [*split.rest, *more]]
@@ -262,7 +262,7 @@ def _divide(
         # the option may be right, and name an image whose mask is missing or broken so far
         findings.append(Finding("error", "split", str(error)))
         return LabeledSplit("all", train, [])
-    findings += [Finding("note", "split", remark) for remark in split.remarks]
+    findings += [Finding("note", "split", remark) for remark in split.notices]
     return split
 
 

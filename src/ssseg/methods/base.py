@@ -73,7 +73,7 @@ class Method(nn.Module, ABC):
         """Columns of a sample picture, asked for only when one is due; no gradients."""
         return []
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What a person should know before training starts, a line each; asked after `setup`."""
         return []
 

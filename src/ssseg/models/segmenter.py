@@ -161,7 +161,7 @@ class Segmenter(nn.Module):
         height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
         return height, width
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What a person should know of the network before it is trained, a line each."""
         name = self.hparams["encoder"]
         if self.freeze_encoder and not self.pretrained:

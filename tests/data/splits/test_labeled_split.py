@@ -246,9 +246,9 @@ def test_a_coverage_is_near_the_smallest_there_is():
 
 def test_classes_too_rare_for_a_coverage_are_named():
     split = Painted(one_class_each()).split("3/class")
-    assert len(split.remarks) == 2
-    assert "class 'c5' occurs in 1 training image only, fewer than 3/class" in split.remarks[0]
-    assert Painted(one_class_each()).split("1/class").remarks == ()
+    assert len(split.notices) == 2
+    assert "class 'c5' occurs in 1 training image only, fewer than 3/class" in split.notices[0]
+    assert Painted(one_class_each()).split("1/class").notices == ()
 
 
 def test_random_choices_and_lists_open_no_other_masks(tmp_path):

@@ -120,7 +120,7 @@ def test_an_image_that_is_named_twice_is_labeled_once_and_remarked(tmp_path):
     path.write_text("img_0003\nimg_0001\nimg_0003\nimages/img_0003.png\n")
     split = split_labeled(some(6), str(path), 0)
     assert len(split.labeled) == 2
-    (remark,) = split.remarks
+    (remark,) = split.notices
     assert remark == (
         f"labeled names 2 images twice ('img_0003' again in line 3 of {path}); each is labeled once"
     )
@@ -368,7 +368,7 @@ def test_published_lists_as_they_stand(published, file):
     found = read_list(str(published / "formats" / file), records, [CITY])
     assert found.ids == set(content["labeled"][SAME[file]])
     assert len(found.ids) == count
-    assert found.remarks == ()
+    assert found.notices == ()
 
 
 def test_there_is_no_published_list_that_is_not_read(published):

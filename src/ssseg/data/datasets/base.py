@@ -66,7 +66,7 @@ class Source(ABC):
         """Images that come without masks, besides the training images left unlabeled."""
         return []
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What a person should know of the files, e.g. which are left out; asked once per run."""
         return []
 

@@ -38,7 +38,7 @@ class Files(Source):
     unlabeled_folders: Sequence[Path] = ()
     """Further folders of images without masks."""
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What is left out of the folders of unlabeled images."""
         return left_out(self.unlabeled_folders, deep=True)
 
@@ -176,18 +176,18 @@ def files_of(folder: Path, *, deep: bool = False) -> list[Path]:
 
 def left_out(folders: Iterable[Path], *, deep: bool = False) -> list[str]:
     """A remark on each folder with files that `find_images` leaves out, unless they are texts."""
-    remarks = []
+    notices = []
     for folder in folders:
         missed = _missed(folder, deep)
         if not missed:
             continue
-        remarks.append(
+        notices.append(
             f"{folder}: {'1 file is' if len(missed) == 1 else f'{len(missed)} files are'} left out "
             f"({_kinds(missed)}; e.g. {missed[0].name}); images are read from "
             f"{', '.join(ending.lstrip('.') for ending in IMAGE_ENDINGS)}: convert the others, "
             "mend links or remove them"
         )
-    return remarks
+    return notices
 
 
 def found_instead(folder: Path, *, deep: bool = False) -> str:

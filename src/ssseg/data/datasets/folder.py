@@ -124,10 +124,10 @@ class Folder(Files):
             )
         return images
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What is left out of the folders of images."""
         own = [self.root / split / "images" for split in ("train", "val", "test")]
-        return [*left_out(folder for folder in own if folder.is_dir()), *super().remarks()]
+        return [*left_out(folder for folder in own if folder.is_dir()), *super().notices()]
 
     def unlabeled(self) -> list[Record]:
         """The images of every unlabeled folder and its subfolders."""

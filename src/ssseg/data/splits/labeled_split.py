@@ -26,7 +26,7 @@ class LabeledSplit(NamedTuple):
     labeled: list[Record]
     rest: list[Record]
     """Training images whose masks are not looked at in training."""
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     """What a person should know of it, e.g. that a list names an image twice."""
 
 
@@ -85,8 +85,8 @@ def split_labeled(
         raise ValueError(f"{wanted} {select} looks at masks; pass the source of the records")
     shown = class_presence(source, records) if presence is None else presence()
     if coverage:
-        chosen, remarks = _covering(source, shown, wanted, int(coverage[1]), rng)
-        return _parted(f"{wanted} seed {seed}", records, chosen, remarks)
+        chosen, notices = _covering(source, shown, wanted, int(coverage[1]), rng)
+        return _parted(f"{wanted} seed {seed}", records, chosen, notices)
     return _parted(f"{wanted} stratified seed {seed}", records, stratify(shown, count, rng))
 
 
@@ -98,14 +98,14 @@ def is_choice(wanted: str, source: Source | None = None) -> bool:
 
 
 def _parted(
-    name: str, records: list[Record], chosen: Iterable[int], remarks: tuple[str, ...] = ()
+    name: str, records: list[Record], chosen: Iterable[int], notices: tuple[str, ...] = ()
 ) -> LabeledSplit:
     places = set(chosen)
     return LabeledSplit(
         name,
         [r for i, r in enumerate(records) if i in places],
         [r for i, r in enumerate(records) if i not in places],
-        remarks,
+        notices,
     )
 
 
@@ -146,7 +146,7 @@ def _named(records: list[Record], wanted: str, source: Source | None) -> Labeled
             raise UserError(f"{error}, or one of {', '.join(protocols)}") from error
         raise
     chosen = [i for i, r in enumerate(records) if r.id in listed.ids]
-    split = _parted(listed.name, records, chosen, listed.remarks)
+    split = _parted(listed.name, records, chosen, listed.notices)
     if listed.hash is not None and source is not None:
         found = content_hash(source, split.labeled)
         if found != listed.hash:

@@ -24,7 +24,7 @@ class Listed(NamedTuple):
 
     name: str
     ids: set[str]
-    remarks: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     hash: str | None = None
     """Content hash of the labeled images when `ssseg split` wrote the file."""
 
@@ -112,14 +112,14 @@ def _listed(
         )
     if not ids:
         raise UserError(f"{place} names no image; expected one id per line")
-    remarks = tuple[str, ...]()
+    notices = tuple[str, ...]()
     if twice:
         number = "1 image" if len(twice) == 1 else f"{len(twice)} images"
-        remarks = (
+        notices = (
             f"{name} names {number} twice ({twice[0].text!r} again in {twice[0].place}); "
             "each is labeled once",
         )
-    return Listed(name, ids, remarks)
+    return Listed(name, ids, notices)
 
 
 def _meanings(line: str, endings: Sequence[str]) -> list[str]:

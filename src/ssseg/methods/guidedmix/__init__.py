@@ -232,7 +232,7 @@ class GuidedMix(Method):
         """The second decoder of the released code idles until the warm-up is over."""
         return self.mix_space == "image" or bool(self.dec_weight) or not self.warmup_steps
 
-    def remarks(self) -> list[str]:
+    def notices(self) -> list[str]:
         """Say so where the network has no MITrans, and where nobody but the student labels."""
         lines = []
         if not getattr(self.student.decoder, "mitrans", False):

@@ -126,9 +126,9 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
         lines.append(f"devices    {devices}; BatchNorm normalises over the images of {whose}")
     lines.append(validations(trainer, module))
     lines += module.notes
-    lines += data.remarks()
-    lines += module.method.student.remarks()
-    lines += module.method.remarks()
+    lines += data.notices()
+    lines += module.method.student.notices()
+    lines += module.method.notices()
     lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
     return lines
 
