@@ -105,7 +105,7 @@ def validate(
         out: Folder of the page. None: the next free `test-val-<mode>` in the run's folder.
         page: Write the page, as the command line does; False leaves no file behind.
         eval_options: How networks are applied and scored: `mode`, `window`, `stride`, `scales`,
-            `flip`, `batch_size`, `absent`, `boundary`.
+            `flip`, `batch_size`, `missing_classes`, `boundary`.
         **data_options: Other data, or otherwise, than in training.
 
     Returns:

@@ -99,7 +99,7 @@ def test_nothing_counted_is_zero_and_finite():
 def test_summaries_name_the_absent_classes():
     matrix = torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     out = scores(matrix).as_dict(["road", "car", "train"])
-    assert out["absent"] == ["train"]
+    assert out["missing_classes"] == ["train"]
     assert out["iou"] == pytest.approx({"road": 0.75, "car": 0.8})
 
 
@@ -167,10 +167,10 @@ def test_boundaries_are_harder_than_areas():
 def test_weighted_iou_and_absent_classes_as_zero():
     label = torch.tensor([[[0, 0, 0, 1]]])
     prediction = torch.tensor([[[0, 0, 1, 1]]])
-    skip, zero = SegmentationScores(3), SegmentationScores(3, absent="zero")
+    skip, zero = SegmentationScores(3), SegmentationScores(3, missing_classes="zero")
     for confusion in (skip, zero):
         confusion.add(one_hot_logits(prediction, 3), label)
     assert skip.scores().weighted_iou == pytest.approx(0.75 * 2 / 3 + 0.25 / 2)
     assert skip.scores().miou == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert zero.scores().miou == pytest.approx((2 / 3 + 1 / 2) / 3)
-    assert zero.scores().as_dict(["a", "b", "c"])["absent"] == ["c"]
+    assert zero.scores().as_dict(["a", "b", "c"])["missing_classes"] == ["c"]

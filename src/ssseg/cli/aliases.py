@@ -100,7 +100,7 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
             out += [f"--model.{head}.{option}", *values]
         elif head == "eval":
             known = [f.name for f in fields(Inference)]
-            _known("option of the evaluation", option, [*known, "absent", "boundary"])
+            _known("option of the evaluation", option, [*known, "missing_classes", "boundary"])
             group = "model.inference" if option.split(".")[0] in known else "model"
             out += [f"--{group}.{option}", *values]
         elif head == "data" and option.split(".")[0] not in (

@@ -10,7 +10,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from ssseg.types import IGNORE
 
-Absent = Literal["skip", "zero"]
+MissingClasses = Literal["skip", "zero"]
 
 
 class Scores(NamedTuple):
@@ -44,7 +44,7 @@ class Scores(NamedTuple):
             "mean_accuracy": self.mean_accuracy,
             "weighted_iou": self.weighted_iou,
             "iou": _named(names, self.iou),
-            "absent": [n for n, v in zip(names, self.iou, strict=True) if v is None],
+            "missing_classes": [n for n, v in zip(names, self.iou, strict=True) if v is None],
         }
         if self.boundary_iou is not None:
             found["boundary_miou"] = self.boundary_miou
@@ -57,13 +57,13 @@ class SegmentationScores(MulticlassConfusionMatrix):
 
     Args:
         num_classes: Number of classes; label 255 is left out.
-        absent: What a class that occurs neither in truth nor in prediction counts: nothing (`skip`)
+        missing_classes: What a class that occurs neither in truth nor in prediction counts: nothing (`skip`)
             or 0 (`zero`, as in some older code).
     """
 
-    def __init__(self, num_classes: int, absent: Absent = "skip") -> None:
+    def __init__(self, num_classes: int, missing_classes: MissingClasses = "skip") -> None:
         super().__init__(num_classes, ignore_index=IGNORE, validate_args=False)
-        self.absent = absent
+        self.missing_classes = missing_classes
 
     def add(self, scores: Tensor, label: Tensor) -> Tensor:
         """Count a batch, scores resized to the resolution of the labels.
@@ -83,7 +83,7 @@ class SegmentationScores(MulticlassConfusionMatrix):
 
     def scores(self) -> Scores:
         """Scores of everything counted so far, over all devices."""
-        return scores(self.compute(), self.absent)
+        return scores(self.compute(), self.missing_classes)
 
 
 class BoundaryIoU(Metric):
@@ -152,12 +152,12 @@ def _near_boundary(label: Tensor, distance: int) -> Tensor:
     return (largest != smallest)[:, 0]
 
 
-def scores(matrix: Tensor, absent: Absent = "skip") -> Scores:
+def scores(matrix: Tensor, missing_classes: MissingClasses = "skip") -> Scores:
     """Scores of a confusion matrix.
 
     Args:
         matrix: (C, C) counts, truth in rows, prediction in columns.
-        absent: What a class counts in `miou` that never occurs.
+        missing_classes: What a class counts in `miou` that never occurs.
 
     Returns:
         `Scores`; all 0 for an empty matrix.
@@ -166,7 +166,7 @@ def scores(matrix: Tensor, absent: Absent = "skip") -> Scores:
     hit, truth, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
     union = truth + predicted - hit
     iou, recall = hit / union, hit / truth
-    counted = iou[union > 0] if absent == "skip" else iou.nan_to_num(0)
+    counted = iou[union > 0] if missing_classes == "skip" else iou.nan_to_num(0)
     return Scores(
         miou=_mean(counted),
         iou=_or_none(iou),

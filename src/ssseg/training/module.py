@@ -18,7 +18,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.distributed import DistInfo
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
-from ssseg.evaluation.metrics import Absent, BoundaryIoU, Scores, SegmentationScores
+from ssseg.evaluation.metrics import BoundaryIoU, MissingClasses, Scores, SegmentationScores
 from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
@@ -45,7 +45,7 @@ class SegmentationModule(LightningModule):
         network: The network to train.
         optim: Optimiser and schedule.
         inference: How networks are applied to the images that they are scored on.
-        absent: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
+        missing_classes: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
         compute: How a step is computed.
@@ -57,7 +57,7 @@ class SegmentationModule(LightningModule):
         network: Segmenter,
         optim: OptimizerConfig = OptimizerConfig(),  # noqa: B008 (frozen)
         inference: Inference = Inference(),  # noqa: B008 (frozen)
-        absent: Absent = "skip",
+        missing_classes: MissingClasses = "skip",
         boundary: bool = False,
         seed: int | None = None,
         compute: Compute = Compute(),  # noqa: B008 (frozen)
@@ -73,10 +73,10 @@ class SegmentationModule(LightningModule):
         self.notes: list[str] = []
         """What a person should know of this run before it trains, a line each."""
         self.scores: dict[str, Scores] = {}
-        self.inference, self.absent = inference, absent
+        self.inference, self.missing_classes = inference, missing_classes
         classes = network.num_classes
         self.confusion = nn.ModuleDict(
-            {n: SegmentationScores(classes, absent) for n in method.networks}
+            {n: SegmentationScores(classes, missing_classes) for n in method.networks}
         )
         edges = method.networks if boundary else ()
         self.boundary = nn.ModuleDict({name: BoundaryIoU(classes) for name in edges})

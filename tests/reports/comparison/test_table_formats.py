@@ -17,7 +17,7 @@ from PIL import Image
 
 import ssseg
 from ssseg.cli.main import main
-from ssseg.reports.comparison.plots import absent, mean_curve
+from ssseg.reports.comparison.plots import mean_curve, missing_plots
 from ssseg.reports.comparison.table_formats import Cell, Table, latex, markdown, tex
 from tests.benchmarking.folders import study, write, write_metrics, write_tiles
 
@@ -267,7 +267,7 @@ def test_curves_that_are_not_there_are_left_out_and_it_is_said(tmp_path):
     made = report(tmp_path)
     assert list(made.figures) == ["scores", "curves", "trusted"]
     assert "No trusted share recorded for: supervised." in made.plots[1]["trusted"].caption
-    assert absent(made.sections[0]) == ["accuracy of pseudo-labels"]
+    assert missing_plots(made.sections[0]) == ["accuracy of pseudo-labels"]
     assert "Not recorded by any of these runs: accuracy of pseudo-labels." in made.html()
 
 

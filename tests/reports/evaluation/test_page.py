@@ -92,7 +92,7 @@ def test_the_numbers_are_those_of_a_plain_recomputation(run, checkpoint, network
     assert got["iou"] == pytest.approx(known)
     assert got["miou"] == pytest.approx(np.mean(list(known.values())))
     assert got["pixel_accuracy"] == pytest.approx((truth == guess).mean())
-    assert got["absent"] == [name for name in names if name not in known]
+    assert got["missing_classes"] == [name for name in names if name not in known]
     assert 0 < got["boundary_miou"] < 1
     html = page(run / "test-test-whole")
     card = html.partition(f"</i>{network}<small>")[2].partition("</section>")[0]
@@ -232,7 +232,7 @@ def test_every_mode_has_a_folder_of_its_own(run, checkpoint, capsys):
         "test-val-slide": ["--eval.mode", "slide", "--eval.window", "[16, 24]"],
         "test-val-whole-2scales-flip": ["--eval.scales", "[0.5, 1.0]", "--eval.flip", "true"],
         "test-val-whole": ["--eval.boundary", "false"],
-        "test-val-whole-2": ["--eval.absent", "zero"],
+        "test-val-whole-2": ["--eval.missing_classes", "zero"],
     }
     for name, args in modes.items():
         assert main(["validate", "--ckpt_path", str(checkpoint), *args]) == 0
@@ -386,7 +386,7 @@ def test_what_is_absent_is_named():
     said = " ".join(protocol(module, data, found))
     assert "neither in the truth nor in any prediction is not in the mean: g, h." in said
     counts["teacher"][0, 6] = 1
-    module.absent = "zero"
+    module.missing_classes = "zero"
     found = found._replace(scores={n: scores(m) for n, m in counts.items()}, images=5)
     said = " ".join(protocol(module, data, found))
     assert "prediction of the student counts as 0 in the mean, as in older protocols: g, h." in said

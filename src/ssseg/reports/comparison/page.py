@@ -9,7 +9,7 @@ from ssseg.reports.comparison.comparability import UNKNOWN, value_of
 from ssseg.reports.comparison.contents import classes, costs, scores, tested
 from ssseg.reports.comparison.grouping import ComparisonTable, Row
 from ssseg.reports.comparison.notes import versions_of
-from ssseg.reports.comparison.plots import Plot, absent, svg
+from ssseg.reports.comparison.plots import Plot, missing_plots, svg
 from ssseg.reports.comparison.table_formats import html
 from ssseg.reports.html import escape, facts, image_uri, legend, skeleton
 
@@ -97,7 +97,7 @@ def _section(
         yield "<h3>Test images</h3>"
         yield html(found)
     yield _plots(figures, f"t{section.number}")
-    missing = absent(section)
+    missing = missing_plots(section)
     if missing:
         said = escape(", ".join(missing))
         yield f'<p class="soft">Not recorded by any of these runs: {said}.</p>'

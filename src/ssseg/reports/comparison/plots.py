@@ -48,7 +48,7 @@ def plots(section: ComparisonTable) -> dict[str, Plot]:
     return out
 
 
-def absent(section: ComparisonTable) -> list[str]:
+def missing_plots(section: ComparisonTable) -> list[str]:
     """Curves that no run of a table has recorded."""
     names = {"trusted": "trusted share", "accuracy": "accuracy of pseudo-labels"}
     entries = [entry for arm in section.arms for entry in arm.entries]

@@ -95,7 +95,7 @@ def _absent(module: SegmentationModule, data: SegmentationData, found: Found) ->
         yield "Every class occurs."
         return
     how = "is not in the mean"
-    if module.absent == "zero":
+    if module.missing_classes == "zero":
         how = "counts as 0 in the mean, as in older protocols"
     alike = len({tuple(absent) for absent in missing.values()}) == 1
     for network, absent in [("", next(iter(missing.values())))] if alike else missing.items():

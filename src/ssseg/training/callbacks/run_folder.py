@@ -330,7 +330,7 @@ def evaluation_of(module: SegmentationModule, data: SegmentationData) -> dict[st
     return {
         "protocol": str(infer),
         **to_plain(vars(infer)),
-        "absent": module.absent,
+        "missing_classes": module.missing_classes,
         "eval_masks": data.eval_masks,
         "eval_crop": data.eval_crop,
     }
