@@ -22,7 +22,7 @@ class DataInfo(NamedTuple):
     split_hash: str
 
 
-class Drawn(NamedTuple):
+class DrawnBatch(NamedTuple):
     """A training batch, and which images it is of."""
 
     batch: Batch

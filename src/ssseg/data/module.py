@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssseg.data.channel_stats import IMAGENET, Statistics, remark_on, statistics_of
 from ssseg.data.datasets.base import Record, Source, Split
-from ssseg.data.info import DataInfo, Drawn
+from ssseg.data.info import DataInfo, DrawnBatch
 from ssseg.data.labels import count_masks, problems_of_labels
 from ssseg.data.overlap import overlaps, remarks_on
 from ssseg.data.sampler import StepSampler, Stream
@@ -368,7 +368,7 @@ class SegmentationData(LightningDataModule):
         dataset, sampler = self._training(int(getattr(module, "batches_seen", 0)))
         return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
 
-    def draw(self, number: int) -> Drawn:
+    def draw(self, number: int) -> DrawnBatch:
         """This device's part of a training batch, as training sees it.
 
         Args:
@@ -380,7 +380,7 @@ class SegmentationData(LightningDataModule):
         for draw in draws:
             records = dataset.labeled if draw.stream == "labeled" else dataset.unlabeled
             ids[draw.stream].append(records[draw.record].id)
-        return Drawn(dataset.collate([dataset[draw] for draw in draws]), **ids)
+        return DrawnBatch(dataset.collate([dataset[draw] for draw in draws]), **ids)
 
     def _training(self, start: int) -> tuple[TrainImages, StepSampler]:
         """Training images, and which come when."""

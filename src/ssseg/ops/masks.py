@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssseg.distributed import sum_dtype
 from ssseg.ops.photometric import blur_matrix, full_precision
-from ssseg.ops.random import Source, normal, uniform
+from ssseg.ops.random import Rng, normal, uniform
 
 Rounding = Literal["floor", "ceil", "random"]
 ClassPool = Literal["present", "all"]
@@ -27,7 +27,7 @@ def box_mask(
     area: float = 0.5,
     num_boxes: int = 1,
     *,
-    generator: Source = None,
+    generator: Rng = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Rectangles that cover a fixed share of the image (French et al., BMVC 2020).
@@ -68,7 +68,7 @@ def box_mask(
 def half_box_mask(
     size: Size,
     *,
-    generator: Source = None,
+    generator: Rng = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """The CutMix rectangle of the released ClassMix code: half of the image is cut out.
@@ -105,7 +105,7 @@ def cow_mask(
     share: float = 0.5,
     sigma: tuple[float, float] = (8.0, 32.0),
     *,
-    generator: Source = None,
+    generator: Rng = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Cow-spotted regions: smoothed noise under a threshold (French et al., "Milking CowMask").
@@ -150,7 +150,7 @@ def class_mask(
     num_classes: int,
     rounding: Rounding = "floor",
     *,
-    generator: Source = None,
+    generator: Rng = None,
 ) -> Tensor:
     """All pixels of half of the classes that occur in each image (ClassMix, Algorithm 1).
 
@@ -177,7 +177,7 @@ def block_class_mask(
     rounding: Rounding = "floor",
     grid: Grid = "per_side",
     *,
-    generator: Source = None,
+    generator: Rng = None,
 ) -> Tensor:
     """Class masks drawn independently in every block of a grid (ComplexMix, section 2).
 
@@ -222,7 +222,7 @@ def block_class_mask(
     return chosen.flatten().index_select(0, index).view(batch, 1, height, width)
 
 
-def _half(count: Tensor, rounding: Rounding, generator: Source) -> Tensor:
+def _half(count: Tensor, rounding: Rounding, generator: Rng) -> Tensor:
     if rounding == "floor":
         return count // 2
     if rounding == "ceil":

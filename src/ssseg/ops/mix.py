@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ssseg.distributed import SINGLE, DistInfo
-from ssseg.ops.random import Source, gamma, uniform
+from ssseg.ops.random import Rng, gamma, uniform
 
 
 class Mixed(NamedTuple):
@@ -133,7 +133,7 @@ def beta_lambda(
     how: Literal["reject", "rescale", "clip"] = "reject",
     *,
     folded: bool = True,
-    generator: Source = None,
+    generator: Rng = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Mixing shares from a Beta(alpha, alpha), folded to its lower half and capped.

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ssseg.ops.random import Source, uniform
+from ssseg.ops.random import Rng, uniform
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -65,7 +65,7 @@ def color_jitter(
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    generator: Source = None,
+    generator: Rng = None,
 ) -> Tensor:
     """Brightness, contrast, saturation and hue of normalised RGB images, drawn per image.
 

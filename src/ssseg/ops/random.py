@@ -7,13 +7,13 @@ from torch import Tensor
 
 from ssseg.distributed import GlobalBatchGenerator, sum_dtype
 
-Source = torch.Generator | GlobalBatchGenerator | None
+Rng = torch.Generator | GlobalBatchGenerator | None
 """Where random numbers come from; None: torch's default generator of the device."""
 
 
 def uniform(
     shape: Sequence[int],
-    source: Source,
+    source: Rng,
     *,
     batch: int = 0,
     device: torch.device | str | None = None,
@@ -34,7 +34,7 @@ def uniform(
 
 
 def normal(
-    shape: Sequence[int], source: Source, *, device: torch.device | str | None = None
+    shape: Sequence[int], source: Rng, *, device: torch.device | str | None = None
 ) -> Tensor:
     """Standard normal, images in the first dimension."""
     return _mine(shape, source, 0, lambda size, g: torch.randn(size, generator=g, device=device))
@@ -43,7 +43,7 @@ def normal(
 def gamma(
     shape: Sequence[int],
     concentration: float,
-    source: Source,
+    source: Rng,
     *,
     batch: int = 0,
     device: torch.device | str | None = None,
@@ -59,7 +59,7 @@ def gamma(
 
 def _mine(
     shape: Sequence[int],
-    source: Source,
+    source: Rng,
     batch: int,
     draw: Callable[[list[int], torch.Generator | None], Tensor],
 ) -> Tensor:

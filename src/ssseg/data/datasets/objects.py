@@ -8,10 +8,10 @@ import numpy as np
 
 from ssseg.data.datasets import synthetic as scenery
 from ssseg.data.datasets.base import Array, ClassInfo
-from ssseg.data.datasets.synthetic import Drawn
+from ssseg.data.datasets.synthetic import SyntheticSource
 
 
-class Objects(Drawn):
+class Objects(SyntheticSource):
     """One to three objects of 5 classes before a background; 16 of 512 scenes are labeled."""
 
     name = "objects"

@@ -8,12 +8,12 @@ import numpy as np
 
 from ssseg.data.datasets import synthetic as scenery
 from ssseg.data.datasets.base import Array, ClassInfo
-from ssseg.data.datasets.synthetic import Drawn
+from ssseg.data.datasets.synthetic import SyntheticSource
 
 SKY, BUILDING, ROAD, SIDEWALK, TREE, CAR, PERSON, POLE = range(8)
 
 
-class Street(Drawn):
+class Street(SyntheticSource):
     """Street scenes of 8 classes; 16 of 512 training scenes are labeled by default."""
 
     name = "street"

@@ -86,7 +86,7 @@ def weather(rng: Rng, image: Array) -> Array:
     return out
 
 
-class Drawn(Source):
+class SyntheticSource(Source):
     """A procedural data set: scenes drawn from (seed, index), nothing to read.
 
     Args:
