@@ -78,13 +78,13 @@ def test_grids_say_how_they_are_run_and_name_known_options(grid):
         names = {word[2:].split("=")[0].split(".")[1] for word in options}
         assert names <= set(method_class(run.args[2]).__dataclass_fields__), run.name
     if grid.name.startswith("table"):
-        assert f"{command} --miniature" in text
+        assert f"{command} --smoke" in text
 
 
 @pytest.mark.parametrize("grid", [marked(path) for path in TABLES], ids=name_of)
-def test_every_table_has_a_miniature_of_all_its_rows_that_can_run(grid):
+def test_every_table_has_a_smoke_of_all_its_rows_that_can_run(grid):
     """Each kind of run is made whole, network, data and method, but trains nothing."""
-    whole, small = read_grid(grid), read_grid(grid, miniature=True)
+    whole, small = read_grid(grid), read_grid(grid, smoke=True)
     assert list(small.rows) == list(whole.rows)
     assert not small.published
     column = next(iter(small.columns))  # the others differ in the number of labels
@@ -120,7 +120,7 @@ def test_no_two_rows_of_a_grid_are_the_same_run(grid):
 
 
 def test_the_last_row_of_table_10_is_scored_at_six_scales_and_mirrored():
-    grid = read_grid(FOLDER / "guidedmix" / "table10.yaml", miniature=True)
+    grid = read_grid(FOLDER / "guidedmix" / "table10.yaml", smoke=True)
     run = next(run for run in plan(grid, Path("out")) if run.row == "guidedmix, MS and flip")
     (answer,) = forecasts({"runs": [run.args], "measure": False, "at_once": 1})
     assert answer["config"]["model"]["inference"] == {

@@ -76,17 +76,17 @@ def test_every_argument_arrives(asked, tmp_path):
     assert work == (3, "ray", "x:1", 0)
 
 
-def test_a_grid_file_and_its_miniature(asked, here):
+def test_a_grid_file_and_its_smoke(asked, here):
     (here / "grid.yaml").write_text(
         "methods: [cutmix]\nseeds: 3\ntest: true\nminiature: {columns: {street: {data: street}}}"
     )
     ssseg.benchmark("grid.yaml", max_steps=5)
-    ssseg.benchmark(here / "grid.yaml", miniature=True, seeds=2)
+    ssseg.benchmark(here / "grid.yaml", smoke=True, seeds=2)
     (whole, small) = [(args[0], str(args[1])) for args in asked]
     assert (len(whole[0].seeds), whole[0].test, whole[1]) == (3, True, "runs/grid")
     assert "--trainer.max_steps=5" in whole[0].options
     assert (list(small[0].columns), small[0].seeds, small[0].test) == (["street"], [0, 1], False)
-    assert small[1] == "runs/grid-miniature"
+    assert small[1] == "runs/grid-smoke"
 
 
 def test_mistakes_are_one_sentence(here):

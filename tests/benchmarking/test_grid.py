@@ -528,7 +528,7 @@ class TestMiniature:
         "columns: {large: {data: voc}}\n"
         "seeds: 3\n"
         "published: {a: {large: 70}}\n"
-        "miniature:\n"
+        "smoke:\n"
         "  options: {trainer.max_steps: 8}\n"
         "  columns: {street: {data: street}}\n"
     )
@@ -536,7 +536,7 @@ class TestMiniature:
     def test_it_has_the_rows_and_nothing_else(self, write, tmp_path):
         (tmp_path / "recipe.yaml").write_text("{}")
         file = write(self.GRID)
-        large, small = read_grid(file), read_grid(file, miniature=True)
+        large, small = read_grid(file), read_grid(file, smoke=True)
         assert small.rows == large.rows
         assert len(large.seeds) == 3
         assert len(small.seeds) == 1
@@ -549,16 +549,16 @@ class TestMiniature:
     def test_rows_of_its_own_replace_those_of_the_same_label(self, write, tmp_path):
         (tmp_path / "recipe.yaml").write_text("{}")
         file = write(self.GRID + "  rows: {a: , b: {method: classmix}, c: {method: cowmix}}\n")
-        assert read_grid(file, miniature=True).rows == {
+        assert read_grid(file, smoke=True).rows == {
             "supervised": {"method": "supervised"},
             "b": {"method": "classmix"},
             "c": {"method": "cowmix"},
         }
 
     def test_slips(self, write):
-        with pytest.raises(UserError, match="has no miniature"):
-            read_grid(write(SUPERVISED), miniature=True)
+        with pytest.raises(UserError, match="has no smoke"):
+            read_grid(write(SUPERVISED), smoke=True)
         with pytest.raises(UserError, match="did you mean 'columns'"):
-            read_grid(write(SUPERVISED + "miniature: {colums: {}}"), miniature=True)
-        with pytest.raises(UserError, match=r"miniature is \[1\]; expected keys of a grid"):
-            read_grid(write(SUPERVISED + "miniature: [1]"), miniature=True)
+            read_grid(write(SUPERVISED + "smoke: {colums: {}}"), smoke=True)
+        with pytest.raises(UserError, match=r"smoke is \[1\]; expected keys of a grid"):
+            read_grid(write(SUPERVISED + "smoke: [1]"), smoke=True)

@@ -292,7 +292,7 @@ def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
         (["--methods", "classmix", "--retries", "-1"], "option retries is -1"),
         (["--methods", "classmix", "--launcher", "rya"], "did you mean 'ray'"),
         (["--methods", "classmix", "--address", "x:1"], "address is of --launcher ray"),
-        (["--methods", "classmix", "--miniature"], "--miniature is of a grid file"),
+        (["--methods", "classmix", "--smoke"], "--smoke is of a grid file"),
     ):
         assert main(["benchmark", *args]) == 2
         err = capsys.readouterr().err

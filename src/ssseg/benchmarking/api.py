@@ -25,7 +25,7 @@ def benchmark(
     jobs: int | None = None,
     supervised: bool = True,
     test: bool = False,
-    miniature: bool = False,
+    smoke: bool = False,
     launcher: Literal["local", "ray"] = "local",
     address: str | None = None,
     retries: int = 1,
@@ -48,7 +48,7 @@ def benchmark(
         jobs: Runs at once. None: one, or one per GPU.
         supervised: Add a supervised run of the same budget where there is none.
         test: Score the last step of every run on the test images as well.
-        miniature: Take the grid's miniature.
+        smoke: Take the grid's smoke.
         launcher: `local`, or `ray` for a cluster.
         address: Of the Ray cluster. None: this machine alone.
         retries: How often a run whose process died is taken up again.
@@ -72,7 +72,7 @@ def benchmark(
     chosen = list(range(seeds)) if isinstance(seeds, int) else seeds
     if isinstance(methods, str | Path):
         file = as_path(methods)
-        grid = read_grid(file, words, miniature=miniature, supervised=supervised)
+        grid = read_grid(file, words, smoke=smoke, supervised=supervised)
         grid = grid._replace(seeds=grid.seeds if chosen is None else chosen, test=grid.test or test)
     else:
         file = None
@@ -85,6 +85,6 @@ def benchmark(
             supervised=supervised,
             test=test,
         )
-    folder = as_path(out) if out is not None else default_folder(file, miniature)
+    folder = as_path(out) if out is not None else default_folder(file, smoke)
     work = Work(jobs, launcher, address, retries)
     return run_benchmark(grid, folder, work, Console(markup=False, emoji=False))

@@ -56,11 +56,11 @@ class Work(NamedTuple):
         return self.jobs or max(1, gpus)
 
 
-def default_folder(file: Path | None, miniature: bool) -> Path:
+def default_folder(file: Path | None, smoke: bool) -> Path:
     """Where a study is kept unless somebody says so."""
     if file is None:
         return Path("runs/benchmark")
-    return Path("runs") / f"{file.stem}{'-miniature' * miniature}"
+    return Path("runs") / f"{file.stem}{'-smoke' * smoke}"
 
 
 def check_runs(

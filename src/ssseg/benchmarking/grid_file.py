@@ -28,10 +28,10 @@ KEYS: dict[str, tuple[Any, str]] = {
     "test": (bool, "true or false"),
     "published": (dict, "numbers by row and column"),
     "skip": (dict, "columns by row"),
-    "miniature": (dict, "keys of a grid"),
+    "smoke": (dict, "keys of a grid"),
 }
 ROWS = ("methods", "rows", "supervised")
-"""Keys that a miniature takes over from its grid."""
+"""Keys that a smoke takes over from its grid."""
 REFERENCE = "supervised"
 
 
@@ -98,7 +98,7 @@ def read_grid(
     path: Path,
     options: Sequence[str] = (),
     *,
-    miniature: bool = False,
+    smoke: bool = False,
     supervised: bool = True,
 ) -> Grid:
     """A grid from a YAML file.
@@ -109,24 +109,24 @@ def read_grid(
     `ssseg fit --config`, beside the file), `seeds` (a count or a list), `supervised` (false: no
     supervised run is added), `test` (true: the test images are scored too), `published` (a paper's
     numbers, by row and column), `skip` (by row, columns that make no sense for it), and
-    `miniature`: the same rows in small, with keys of its own in place of all others; rows that it
+    `smoke`: the same rows in small, with keys of its own in place of all others; rows that it
     gives replace those of the same label, and one without options leaves that row out.
 
     Args:
         path: The file.
         options: Further options for all runs, as typed; they override the file's.
-        miniature: Read the grid's miniature.
+        smoke: Read the grid's smoke.
         supervised: Add a supervised run where there is none, if the file does not refuse it.
 
     Raises:
         UserError: For a file that is missing or no grid.
     """
     given = _known_keys(_content(path), str(path))
-    if miniature:
-        small = given.get("miniature")
+    if smoke:
+        small = given.get("smoke")
         if small is None:
-            raise UserError(f"{path} has no miniature; expected the key `miniature`")
-        small = _known_keys(small, f"{path}: miniature")
+            raise UserError(f"{path} has no smoke; expected the key `smoke`")
+        small = _known_keys(small, f"{path}: smoke")
         rows = {**given.get("rows", {}), **small.get("rows", {})}
         kept = {key: given[key] for key in ROWS if key in given}
         given = {**kept, **small, "rows": {k: v for k, v in rows.items() if v is not None}}

@@ -34,7 +34,7 @@ def parser() -> VerbParser:
         "--no-supervised", action="store_true", help="add no supervised run where there is none"
     )
     out.add_argument("--test", action="store_true", help="score the last step on the test images")
-    out.add_argument("--miniature", action="store_true", help="the grid's miniature")
+    out.add_argument("--smoke", action="store_true", help="the grid's smoke")
     out.add_argument("--out", help="folder of the study; default runs/ and the grid's name")
     out.add_argument("--jobs", type=int, help="runs at once; default one, or one per GPU")
     out.add_argument("--launcher", default="local", help=f"one of {', '.join(LAUNCHERS)}")
@@ -58,8 +58,8 @@ def benchmark(args: Sequence[str]) -> int:
     if (file is None) == (given.methods is None):
         raise UserError("give either a grid file or --methods; see ssseg benchmark --help")
     if file is None:
-        if given.miniature:
-            raise UserError("option --miniature is of a grid file; give one instead of --methods")
+        if given.smoke:
+            raise UserError("option --smoke is of a grid file; give one instead of --methods")
         grid = grid_of(
             given.methods.split(","),
             seeds_of(given.seeds or "1"),
@@ -73,12 +73,10 @@ def benchmark(args: Sequence[str]) -> int:
         for name in ("splits", "networks"):
             if getattr(given, name) is not None:
                 raise UserError(f"option --{name} goes with --methods; {file} names its own")
-        grid = read_grid(
-            file, options, miniature=given.miniature, supervised=not given.no_supervised
-        )
+        grid = read_grid(file, options, smoke=given.smoke, supervised=not given.no_supervised)
         grid = grid if given.seeds is None else grid._replace(seeds=seeds_of(given.seeds))
         grid = grid._replace(test=grid.test or given.test)
-    out = Path(given.out or default_folder(file, given.miniature))
+    out = Path(given.out or default_folder(file, given.smoke))
     console = Console(markup=False, emoji=False)  # labels and options are no markup
     work = Work(given.jobs, given.launcher, given.address, given.retries)
     if given.dry_run:
