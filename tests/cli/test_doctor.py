@@ -109,10 +109,10 @@ def test_masks_of_images_that_are_not_labeled_are_not_opened(tmp_path, capsys):
 def test_the_crop_fits_most_images():
     def crop(*sizes):
         from ssseg.datacheck.counts import propose_crop
-        from ssseg.datacheck.scan import ImageFacts, Seen
+        from ssseg.datacheck.scan import ImageFacts, ScannedImage
 
         facts = [ImageFacts(*size, 3, "uint8", "png", 1, "") for size in sizes]
-        return propose_crop([Seen("unlabeled", None, image, None, ()) for image in facts])
+        return propose_crop([ScannedImage("unlabeled", None, image, None, ()) for image in facts])
 
     assert crop((360, 480)) == (352, 352)
     assert crop((3000, 4000)) == (512, 512)

@@ -18,7 +18,7 @@ from ssseg.errors import UserError
 from ssseg.exporting import export as export_module
 from ssseg.exporting.formats import FORMATS
 from ssseg.exporting.parity import Parity, compare
-from ssseg.exporting.sample_inputs import trial_of
+from ssseg.exporting.sample_inputs import sample_inputs
 from ssseg.exporting.torch_export import GridPool, _integer_padding, program_of
 from ssseg.models import DECODERS, Segmenter
 
@@ -472,7 +472,7 @@ def test_no_module_that_a_neighbour_names_is_imported(run, copy, tmp_path, monke
         named = {"data": {"source": {"class_path": path, "init_args": {}}}}
         (folder.parent / "config.yaml").write_text(json.dumps(named))
         model = ssseg.load(folder / "last.ckpt")
-        trial = trial_of(model, folder / "last.ckpt", [])
+        trial = sample_inputs(model, folder / "last.ckpt", [])
         assert "random images, for the run's own cannot be opened" in trial.words
     assert not (tmp_path / "it ran").exists()
     assert "trap" not in sys.modules

@@ -6,7 +6,7 @@ from statistics import median_low
 from typing import Any, NamedTuple
 
 from ssseg.datacheck.findings import Role
-from ssseg.datacheck.scan import Seen
+from ssseg.datacheck.scan import ScannedImage
 from ssseg.types import IGNORE
 
 STRIDE, LARGEST = 32, 512
@@ -37,12 +37,12 @@ class Counts(NamedTuple):
         return self.pixels[class_id] / rest if rest else None
 
 
-def of_role(seen: Sequence[Seen], role: Role) -> list[Seen]:
+def of_role(seen: Sequence[ScannedImage], role: Role) -> list[ScannedImage]:
     """What was seen of one set."""
     return [one for one in seen if one.role == role]
 
 
-def counts_of(seen: Sequence[Seen]) -> Counts:
+def counts_of(seen: Sequence[ScannedImage]) -> Counts:
     """Add up the masks."""
     masks = [one.mask.counts for one in seen if one.mask is not None]
     pixels = [sum(counts) for counts in zip(*masks, strict=True)] or [0] * 256
@@ -50,7 +50,7 @@ def counts_of(seen: Sequence[Seen]) -> Counts:
     return Counts(pixels, images)
 
 
-def describe(seen: Sequence[Seen]) -> dict[str, Any]:
+def describe(seen: Sequence[ScannedImage]) -> dict[str, Any]:
     """The images of one set in numbers, for the report."""
     images = [one.image for one in seen if one.image is not None]
     sizes = sorted(((i.height, i.width) for i in images), key=lambda size: size[0] * size[1])
@@ -73,7 +73,7 @@ def _tally(values: Any) -> dict[str, int]:
     return dict(Counter(values).most_common())
 
 
-def propose_crop(seen: Sequence[Seen]) -> tuple[int, int] | None:
+def propose_crop(seen: Sequence[ScannedImage]) -> tuple[int, int] | None:
     """A square crop that most training images fill; None without images."""
     images = [one.image for one in seen if one.role in ("labeled", "unlabeled")]
     sides = [min(image.height, image.width) for image in images if image is not None]

@@ -20,11 +20,11 @@ from ssseg.datacheck.findings import (
     listed,
     shown,
 )
-from ssseg.datacheck.scan import Seen
+from ssseg.datacheck.scan import ScannedImage
 from ssseg.types import IGNORE
 
 
-def problems_of_classes(source: Source, seen: Sequence[Seen]) -> list[Finding]:
+def problems_of_classes(source: Source, seen: Sequence[ScannedImage]) -> list[Finding]:
     """Classes that nobody shows, and masks that say nothing."""
     sets = {role: counts_of(of_role(seen, role)) for role in MASKED}
     findings = list[Finding]()
@@ -41,7 +41,7 @@ def problems_of_classes(source: Source, seen: Sequence[Seen]) -> list[Finding]:
     return problems_of_labels(source, counted(source, seen))
 
 
-def counted(source: Source, seen: Sequence[Seen]) -> dict[str, list[Counted]]:
+def counted(source: Source, seen: Sequence[ScannedImage]) -> dict[str, list[Counted]]:
     """The masks that were read, set by set."""
     return {
         role: [
@@ -57,7 +57,7 @@ def counted(source: Source, seen: Sequence[Seen]) -> dict[str, list[Counted]]:
     }
 
 
-def problems_of_palettes(source: Source, seen: Sequence[Seen]) -> list[Finding]:
+def problems_of_palettes(source: Source, seen: Sequence[ScannedImage]) -> list[Finding]:
     """Ids that have different colours in different masks."""
     votes = dict[int, Counter[Color]]()
     for one in seen:
@@ -83,7 +83,7 @@ def problems_of_palettes(source: Source, seen: Sequence[Seen]) -> list[Finding]:
 
 
 def problems_of_images(
-    source: Source, seen: Sequence[Seen], crop: tuple[int, int] | None
+    source: Source, seen: Sequence[ScannedImage], crop: tuple[int, int] | None
 ) -> list[Finding]:
     """Images that are unlike the others, or too small."""
     findings = list[Finding]()
@@ -155,7 +155,7 @@ def problems_of_amounts(
     return findings
 
 
-def duplicates(sets: Sets, seen: Sequence[Seen]) -> list[Finding]:
+def duplicates(sets: Sets, seen: Sequence[ScannedImage]) -> list[Finding]:
     """Images of equal contents, across sets and within them."""
     groups = dict[str, dict[Role, list[str]]]()
     for one in seen:

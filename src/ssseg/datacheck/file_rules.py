@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ssseg.data.datasets.base import Source
 from ssseg.data.datasets.folder import Folder
 from ssseg.datacheck.findings import Finding, Role, Severity, file_of, fill, listed, shown
-from ssseg.datacheck.scan import Seen
+from ssseg.datacheck.scan import ScannedImage
 from ssseg.types import IGNORE
 
 Numbering = Literal["places", "from one", "unclear"]
@@ -106,7 +106,7 @@ KINDS = {
 
 
 def problems_of_files(
-    source: Source, seen: Sequence[Seen], ignored_roles: Sequence[Role]
+    source: Source, seen: Sequence[ScannedImage], ignored_roles: Sequence[Role]
 ) -> list[Finding]:
     """Problems of single files, those of one kind and severity in one finding.
 
@@ -115,7 +115,7 @@ def problems_of_files(
         seen: What was looked at.
         ignored_roles: Sets that training does not look at: their problems are warnings.
     """
-    groups = dict[tuple[str, Severity], list[tuple[Seen, str]]]()
+    groups = dict[tuple[str, Severity], list[tuple[ScannedImage, str]]]()
     for one in seen:
         for problem in one.problems:
             severity = KINDS[problem.kind].severity
@@ -136,7 +136,7 @@ def problems_of_files(
     return findings
 
 
-def numbering_of(source: Source, seen: Sequence[Seen]) -> Numbering:
+def numbering_of(source: Source, seen: Sequence[ScannedImage]) -> Numbering:
     """How the values in masks number the classes, as far as the values that are no id tell."""
     masks = [one.mask for one in seen if one.mask is not None]
     strange = {value for mask in masks for value in mask.strange}
@@ -160,12 +160,12 @@ def ids_of(source: Source) -> str:
     return f"{last + 1} classes have the ids 0 to {last}, and {IGNORE} means ignore"
 
 
-def _file(source: Source, one: Seen, kind: str) -> str:
+def _file(source: Source, one: ScannedImage, kind: str) -> str:
     place = one.record.mask if kind.startswith("mask_") else one.record.image
     return file_of(source, place, one.record)
 
 
-def _details(kind: str, members: Sequence[Seen], details: Sequence[str]) -> str:
+def _details(kind: str, members: Sequence[ScannedImage], details: Sequence[str]) -> str:
     masks = [one.mask for one in members if one.mask is not None]
     if kind == "mask_values":
         values = Counter(value for mask in masks for value in mask.strange)
@@ -182,7 +182,7 @@ def _in_masks(what: str, number: int) -> str:
     return f"{what} in {number:,} mask{'s' * (number != 1)}"
 
 
-def _hint(kind: str, members: Sequence[Seen], numbering: Numbering) -> str:
+def _hint(kind: str, members: Sequence[ScannedImage], numbering: Numbering) -> str:
     if kind == "mask_values" and numbering == "from one":
         return "; no mask holds 0: if ids count from 1 there, subtract 1"
     if kind == "mask_values" and numbering == "unclear":

@@ -22,7 +22,7 @@ from ssseg.datacheck.dataset_rules import counted
 from ssseg.datacheck.file_rules import ids_of, numbering_of
 from ssseg.datacheck.findings import Role, file_of, fill, shown
 from ssseg.datacheck.masks import read_mask
-from ssseg.datacheck.scan import Seen
+from ssseg.datacheck.scan import ScannedImage
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 
@@ -36,7 +36,7 @@ class Repair(NamedTuple):
     shift: bool
     """Whether ids count from 1."""
 
-    def mask(self, one: Seen, tell: Callable[[str, str], None]) -> Array:
+    def mask(self, one: ScannedImage, tell: Callable[[str, str], None]) -> Array:
         """The mask of a record put right, (H, W) uint8.
 
         Args:
@@ -74,7 +74,7 @@ class Repair(NamedTuple):
         return out
 
 
-def usable_size(one: Seen) -> bool:
+def usable_size(one: ScannedImage) -> bool:
     """Whether the mask lies on the image, or can be laid on it by resizing or turning."""
     if one.image is None or one.mask is None:
         return False
@@ -86,7 +86,7 @@ def usable_size(one: Seen) -> bool:
     return difference <= max(image.height, image.width)
 
 
-def speaks(one: Seen, repair: Repair) -> bool:
+def speaks(one: ScannedImage, repair: Repair) -> bool:
     """Whether anything is labeled in the mask once it is put right."""
     if one.mask is None:
         return False
@@ -166,7 +166,7 @@ def check_out(source: Source, out: Path) -> None:
             )
 
 
-def write_copy(sets: Sets, seen: Sequence[Seen], out: Path) -> list[dict[str, object]]:
+def write_copy(sets: Sets, seen: Sequence[ScannedImage], out: Path) -> list[dict[str, object]]:
     """Write the corrected copy.
 
     Args:
@@ -214,7 +214,7 @@ def write_copy(sets: Sets, seen: Sequence[Seen], out: Path) -> list[dict[str, ob
     return done.sentences()
 
 
-def _unclear(source: Source, seen: Sequence[Seen]) -> UserError:
+def _unclear(source: Source, seen: Sequence[ScannedImage]) -> UserError:
     """Values that may mean this or that: a copy would hold a guess as the truth."""
     masks = [one.mask for one in seen if one.mask is not None]
     values = {v for mask in masks for v in [*mask.strange, *np.flatnonzero(mask.counts).tolist()]}
@@ -228,10 +228,10 @@ def _unclear(source: Source, seen: Sequence[Seen]) -> UserError:
 
 
 def choose(
-    source: Source, seen: Sequence[Seen], repair: Repair, done: Done
-) -> list[tuple[str, Seen]]:
+    source: Source, seen: Sequence[ScannedImage], repair: Repair, done: Done
+) -> list[tuple[str, ScannedImage]]:
     """Which image goes where: `train`, `val`, `test` or `unlabeled`."""
-    chosen, rest = list[tuple[str, Seen]](), list[Seen]()
+    chosen, rest = list[tuple[str, ScannedImage]](), list[ScannedImage]()
     scored = set[str]()
     for role in (*FOLDERS, "unlabeled", "unmasked"):
         for one in seen:
@@ -270,7 +270,7 @@ def save_mask(ids: object, source: Source, path: Path) -> None:
     image.save(path)
 
 
-def _write_image(source: Source, one: Seen, folder: Path, name: str) -> None:
+def _write_image(source: Source, one: ScannedImage, folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = one.record.image
     if (
@@ -283,7 +283,7 @@ def _write_image(source: Source, one: Seen, folder: Path, name: str) -> None:
         save_array(source.read_image(one.record), source.pixels, folder / name)
 
 
-def _free_name(one: Seen, taken: set[str]) -> str:
+def _free_name(one: ScannedImage, taken: set[str]) -> str:
     """A file name after the record's id that no other image of the folder has."""
     path, name = one.record.image, one.record.id
     if isinstance(path, Path) and name.endswith(path.suffix):

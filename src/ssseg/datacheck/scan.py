@@ -49,7 +49,7 @@ class Problem(NamedTuple):
     detail: str = ""
 
 
-class Seen(NamedTuple):
+class ScannedImage(NamedTuple):
     """A record that was looked at; None where something cannot be read."""
 
     role: Role
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def look(source: Source, role: Role, record: Record) -> Seen:
+def look(source: Source, role: Role, record: Record) -> ScannedImage:
     """Decode the image and the mask, if the record names one, of a record."""
     image, problems = look_at_image(source, record)
     mask = None
@@ -72,7 +72,7 @@ def look(source: Source, role: Role, record: Record) -> Seen:
         problems += [Problem(kind) for kind in mask.problems]
     if image is not None and mask is not None:
         problems += _compare_sizes(image, mask)
-    return Seen(role, record, image, mask, tuple(problems))
+    return ScannedImage(role, record, image, mask, tuple(problems))
 
 
 def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, list[Problem]]:
@@ -152,7 +152,7 @@ def _compare_sizes(image: ImageFacts, mask: MaskFacts) -> list[Problem]:
     return [Problem("mask_size", sizes)]
 
 
-def read_all(sets: Sets, bar: bool) -> list[Seen]:
+def read_all(sets: Sets, bar: bool) -> list[ScannedImage]:
     """Look at every record, set by set.
 
     Threads do: the decoders let go of Python's lock.

@@ -15,12 +15,12 @@ from ssseg.datacheck.dataset_rules import (
 )
 from ssseg.datacheck.file_rules import problems_of_files
 from ssseg.datacheck.findings import MASKED, ROLES, Finding, Role
-from ssseg.datacheck.scan import Seen
+from ssseg.datacheck.scan import ScannedImage
 
 Document = dict[str, Any]
 
 
-def document_of(sets: Sets, seen: Sequence[Seen], plan: Plan) -> Document:
+def document_of(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Document:
     """The report of a data set; memory is known later."""
     source = sets.source
     batch_size = plan.batch_size or source.batch_size
@@ -91,7 +91,7 @@ def sees_unlabeled(method: str | None) -> bool:
     return method_class(method).num_views > 0
 
 
-def _classes(classes: Sequence[Any], seen: Sequence[Seen]) -> list[Document]:
+def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Document]:
     sets = {role: counts_of(of_role(seen, role)) for role in MASKED}
     return [
         {

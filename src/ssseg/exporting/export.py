@@ -64,9 +64,9 @@ def export(
 
     from ssseg.exporting.metadata import about_json
     from ssseg.exporting.parity import LARGEST, LEAST, compare
-    from ssseg.exporting.sample_inputs import trial_of
+    from ssseg.exporting.sample_inputs import sample_inputs
 
-    trial = trial_of(model, checkpoint, [as_path(each) for each in images])
+    trial = sample_inputs(model, checkpoint, [as_path(each) for each in images])
     part = path.with_name(f".{path.stem}.part{ending}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ CENTRE = (1024, 1024)
 """What is run of larger images: both networks see the same, in bounded time and memory."""
 
 
-class Trial(NamedTuple):
+class SampleInputs(NamedTuple):
     """Images to run, and what they are."""
 
     images: Iterable[Tensor]
@@ -32,7 +32,7 @@ class Trial(NamedTuple):
     """After the number, e.g. `of 101 validation images of camvid`."""
 
 
-def trial_of(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> Trial:
+def sample_inputs(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> SampleInputs:
     """The images given, else the validation images of the checkpoint's run, else random ones.
 
     Raises:
@@ -41,7 +41,7 @@ def trial_of(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> Trial
     if paths:
         files = [file for path in paths for file in _files(path)]
         names = ", ".join(str(path) for path in paths[:3]) + ", ..." * (len(paths) > 3)
-        return Trial(_read(model, files), len(files), f"images ({names})")
+        return SampleInputs(_read(model, files), len(files), f"images ({names})")
     config = checkpoint.parent.parent / "config.yaml"
     try:
         return _validation(model.card, config)
@@ -53,7 +53,7 @@ def trial_of(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> Trial
     random = torch.Generator().manual_seed(0)
     images = [torch.randn((1, card.in_channels, *size), generator=random) for _ in range(4)]
     words = f"random images, for the run's own cannot be opened ({why}); --images takes others"
-    return Trial(images, len(images), words)
+    return SampleInputs(images, len(images), words)
 
 
 def _files(path: Path) -> list[Path]:
@@ -79,7 +79,7 @@ def _tensor(card: Card, pixels: Array) -> Tensor:
     return Normalize(card.mean, card.std)(centre(pixels, CENTRE))[None]
 
 
-def _validation(card: Card, config: Path) -> Trial:
+def _validation(card: Card, config: Path) -> SampleInputs:
     if not config.is_file():
         raise UserError(f"there is no {config}")
     described: Any = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["source"]
@@ -94,4 +94,4 @@ def _validation(card: Card, config: Path) -> Trial:
     pixels = (read_resized(source, each, card.image_size, card.mean)[0] for each in chosen)
     images = [_tensor(card, each) for each in pixels]
     words = f"of {len(records)} validation images of {source.name}"
-    return Trial(images, count, words)
+    return SampleInputs(images, count, words)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ssseg.methods.base import Method
 
 
-class Entry(NamedTuple):
+class MethodEntry(NamedTuple):
     """A method in one line."""
 
     class_name: str
@@ -24,18 +24,22 @@ class Entry(NamedTuple):
 
 
 METHODS = {
-    "supervised": Entry("Supervised", "-", "labeled images only: the bound to beat"),
-    "mean_teacher": Entry(
+    "supervised": MethodEntry("Supervised", "-", "labeled images only: the bound to beat"),
+    "mean_teacher": MethodEntry(
         "MeanTeacher", "Tarvainen & Valpola 2017", "agree with an averaged copy; no mixing"
     ),
-    "mixup": Entry("MixUp", "Verma et al. 2019 (ICT)", "blend two unlabeled images"),
-    "cutmix": Entry("CutMix", "French et al. 2020", "paste a rectangle of another image"),
-    "cowmix": Entry("CowMix", "French et al. 2020", "paste cow-spotted regions of another image"),
-    "classmix": Entry("ClassMix", "Olsson et al. 2021", "paste half of the predicted classes"),
-    "complexmix": Entry(
+    "mixup": MethodEntry("MixUp", "Verma et al. 2019 (ICT)", "blend two unlabeled images"),
+    "cutmix": MethodEntry("CutMix", "French et al. 2020", "paste a rectangle of another image"),
+    "cowmix": MethodEntry(
+        "CowMix", "French et al. 2020", "paste cow-spotted regions of another image"
+    ),
+    "classmix": MethodEntry(
+        "ClassMix", "Olsson et al. 2021", "paste half of the predicted classes"
+    ),
+    "complexmix": MethodEntry(
         "ComplexMix", "Chen et al. 2021", "paste half of the classes, block by block"
     ),
-    "guidedmix": Entry(
+    "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then separate"
     ),
 }

@@ -21,8 +21,8 @@ from ssseg.evaluation.metrics import scores
 from ssseg.prediction.model_file import load
 from ssseg.reports.evaluation.callback import EvaluationPage, page_name
 from ssseg.reports.evaluation.images import Shown, Tiles, image_scores, worst_and_best
-from ssseg.reports.evaluation.page import document
-from ssseg.reports.evaluation.results import Found, protocol
+from ssseg.reports.evaluation.page import evaluation_page
+from ssseg.reports.evaluation.results import EvaluationResults, protocol
 from ssseg.reports.html import matrix
 from ssseg.runs.checkpoint import read_checkpoint
 from tests.conftest import make_module, make_trainer
@@ -221,7 +221,7 @@ def test_names_are_escaped(run):
     doc["worst"][0]["id"] = name
     counts = np.arange(64).reshape(8, 8).tolist()
     tiles = [Tiles(*[np.zeros((4, 6, 3), np.uint8)] * 4)] * 6
-    html = document(doc, counts, tiles, tiles)
+    html = evaluation_page(doc, counts, tiles, tiles)
     assert "<b>" not in html
     assert html.count("&lt;b&gt;&amp;&quot;x&quot;") > 10
     assert "".join(Walk(html).text).count(name) >= 4  # bars, matrix twice, legend, caption
@@ -382,7 +382,7 @@ def test_what_is_absent_is_named():
     counts = {"student": torch.zeros(8, 8), "teacher": torch.zeros(8, 8)}
     for matrix_of in counts.values():
         matrix_of[:6, :6] = 1
-    found = Found("test", 7, 7, {n: scores(m) for n, m in counts.items()}, {})
+    found = EvaluationResults("test", 7, 7, {n: scores(m) for n, m in counts.items()}, {})
     said = " ".join(protocol(module, data, found))
     assert "neither in the truth nor in any prediction is not in the mean: g, h." in said
     counts["teacher"][0, 6] = 1

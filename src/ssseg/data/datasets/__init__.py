@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ssseg.data.datasets.base import Source
 
 
-class Entry(NamedTuple):
+class DatasetEntry(NamedTuple):
     """A data set in one line."""
 
     class_name: str
@@ -20,17 +20,23 @@ class Entry(NamedTuple):
 
 
 DATASETS = {
-    "street": Entry(
+    "street": DatasetEntry(
         "Street", "built in: drawn street scenes, 8 classes, fixed layout (Cityscapes-like)"
     ),
-    "objects": Entry("Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"),
-    "folder": Entry(
+    "objects": DatasetEntry(
+        "Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"
+    ),
+    "folder": DatasetEntry(
         "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
     ),
-    "voc": Entry("Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"),
-    "cityscapes": Entry("Cityscapes", "Cityscapes: leftImg8bit/ and gtFine/ with labelIds"),
-    "context": Entry("Context", "PASCAL-Context, 59 or 60 classes: VOCdevkit/VOC2010 and its maps"),
-    "camvid": Entry(
+    "voc": DatasetEntry(
+        "Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"
+    ),
+    "cityscapes": DatasetEntry("Cityscapes", "Cityscapes: leftImg8bit/ and gtFine/ with labelIds"),
+    "context": DatasetEntry(
+        "Context", "PASCAL-Context, 59 or 60 classes: VOCdevkit/VOC2010 and its maps"
+    ),
+    "camvid": DatasetEntry(
         "CamVid", "CamVid, 11 or 32 labels: 701_StillsRaw_full/, LabeledApproved_full/"
     ),
 }

@@ -29,7 +29,7 @@ class Listed(NamedTuple):
     """Content hash of the labeled images when `ssseg split` wrote the file."""
 
 
-class Entry(NamedTuple):
+class ListEntry(NamedTuple):
     """One line, and where it stands."""
 
     place: str
@@ -70,7 +70,7 @@ def read_list(wanted: str, records: list[Record], endings: Sequence[str] = ()) -
             "from; leave it out (it is for .json and .pkl files)"
         )
     entries = [
-        Entry(f"line {number} of {path}", line)
+        ListEntry(f"line {number} of {path}", line)
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip()
     ]
@@ -89,11 +89,11 @@ def _file_and_part(wanted: str) -> tuple[Path, str | None]:
 
 
 def _listed(
-    name: str, place: Path, entries: list[Entry], records: list[Record], endings: Sequence[str]
+    name: str, place: Path, entries: list[ListEntry], records: list[Record], endings: Sequence[str]
 ) -> Listed:
     """The ids that the entries stand for."""
     known = {composed(record.id): record.id for record in records}
-    ids, unknown, twice = set[str](), list[Entry](), list[Entry]()
+    ids, unknown, twice = set[str](), list[ListEntry](), list[ListEntry]()
     for entry in entries:
         meanings = _meanings(composed(entry.text), endings)
         found = next((known[meaning] for meaning in meanings if meaning in known), None)
@@ -141,7 +141,7 @@ def _meanings(line: str, endings: Sequence[str]) -> list[str]:
     return names
 
 
-def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[Entry]]:
+def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[ListEntry]]:
     """The name of a list in a JSON file, and what it holds."""
     try:
         content = json.loads(text)
@@ -169,7 +169,7 @@ def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[En
             raise UserError(
                 f"entry {number} of {place} is {_kind(entry)}; expected the id of an image"
             )
-        entries.append(Entry(f"entry {number} of {place}", entry))
+        entries.append(ListEntry(f"entry {number} of {place}", entry))
     return name, entries
 
 

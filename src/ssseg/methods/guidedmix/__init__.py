@@ -69,7 +69,7 @@ BY_VARIANT: Any = None
 """Stands for the variant's own value until the method is made."""
 
 
-class Seen(NamedTuple):
+class BlendPasses(NamedTuple):
     """What a network makes of a batch of images."""
 
     pooled: Tensor
@@ -351,7 +351,13 @@ class GuidedMix(Method):
         return lam.expand(len(pairs))
 
     def _decoupled(
-        self, images: Tensor, pairs: Pairs, seen: Seen, said: Seen, *, as_label: bool = False
+        self,
+        images: Tensor,
+        pairs: Pairs,
+        seen: BlendPasses,
+        said: BlendPasses,
+        *,
+        as_label: bool = False,
     ) -> Tensor:
         """What is left of the prediction of a blend without its first image (Eq. 7 and 8).
 
@@ -374,7 +380,7 @@ class GuidedMix(Method):
         decoupled = decouple_prediction(mixed, labeled, share, rest)
         return as_distribution(decoupled) if as_label and self.space == "probs" else decoupled
 
-    def _mixed(self, images: Tensor, pairs: Pairs, seen: Seen) -> Tensor:
+    def _mixed(self, images: Tensor, pairs: Pairs, seen: BlendPasses) -> Tensor:
         """The student's logits of the blends."""
         if self.mix_space == "image":
             logits: Tensor = self.student(_blend(images, pairs))
@@ -382,14 +388,14 @@ class GuidedMix(Method):
         feats = [_blend(level, pairs) for level in seen.feats]
         return self.student.upsample(self.mix_decoder(feats), images)
 
-    def _mixed_label(self, images: Tensor, pairs: Pairs, seen: Seen) -> Tensor:
+    def _mixed_label(self, images: Tensor, pairs: Pairs, seen: BlendPasses) -> Tensor:
         """The logits of the blends as a label: by who labels, without gradient."""
         if self.mix_space == "image":
             return self._label(_blend(images, pairs)).logits
         with labeling(self, self.teacher_norm):
             return self._mixed(images, pairs, seen)
 
-    def _label(self, image: Tensor) -> Seen:
+    def _label(self, image: Tensor) -> BlendPasses:
         network = cast(Segmenter, self.ema.module) if self.teacher else self.student
         with labeling(network, self.teacher_norm):
             return _see(network, image)
@@ -424,9 +430,11 @@ class GuidedMix(Method):
         ]
 
 
-def _see(network: Segmenter, image: Tensor) -> Seen:
+def _see(network: Segmenter, image: Tensor) -> BlendPasses:
     feats = network.encode(image)
-    return Seen(feats[-1].mean((2, 3)), feats, network.upsample(network.decoder(feats), image))
+    return BlendPasses(
+        feats[-1].mean((2, 3)), feats, network.upsample(network.decoder(feats), image)
+    )
 
 
 def _blend(values: Tensor, pairs: Pairs) -> Tensor:

@@ -37,7 +37,7 @@ HOW_TO_READ = (
 )
 
 
-def document(
+def comparison_page(
     sections: Sequence[ComparisonTable],
     left_out: Sequence[LeftOut],
     figures: Mapping[int, Mapping[str, Plot]],

@@ -17,7 +17,7 @@ from ssseg.reports.comparison import table_formats as tables
 from ssseg.reports.comparison.collect import LeftOut, RunEntry, collect
 from ssseg.reports.comparison.grouping import ComparisonTable, compare
 from ssseg.reports.comparison.notes import versions_of
-from ssseg.reports.comparison.page import HOW_TO_READ, commands, document
+from ssseg.reports.comparison.page import HOW_TO_READ, commands, comparison_page
 from ssseg.reports.comparison.plots import Plot, files, labels_plot, plots
 from ssseg.runs.paths import as_path
 from ssseg.runs.run import Run
@@ -113,7 +113,7 @@ class Report:
 
     def html(self) -> str:
         """The page."""
-        return document(self.sections, self.left_out, self.plots)
+        return comparison_page(self.sections, self.left_out, self.plots)
 
     def _tables(self, section: ComparisonTable) -> list[tables.Table]:
         first = contents.scores(section, self.sections)

@@ -14,9 +14,9 @@ from ssseg.data.module import data_of
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import SegmentationScores
 from ssseg.reports.evaluation.images import ImageScores, Shown, draw
-from ssseg.reports.evaluation.page import document
+from ssseg.reports.evaluation.page import evaluation_page
 from ssseg.reports.evaluation.results import (
-    Found,
+    EvaluationResults,
     confusion_csv,
     protocol,
     scores_csv,
@@ -82,7 +82,7 @@ class EvaluationPage(Callback):
         if trainer.is_global_zero:
             split: Split = "test" if trainer.testing else "val"
             total = len(data_of(trainer).source.records(split))
-            found = Found(split, images, total, pl_module.scores, self.matrices)
+            found = EvaluationResults(split, images, total, pl_module.scores, self.matrices)
             self._write(trainer, pl_module, found, worst, best)
 
     on_test_start = on_validation_start
@@ -94,7 +94,7 @@ class EvaluationPage(Callback):
         self,
         trainer: Trainer,
         module: SegmentationModule,
-        found: Found,
+        found: EvaluationResults,
         worst: Sequence[Shown],
         best: Sequence[Shown],
     ) -> None:
@@ -128,7 +128,7 @@ class EvaluationPage(Callback):
         files = {
             "scores.csv": scores_csv(names, found),
             "confusion.csv": confusion_csv(names, found),
-            "index.html": document(doc, found.matrices[module.method.predictor], *pictures),
+            "index.html": evaluation_page(doc, found.matrices[module.method.predictor], *pictures),
             "scores.json": json.dumps(doc, indent=1) + "\n",  # the last: who finds it finds all
         }
         if self.out is None:

@@ -26,7 +26,7 @@ HEADLINE = {
 }
 
 
-def document(
+def evaluation_page(
     doc: Mapping[str, Any],
     confusion: Sequence[Sequence[int]],
     worst: Sequence[Tiles],

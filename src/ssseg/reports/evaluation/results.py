@@ -15,7 +15,7 @@ from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.training.module import SegmentationModule
 
 
-class Found(NamedTuple):
+class EvaluationResults(NamedTuple):
     """What the pass over the images has counted."""
 
     split: Split
@@ -27,7 +27,9 @@ class Found(NamedTuple):
     """Counts per network, truth in rows."""
 
 
-def protocol(module: SegmentationModule, data: SegmentationData, found: Found) -> list[str]:
+def protocol(
+    module: SegmentationModule, data: SegmentationData, found: EvaluationResults
+) -> list[str]:
     """How the scores came about, in sentences."""
     infer = module.inference.within(data.crop_size)
     part = "" if found.images == found.total else f", a part of {found.total}"
@@ -85,7 +87,9 @@ def _averages(infer: Inference) -> str:
     return f"Probabilities are averaged over {', and over '.join(parts)}." if parts else ""
 
 
-def _absent(module: SegmentationModule, data: SegmentationData, found: Found) -> Iterable[str]:
+def _absent(
+    module: SegmentationModule, data: SegmentationData, found: EvaluationResults
+) -> Iterable[str]:
     names = [c.name for c in data.source.classes]
     missing = {
         network: [n for n, iou in zip(names, scores.iou, strict=True) if iou is None]
@@ -124,7 +128,7 @@ def origin(checkpoint: Path, command: str) -> dict[str, Any]:
     }
 
 
-def scores_csv(names: Sequence[str], found: Found) -> str:
+def scores_csv(names: Sequence[str], found: EvaluationResults) -> str:
     """One row per network and class; shares in [0, 1], empty where there is none."""
     head = ["network", "class", "iou", "boundary_iou", "recall", "precision", "true_pixels"]
     rows: list[list[object]] = []
@@ -138,7 +142,7 @@ def scores_csv(names: Sequence[str], found: Found) -> str:
     return _csv([head, *rows])
 
 
-def confusion_csv(names: Sequence[str], found: Found) -> str:
+def confusion_csv(names: Sequence[str], found: EvaluationResults) -> str:
     """The confusion matrices: pixels of a true class (row) that a network took for each class."""
     rows = [
         [network, name, *row]
