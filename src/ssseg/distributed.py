@@ -2,7 +2,7 @@
 
 DDP takes the mean over devices of the gradients. So a loss that is a mean over pixels divides its
 own device's sum by `denominator`, a mask draws for the whole batch and takes its device's part
-(`GlobalBatchGenerator`), and the partner of a device's last image is the first one of the next device
+(`GlobalBatchGenerator`), and the partner of a device's last image is the next device's first one
 (`next_in_ring`). Nothing here is a copy to the host.
 """
 

@@ -78,7 +78,7 @@ def test_every_argument_arrives(asked, tmp_path):
 
 def test_a_grid_file_and_its_smoke(asked, here):
     (here / "grid.yaml").write_text(
-        "methods: [cutmix]\nseeds: 3\ntest: true\nminiature: {columns: {street: {data: street}}}"
+        "methods: [cutmix]\nseeds: 3\ntest: true\nsmoke: {columns: {street: {data: street}}}"
     )
     ssseg.benchmark("grid.yaml", max_steps=5)
     ssseg.benchmark(here / "grid.yaml", smoke=True, seeds=2)

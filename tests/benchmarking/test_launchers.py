@@ -117,7 +117,7 @@ def test_a_run_does_not_outlive_a_benchmark_that_was_killed(tmp_path):
 def test_a_look_ahead_does_not_outlive_a_benchmark_that_was_killed(tmp_path, how):
     package = tmp_path / "ssseg"
     shutil.copytree(Path(ssseg.__file__).parent, package)
-    (package / "rehearsal.py").write_text(REHEARSAL)  # one that takes its time
+    (package / "cli" / "preflight.py").write_text(REHEARSAL)  # one that takes its time
     number = package / "number"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", LOOKS_AHEAD], env=environment)

@@ -5,6 +5,7 @@ import torch
 
 from ssseg.cli.find_batch_size import find_batch_size
 from ssseg.cli.main import main
+from ssseg.errors import UserError
 from ssseg.training import batch_size_finder as probing
 from ssseg.training.batch_size_finder import BatchSizeFinder, TriedBatch, search
 
@@ -78,7 +79,7 @@ def test_memory_at_an_end_is_not_the_end(monkeypatch):
     _, fits = find_batch_size(TINY)
     assert fits[-1].batch_size == 4
     monkeypatch.setattr(probing.BatchSizeFinder, "attempt", lambda self, size: None)
-    with pytest.raises(probing.UserError, match="not even 2 images fit"):
+    with pytest.raises(UserError, match="not even 2 images fit"):
         find_batch_size(TINY)
 
 

@@ -151,7 +151,10 @@ def test_the_table_and_the_folder_agree():
 
     import ssseg.methods
 
-    files = {p.stem for p in Path(ssseg.methods.__file__).parent.glob("*.py")}
+    folder = Path(ssseg.methods.__file__).parent
+    files = {
+        p.stem for p in [*folder.glob("*.py"), *(q.parent for q in folder.glob("*/__init__.py"))]
+    }
     assert files - {"__init__", "base"} == set(METHODS)
     for name, entry in METHODS.items():
         assert entry.class_name.lower() == name.replace("_", "")

@@ -108,12 +108,12 @@ def test_what_cannot_work_is_said(args, said):
 def test_more_memory_than_there_is(monkeypatch):
     whole = preflight(fit())["memory"]
     assert whole > 1e6
-    monkeypatch.setattr(rehearsal, "machine_memory", lambda: int(1.5 * whole))
+    monkeypatch.setattr("ssseg.training.memory.machine_memory", lambda: int(1.5 * whole))
     assert preflight(fit(), at_once=1)["memory"] == whole
     assert preflight(fit(), at_once=0)["memory"] == whole, "it trains on another machine"
     with pytest.raises(UserError, match=r"for each of 2 runs at once.*, or --jobs"):
         preflight(fit(), at_once=2)
-    monkeypatch.setattr(rehearsal, "machine_memory", lambda: whole // 2)
+    monkeypatch.setattr("ssseg.training.memory.machine_memory", lambda: whole // 2)
     with pytest.raises(UserError, match=r"a step needs at least .* GB, but there are") as error:
         preflight(fit(), at_once=1)
     assert "--jobs" not in str(error.value)

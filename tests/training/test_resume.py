@@ -361,11 +361,11 @@ VISIBLE = """
 import os, sys, time
 from pathlib import Path
 from ssseg.cli.main import main
-from ssseg.heartbeat import Heartbeat
+from ssseg.training.callbacks.progress import ProgressFile
 
 mark = Path(sys.argv[1])
 
-class Marked(Heartbeat):
+class Marked(ProgressFile):
     def on_validation_batch_start(self, *args):
         mark.touch()
 
@@ -374,7 +374,7 @@ class Marked(Heartbeat):
         super().on_validation_end(*args)
 
 import ssseg.cli.lightning_cli
-ssseg.cli.lightning_cli.Heartbeat = Marked
+ssseg.cli.lightning_cli.ProgressFile = Marked
 os.fsync = lambda file: time.sleep(0.03)
 sys.exit(main(sys.argv[2:]))
 """

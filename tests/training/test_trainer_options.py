@@ -368,7 +368,7 @@ def test_a_run_that_is_told_to_stop_finishes_its_step(tmp_path, batch, steps):
 def test_wandb_makes_its_folder_when_all_processes_have_met(here, monkeypatch):
     """Processes that start later would see it and choose another name."""
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    (logger,) = options._loggers("wandb", here / "runs" / "a")
+    (logger,) = options.default_loggers("wandb", here / "runs" / "a")
     assert not list(here.iterdir())
     assert logger.experiment is not None
     assert (here / "runs" / "a").is_dir()

@@ -129,6 +129,6 @@ def test_a_validation_that_needs_more_than_there_is(tmp_path, monkeypatch):
     args += ["--data.num_workers", "0", "--trainer.accelerator", "cpu"]
     needed = preflight(args)["memory"]
     assert needed > 1.3 * preflight([*args, "--eval.mode", "slide"])["memory"]
-    monkeypatch.setattr(rehearsal, "machine_memory", lambda: int(0.9 * needed))
+    monkeypatch.setattr("ssseg.training.memory.machine_memory", lambda: int(0.9 * needed))
     with pytest.raises(UserError, match=r"the validation needs at least .* give --eval\.mode"):
         preflight(args, at_once=1)

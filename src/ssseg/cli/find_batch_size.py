@@ -39,10 +39,11 @@ def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBat
 
 
 def find_batch_size_verb(args: Sequence[str]) -> int:
-    """`ssseg find-batch-size` with the options of `fit`: a line per size, and the option to type."""
+    """`ssseg find-batch-size` with the options of `fit`."""
     if {"-h", "--help"} & set(args):
         print(
-            "usage: ssseg find-batch-size [options of ssseg fit]\n\nFinds the largest batch that fits."
+            "usage: ssseg find-batch-size [options of ssseg fit]\n\n"
+            "Finds the largest batch that fits."
         )
         return 0
     bench, fits = find_batch_size(args)

@@ -33,7 +33,7 @@ from ssseg.training.callbacks.nan_guard import StopAtNaN
 from ssseg.training.callbacks.progress import ProgressBar, ProgressFile
 from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.csv_logger import StepLogger
-from ssseg.training.defaults import LOGGERS, _checkpoints, _loggers
+from ssseg.training.defaults import LOGGERS, default_checkpoints, default_loggers
 from ssseg.training.initial_weights import start_from
 from ssseg.training.module import SegmentationModule
 from ssseg.training.resume import (
@@ -245,7 +245,7 @@ class CLI(LightningCLI):
                 self.folder,
                 ProgressFile(folder),
             ]
-            callbacks += _checkpoints(folder) if self.validates else []
+            callbacks += default_checkpoints(folder) if self.validates else []
             if config.trainer.default_root_dir is None:
                 # on SLURM a checkpoint is written there when a job is put back into the queue, and
                 # any run that finds one there begins with it
@@ -253,7 +253,7 @@ class CLI(LightningCLI):
             if config.trainer.enable_progress_bar is not False:
                 callbacks.append(ProgressBar())
             rows = StepLogger(folder, self.resumed)
-            loggers = [rows, *_loggers(config.logger, folder), *loggers]
+            loggers = [rows, *default_loggers(config.logger, folder), *loggers]
         elif config.page:
             if config.out is not None:
                 _must_be_free(config.out)

@@ -22,7 +22,7 @@ USAGE = """usage: ssseg VERB [options]
   benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
   find-batch-size
-             the largest batch that fits, with the options of fit:  ssseg find-batch-size --method classmix
+             the largest batch that fits:  ssseg find-batch-size --method classmix
   debug-nan  the end of a run that stopped at a NaN, to see where it begins:  ssseg debug-nan FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line

@@ -1,7 +1,7 @@
 """What runs will be like, found out before any of them trains: one process for all of them.
 
-`python -m ssseg.cli.preflight` reads a request from standard input and writes one JSON object per run,
-each on a line of its own, into the file that it names. A benchmark, which must not import torch,
+`python -m ssseg.cli.preflight` reads a request from standard input and writes one JSON object per
+run, each on a line of its own, into the file that it names. A benchmark, which must not import torch,
 asks it.
 """
 
@@ -22,7 +22,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.runs.command import without
 from ssseg.runs.run import config_hash
-from ssseg.training.memory import _fits, _memory
+from ssseg.training.memory import check_fits, memory_of_run
 from ssseg.training.module import SegmentationModule
 from ssseg.training.step_timer import StepTimer
 from ssseg.training.trainer_options import seconds_of
@@ -74,10 +74,10 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
         )
     config = yaml.safe_load(cli.configuration())
     precision = str(cli.trainer.precision)
-    memory = _memory(data, module) if precision.startswith("32") else None
+    memory = memory_of_run(data, module) if precision.startswith("32") else None
     device = cli.trainer.strategy.root_device
     if at_once and memory is not None:
-        _fits(memory, at_once, device)
+        check_fits(memory, at_once, device)
     seconds = None
     if measure:
         timer = StepTimer(cli.trainer, module, data)

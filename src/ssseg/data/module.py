@@ -59,7 +59,8 @@ class SegmentationData(LightningDataModule):
         select: How counts and fractions choose: `random`, or `stratified` by the classes in the
             images, for which the masks of all training images are read.
         allow_overlap: Train although labeled images are also among those that are scored on.
-        unlabeled_truth: Read the masks that unlabeled images have after all, for the instruments alone:
+        unlabeled_truth: Read the masks that unlabeled images have after all, for the
+            instruments alone:
             the accuracy of pseudo-labels. No loss ever sees them. None: where it costs nothing, on
             drawn scenes.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
@@ -228,7 +229,7 @@ class SegmentationData(LightningDataModule):
 
     @property
     def unlabeled(self) -> list[Record]:
-        """The images that come without labels: their masks are not opened, unless `unlabeled_truth`."""
+        """The images without labels; masks are not opened, unless `unlabeled_truth`."""
         if self._unlabeled is None:
             records = [*self.split.rest, *self.source.unlabeled()]
             if self.reuse_labeled:

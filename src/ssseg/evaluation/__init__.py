@@ -3,4 +3,4 @@
 from ssseg.evaluation.inference import SIX_SCALES, Inference
 from ssseg.evaluation.metrics import BoundaryIoU, Scores, SegmentationScores
 
-__all__ = ["SIX_SCALES", "BoundaryIoU", "SegmentationScores", "Inference", "Scores"]
+__all__ = ["SIX_SCALES", "BoundaryIoU", "Inference", "Scores", "SegmentationScores"]

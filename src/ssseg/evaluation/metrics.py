@@ -57,7 +57,8 @@ class SegmentationScores(MulticlassConfusionMatrix):
 
     Args:
         num_classes: Number of classes; label 255 is left out.
-        missing_classes: What a class that occurs neither in truth nor in prediction counts: nothing (`skip`)
+        missing_classes: What a class that occurs neither in truth nor in prediction counts: nothing
+            (`skip`)
             or 0 (`zero`, as in some older code).
     """
 

@@ -1,4 +1,4 @@
-"""`ssseg find-batch-size`: the largest batch that fits, found by trying, and how fast each size is."""
+"""The largest batch that fits, found by trying, and how fast each size is."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

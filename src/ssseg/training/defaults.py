@@ -23,13 +23,13 @@ class LateWandb(WandbLogger):
         return super().experiment
 
 
-def _checkpoints(folder: Path) -> list[ModelCheckpoint]:
+def default_checkpoints(folder: Path) -> list[ModelCheckpoint]:
     """After every validation: the best one so far, and where the run stands."""
     make = partial(ModelCheckpoint, folder / "checkpoints", enable_version_counter=False)
     return [make("best", monitor="val/miou", mode="max"), make("last")]
 
 
-def _loggers(name: str, folder: Path) -> list[Logger]:
+def default_loggers(name: str, folder: Path) -> list[Logger]:
     if name == "wandb":
         return [LateWandb(project="ssseg", name=folder.name, save_dir=folder)]
     if name == "tensorboard":

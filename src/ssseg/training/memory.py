@@ -211,7 +211,7 @@ class Needs(NamedTuple):
     """In a validation."""
 
 
-def _memory(data: SegmentationData, module: SegmentationModule) -> Needs | None:
+def memory_of_run(data: SegmentationData, module: SegmentationModule) -> Needs | None:
     """What a run holds at least, see `ssseg.training.memory`; None where that is unknown."""
     if module.compute.checkpoint_activations:
         return None
@@ -235,7 +235,7 @@ def _memory(data: SegmentationData, module: SegmentationModule) -> Needs | None:
     return Needs(step.total, step.weights + scoring)
 
 
-def _fits(needs: Needs, at_once: int, device: torch.device) -> None:
+def check_fits(needs: Needs, at_once: int, device: torch.device) -> None:
     """Refuse what needs more memory than there is, counted low: such a run would be killed."""
     if device.type == "cuda":
         total, at_once = torch.cuda.get_device_properties(device).total_memory, 1

@@ -45,7 +45,8 @@ class SegmentationModule(LightningModule):
         network: The network to train.
         optim: Optimiser and schedule.
         inference: How networks are applied to the images that they are scored on.
-        missing_classes: What a class without pixels counts in the mIoU: nothing, or 0 (older protocols).
+        missing_classes: What a class without pixels counts in the mIoU: nothing, or 0 (older
+            protocols).
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
         compute: How a step is computed.

@@ -44,7 +44,8 @@ REFUSED_CALLBACKS: Mapping[type[Callback], str] = {
     WeightAveraging: "it would average a network that has a teacher already; give --method "
     "mean_teacher for an averaged copy",
     GradientAccumulationScheduler: "it counts in epochs; give trainer.accumulate_grad_batches",
-    BatchSizeFinder: "it cannot change batches of two streams; `ssseg find-batch-size` finds the largest one",
+    BatchSizeFinder: "it cannot change batches of two streams; `ssseg find-batch-size` finds the "
+    "largest one",
     LearningRateFinder: "it would train before the run begins; give optim.lr",
     ModelPruning: "checkpoints would hold other weights than the network has",
 }

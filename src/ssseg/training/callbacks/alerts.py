@@ -64,7 +64,7 @@ class AlertRules:
 
         Args:
             step: Optimiser steps done.
-            reading: As `ssseg.evaluation.pseudo_labels.pseudo_label_metrics` names its values, `train/trusted`, and the
+            reading: As `pseudo_label_metrics` names its values, `train/trusted`, and the
                 losses.
         """
         found = self._labels(step, reading)
