@@ -1,8 +1,8 @@
 """What runs will be like, found out before any of them trains: one process for all of them.
 
 `python -m ssseg.cli.preflight` reads a request from standard input and writes one JSON object per
-run, each on a line of its own, into the file that it names. A benchmark, which must not import torch,
-asks it.
+run, each on a line of its own, into the file that it names. A benchmark, which must not import
+torch, asks it.
 """
 
 import json

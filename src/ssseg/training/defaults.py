@@ -30,6 +30,7 @@ def default_checkpoints(folder: Path) -> list[ModelCheckpoint]:
 
 
 def default_loggers(name: str, folder: Path) -> list[Logger]:
+    """Beside the CSV file: Weights & Biases or TensorBoard."""
     if name == "wandb":
         return [LateWandb(project="ssseg", name=folder.name, save_dir=folder)]
     if name == "tensorboard":

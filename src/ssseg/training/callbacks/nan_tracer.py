@@ -22,7 +22,7 @@ class NonFiniteFound(Exception):  # noqa: N818 (what was looked for)
 
 
 class NanTracer(Callback):
-    """Checks every value of every step; ends with `NonFiniteFound` at the first that is not finite."""
+    """Checks every value of every step; raises `NonFiniteFound` at the first that is not finite."""
 
     def __init__(self) -> None:
         self.layer: str | None = None
