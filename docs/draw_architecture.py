@@ -135,7 +135,9 @@ def main() -> None:
     shown = {arrow for arrow in without_detours(found) if arrow[1] not in common}
     path = ROOT / "docs" / "images" / "architecture.png"
     draw(rows, shown).savefig(path, dpi=110)
-    print(f"{len(order)} packages and modules, {len(found)} arrows between them; drawn: {path.name}")
+    print(
+        f"{len(order)} packages and modules, {len(found)} arrows between them; drawn: {path.name}"
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from enum import Enum
 import pytest
 
 from ssseg.cli.aliases import expand_aliases
-from ssseg.cli.lightning_cli import CLI, command_line
+from ssseg.cli.lightning_cli import TrainingCLI
 from ssseg.cli.main import main
 from ssseg.errors import UserError
 from ssseg.methods.base import Method, defaults
@@ -50,18 +50,15 @@ class Needy(Own):
     strength: float = field(kw_only=True)
 
 
-class Parsed(CLI):
+class Parsed(TrainingCLI):
     """Options as they are understood; nothing is made of them."""
 
     def instantiate_classes(self):
         pass
 
-    def _run_subcommand(self, subcommand):
-        pass
-
 
 def parsed(*args):
-    return command_line(Parsed, "fit", args).config["fit"]
+    return Parsed("fit", args).config
 
 
 @pytest.fixture

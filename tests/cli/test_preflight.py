@@ -9,7 +9,6 @@ import torch
 import yaml
 
 import ssseg
-from ssseg.cli import preflight as rehearsal
 from ssseg.cli.preflight import forecasts, preflight
 from ssseg.errors import UserError
 from ssseg.training.step_timer import StepTimer

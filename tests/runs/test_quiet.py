@@ -45,6 +45,7 @@ def test_filters_and_levels_come_back():
 
 def test_a_verb_leaves_everything_as_it_was(monkeypatch):
     import ssseg.cli.lightning_cli as options
+    from ssseg.cli.train import run
 
     seen = []
 
@@ -58,7 +59,7 @@ def test_a_verb_leaves_everything_as_it_was(monkeypatch):
     before = list(warnings.filters)
     try:
         with pytest.raises(UserError, match="enough"):
-            options.command_line(options.CLI, "fit", [])
+            run(["fit"])
         assert cv2.getNumThreads() == 3
     finally:
         cv2.setNumThreads(threads)

@@ -373,8 +373,8 @@ class Marked(ProgressFile):
         mark.unlink(missing_ok=True)
         super().on_validation_end(*args)
 
-import ssseg.cli.lightning_cli
-ssseg.cli.lightning_cli.ProgressFile = Marked
+import ssseg.training.defaults
+ssseg.training.defaults.ProgressFile = Marked
 os.fsync = lambda file: time.sleep(0.03)
 sys.exit(main(sys.argv[2:]))
 """

@@ -5,7 +5,6 @@ import torch
 
 import ssseg
 import ssseg.cli.main
-from ssseg.cli import preflight as rehearsal
 from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.evaluation import inference

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from ssseg.cli.lightning_cli import Traceless, command_line
+from ssseg.cli.lightning_cli import TracelessCLI, training_environment
 from ssseg.errors import UserError
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.command import command_of, without
@@ -18,20 +18,12 @@ from ssseg.training.callbacks.nan_tracer import NanTracer, NonFiniteFound
 from ssseg.training.resume import newest_checkpoint
 
 
-class DebugNan(Traceless):
-    """Trains from a checkpoint, looks at everything and writes nothing."""
-
-    checkpoint: Path | None = None
+class NanTracerCLI(TracelessCLI):
+    """Trains, looks at everything and writes nothing."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that looks, and does not validate."""
         return super().instantiate_trainer(callbacks=[NanTracer()], limit_val_batches=0, **kwargs)
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        checkpoint = None if self.checkpoint is None else str(self.checkpoint)
-        if checkpoint is None:
-            self.take_weights()
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint)
 
 
 def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
@@ -49,12 +41,15 @@ def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
     args = command_of(folder)
     if args is None:
         raise UserError(f"{folder} holds no unfinished run; expected one that stopped at a NaN")
-    DebugNan.checkpoint = newest_checkpoint(folder)
-    step = 0
-    if DebugNan.checkpoint is not None:
-        step = read_checkpoint(DebugNan.checkpoint)["global_step"]
+    checkpoint = newest_checkpoint(folder)
+    step = 0 if checkpoint is None else read_checkpoint(checkpoint)["global_step"]
     try:
-        command_line(DebugNan, "fit", without(without(args, "--out"), "--ckpt_path"))
+        with training_environment():
+            cli = NanTracerCLI("fit", without(without(args, "--out"), "--ckpt_path"))
+            if checkpoint is None:
+                cli.take_weights()
+            path = None if checkpoint is None else str(checkpoint)
+            cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=path)
     except NonFiniteFound as found:
         return step, found
     return step, None

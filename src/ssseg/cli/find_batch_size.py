@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from ssseg.cli.lightning_cli import command_line
-from ssseg.cli.preflight import Preflight
+from ssseg.cli.preflight import prepared
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
-from ssseg.runs.command import pairs, without
+from ssseg.runs.command import pairs
 from ssseg.training.batch_size_finder import BatchSizeFinder, TriedBatch, search
 from ssseg.training.module import SegmentationModule
 
@@ -23,7 +22,7 @@ def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBat
     Raises:
         UserError: For options that cannot work, or if nothing fits.
     """
-    cli = command_line(Preflight, "fit", without(args, "--out"))
+    cli = prepared(args)
     data, module = cli.datamodule, cli.model
     assert isinstance(data, SegmentationData)
     assert isinstance(module, SegmentationModule)

@@ -1,11 +1,12 @@
-"""LightningCLI with our defaults, loggers, run folder, and errors in one sentence."""
+"""LightningCLI in instantiation-only mode, with our defaults, loggers and run folder."""
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal
 
 import jsonargparse
 import yaml
@@ -22,18 +23,21 @@ from ssseg.methods import METHODS
 from ssseg.models import NETWORKS
 from ssseg.reports.evaluation.callback import EvaluationPage
 from ssseg.reports.evaluation.results import origin
-from ssseg.runs.lock import FolderLock, first_free, names
+from ssseg.runs.lock import first_free, names
 from ssseg.runs.paths import all_at_home
 from ssseg.runs.quiet import quiet
 from ssseg.runs.run import Run, config_hash
 from ssseg.training.callbacks.alerts import TrainingAlerts, history_of
-from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO, LastCheckpoint
-from ssseg.training.callbacks.final_validation import EvaluateLast
-from ssseg.training.callbacks.nan_guard import StopAtNaN
-from ssseg.training.callbacks.progress import ProgressBar, ProgressFile
+from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO
+from ssseg.training.callbacks.progress import ProgressBar
 from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.csv_logger import StepLogger
-from ssseg.training.defaults import LOGGERS, default_checkpoints, default_loggers
+from ssseg.training.defaults import (
+    LOGGERS,
+    default_checkpoints,
+    default_loggers,
+    run_callbacks,
+)
 from ssseg.training.initial_weights import start_from
 from ssseg.training.module import SegmentationModule
 from ssseg.training.resume import (
@@ -53,30 +57,63 @@ from ssseg.training.validation_interval import steps_between
 
 CHOSEN = "SSSEG_RUN_FOLDER"
 """In the environment of the processes that the first one of a run starts: the folder it chose."""
+TRAINER_DEFAULTS = {
+    "max_steps": 800,
+    "max_epochs": -1,
+    "check_val_every_n_epoch": None,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 10,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,
+}
 
 
-class CLI(LightningCLI):
-    """LightningCLI with our defaults, loggers and run folder."""
+class TrainingCLI(LightningCLI):
+    """Makes trainer, module and data of `fit`, `validate` or `test`; starts nothing.
 
-    given: Sequence[str] = ()
-    """What was typed, for the summary."""
-    folder: RunFolder | None = None
-    page: EvaluationPage | None = None
-    alerts: TrainingAlerts | None = None
-    resumed: Path | None = None
-    """The checkpoint that a run goes on from in its own folder."""
-    beside: bool = False
-    """Whether other options are typed beside `--resume`."""
-    lock: FolderLock | None = None
-    """On the run's folder."""
+    Args:
+        verb: `fit`, `validate` or `test`.
+        args: Its options, as they are typed.
+        typed: What was typed, for the summary.
+        resumed: The checkpoint that a run goes on from in its own folder.
+        beside: Whether other options are typed beside `--resume`.
+        held: Keeps the lock of the run's folder until it is closed.
 
-    verb: ClassVar[str] = "fit"
-    """The one that is carried out. Parsers of others would only cost time."""
+    Raises:
+        UserError: For anything in the options that cannot work.
+    """
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """The verb that is carried out."""
-        return {CLI.verb: LightningCLI.subcommands()[CLI.verb]}
+    def __init__(
+        self,
+        verb: str,
+        args: Sequence[str],
+        *,
+        typed: Sequence[str] = (),
+        resumed: Path | None = None,
+        beside: bool = False,
+        held: ExitStack | None = None,
+    ) -> None:
+        self.verb, self.typed = verb, typed
+        self.resumed, self.beside = resumed, beside
+        self.held = held or ExitStack()
+        self.folder: RunFolder | None = None
+        self.page: EvaluationPage | None = None
+        self.alerts: TrainingAlerts | None = None
+        try:
+            super().__init__(
+                SegmentationModule,
+                SegmentationData,
+                args=expand_aliases(args),
+                run=False,
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+                save_config_callback=None,
+                parser_kwargs={"exit_on_error": False, "prog": f"ssseg {verb}"},
+                trainer_defaults=TRAINER_DEFAULTS,
+            )
+        except jsonargparse.ArgumentError as error:
+            raise UserError(format_parser_error(str(error))) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The run's folder and logger; what the network must know of the data."""
@@ -116,21 +153,25 @@ class CLI(LightningCLI):
         for name in LINKED:
             target = f"model.network.init_args.{name}"
             parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
-
-    def _prepare_subcommand_parser(
-        self, klass: type, subcommand: str, **kwargs: Any
-    ) -> LightningArgumentParser:
-        """What only verbs that evaluate can be told."""
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand != "fit":
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="The checkpoint to score, or that training goes on from.",
+        )
+        parser.add_argument(
+            "--weights_only",
+            type=bool | None,
+            default=None,
+            help="As in Lightning: read nothing but plain data from the checkpoint.",
+        )
+        if self.verb != "fit":
             parser.add_argument(
                 "--page", type=bool, default=True, help="Write a page of the scores."
             )
-            parser.set_defaults({"verbose": False})  # we print more than Lightning's table has
-        if subcommand == "test":
+        if self.verb == "test":
             splits = Literal["test", "val"]
             parser.add_argument("--split", type=splits, default="test", help="Images to score.")
-        return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Paths in configurations are read as typed ones are."""
@@ -139,34 +180,34 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Find mistakes while nothing has been made; set what follows from other options."""
-        config = self.config[self.subcommand]
+        config = self.config
         if config.logger not in LOGGERS:
             raise one_of("logger", config.logger, list(LOGGERS))
-        if self.subcommand == "test" and config.split != "test":
+        if self.verb == "test" and config.split != "test":
             raise UserError("option split is val in a configuration; type --split val instead")
         refuse(vars(config.trainer))
-        if self.subcommand == "fit":
+        if self.verb == "fit":
             every = config.checkpoint_every
             if every is not None and every < 1:
                 raise UserError(f"option checkpoint_every is {every}; expected at least 1 step")
             if self.resumed is not None and self.beside:
                 refuse_contradictions(self.resumed.parent.parent, self.everything())
 
-    def before_fit(self) -> None:
+    def prepare(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
         self.datamodule.prepare("fit", self.model.num_views)
         self.take_weights()
         if self.resumed is not None and self.beside:
             refuse_other_labels(self.resumed, self.datamodule.split_hash)
         self.model.check_shapes(self.datamodule, self.trainer.world_size)
-        reference = self.config[self.subcommand].reference
+        reference = self.config.reference
         if self.alerts is not None and reference is not None:
             history = history_of(Run(Path(reference)), self.datamodule.split_hash)
             self.alerts.watch.reference = history
 
     def take_weights(self) -> None:
         """Start from another model, if that is asked; a run that goes on has its own weights."""
-        config = self.config[self.subcommand]
+        config = self.config
         if config.init is None or self.resumed is not None:
             return
         if config.ckpt_path is not None:
@@ -182,7 +223,7 @@ class CLI(LightningCLI):
     @property
     def validates(self) -> bool:
         """Whether the run has scores."""
-        wanted = self.config[self.subcommand].trainer.limit_val_batches != 0
+        wanted = self.config.trainer.limit_val_batches != 0
         return wanted and bool(self.datamodule.source.records("val"))
 
     def plan(self) -> dict[str, Any]:
@@ -194,9 +235,9 @@ class CLI(LightningCLI):
         Raises:
             UserError: For callbacks that cannot work in this run.
         """
-        asked = several(self.config_init[self.subcommand].trainer.callbacks)
+        asked = several(self.config_init.trainer.callbacks)
         refuse_callbacks(asked, list(self.model.method.networks), self.validates)
-        trainer = self.config[self.subcommand].trainer
+        trainer = self.config.trainer
         steps, together = trainer.max_steps, trainer.accumulate_grad_batches
         interval = trainer.val_check_interval
         if interval is None:
@@ -212,17 +253,17 @@ class CLI(LightningCLI):
 
     def make_trainer(self, **options: Any) -> Trainer:
         """A trainer of these options and those that were given, without Lightning's own bar."""
-        if self.subcommand == "fit":
+        if self.verb == "fit":
             options = {**self.plan(), **options}
         make = partial(super().instantiate_trainer, enable_progress_bar=False, **options)
-        return make_trainer(make, self.config[self.subcommand].trainer.precision)
+        return make_trainer(make, self.config.trainer.precision)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
-        config = self.config_init[self.subcommand]
+        config = self.config_init
         callbacks = several(config.trainer.callbacks)
         loggers = several(config.trainer.logger)
-        if self.subcommand == "fit":
+        if self.verb == "fit":
             self.plan()  # it is part of the configuration
             folder = self._run_folder(config)
             text = self.configuration()
@@ -230,21 +271,14 @@ class CLI(LightningCLI):
                 "method": _short_name(METHODS, config.model.method),
                 "network": config.model.method.student.hparams["decoder"],
                 "seed": config.seed_everything,
-                "command": "ssseg " + shlex.join(self.given),
+                "command": "ssseg " + shlex.join(self.typed),
                 "config_hash": config_hash(self.everything()),
             }
-            options = self.given[1:]
+            options = self.typed[1:]
             self.folder = RunFolder(folder, text, identity, options)
             self.alerts = TrainingAlerts()
-            # what is no number is found before anybody saves, and alerts have read what is saved;
-            # the summary comes after the last checkpoint: who finds it knows that all is there
-            timed = seconds_of(self.config["fit"].trainer.val_check_interval)
-            callbacks += [StopAtNaN(folder), EvaluateLast(timed), self.alerts]
-            callbacks += [
-                LastCheckpoint(folder, config.checkpoint_every),
-                self.folder,
-                ProgressFile(folder),
-            ]
+            timed = seconds_of(self.config.trainer.val_check_interval)
+            callbacks += run_callbacks(self.folder, self.alerts, config.checkpoint_every, timed)
             callbacks += default_checkpoints(folder) if self.validates else []
             if config.trainer.default_root_dir is None:
                 # on SLURM a checkpoint is written there when a job is put back into the queue, and
@@ -258,7 +292,7 @@ class CLI(LightningCLI):
             if config.out is not None:
                 _must_be_free(config.out)
             checkpoint = Path(config.ckpt_path)
-            about = origin(checkpoint, "ssseg " + shlex.join(self.given))
+            about = origin(checkpoint, "ssseg " + shlex.join(self.typed))
             self.page = EvaluationPage(config.out, checkpoint, about)
             callbacks.append(self.page)
         trainer = self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
@@ -268,7 +302,7 @@ class CLI(LightningCLI):
 
     def configuration(self) -> str:
         """Everything that decides a run, the defaults included, as YAML."""
-        text: str = self._parser("fit").dump(self.config["fit"], skip_none=False)
+        text: str = self.parser.dump(self.config, skip_none=False)
         return text
 
     def everything(self) -> dict[str, Any]:
@@ -284,14 +318,16 @@ class CLI(LightningCLI):
             return Path(config.out)
         stem = Path(_usual_name(config.data, config.model, config.seed_everything))
         if leads():
-            CLI.lock = first_free(stem)
-            os.environ[CHOSEN] = str(CLI.lock.folder)
-            return CLI.lock.folder
+            lock = first_free(stem)
+            self.held.callback(lock.release)
+            self.held.callback(os.environ.pop, CHOSEN, None)
+            os.environ[CHOSEN] = str(lock.folder)
+            return lock.folder
         told = os.environ.get(CHOSEN)
         return Path(told) if told else next(p for p in names(stem) if not p.exists())
 
 
-class Traceless(CLI):
+class TracelessCLI(TrainingCLI):
     """Makes everything that training needs, but for what would leave a trace."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -301,44 +337,15 @@ class Traceless(CLI):
         )
 
 
-Kind = TypeVar("Kind", bound=CLI)
+@contextmanager
+def training_environment() -> Iterator[None]:
+    """Around everything that makes or uses a trainer.
 
-
-@quiet()
-@one_thread()
-@in_one_sentence()
-def command_line(kind: type[Kind], verb: str, rest: Sequence[str]) -> Kind:
-    """Parse the options of a verb and carry it out, as a kind of command line does.
-
-    Raises:
-        UserError: For anything in the options that cannot work.
+    Messages for developers are silent, OpenCV has one thread, and what Lightning refuses is a
+    `UserError`.
     """
-    CLI.verb = verb
-    try:
-        return kind(
-            SegmentationModule,
-            SegmentationData,
-            args=[verb, *expand_aliases(rest)],
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            save_config_callback=None,
-            parser_kwargs={
-                "exit_on_error": False,
-                **{v: {"exit_on_error": False} for v in CLI.subcommands()},
-            },
-            trainer_defaults={
-                "max_steps": 800,
-                "max_epochs": -1,
-                "check_val_every_n_epoch": None,
-                "num_sanity_val_steps": 0,
-                "log_every_n_steps": 10,
-                "enable_model_summary": False,
-                "use_distributed_sampler": False,
-            },
-        )
-    except jsonargparse.ArgumentError as error:
-        raise UserError(format_parser_error(str(error))) from error
+    with quiet(), one_thread(), in_one_sentence():
+        yield
 
 
 def _short_name(table: dict[str, Any], thing: object) -> str:

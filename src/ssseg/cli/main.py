@@ -180,10 +180,10 @@ def _explain(name: str) -> str:
 
 def _report(verb: str, done: object) -> None:
     """Where the run is, and the scores of the last step."""
-    from ssseg.cli.lightning_cli import CLI
+    from ssseg.cli.lightning_cli import TrainingCLI
     from ssseg.runs.run import Run
 
-    assert isinstance(done, CLI)
+    assert isinstance(done, TrainingCLI)
     if not done.trainer.is_global_zero:
         return
     if verb == "fit" and done.folder is not None:

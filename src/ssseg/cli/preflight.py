@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 
-from ssseg.cli.lightning_cli import Traceless, command_line
+from ssseg.cli.lightning_cli import TracelessCLI, training_environment
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.runs.command import without
@@ -33,11 +33,19 @@ LONG = 20.0
 """Seconds after which a step is not timed again, nor another one of the same run."""
 
 
-class Preflight(Traceless):
-    """Makes everything that training needs, looks at all data, and leaves no trace."""
+def prepared(args: Sequence[str]) -> TracelessCLI:
+    """Everything that the training of a command line needs, with its data looked at, and no trace.
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        self.before_fit()
+    Args:
+        args: Options of `fit`.
+
+    Raises:
+        UserError: If it cannot work.
+    """
+    with training_environment():
+        cli = TracelessCLI("fit", without(args, "--out"))
+        cli.prepare()
+    return cli
 
 
 def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
@@ -57,8 +65,7 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     Raises:
         UserError: If it cannot work.
     """
-    rest = without(args[1:], "--out")
-    cli = command_line(Preflight, "fit", rest)
+    cli = prepared(args[1:])
     data, module = cli.datamodule, cli.model
     assert isinstance(data, SegmentationData)
     assert isinstance(module, SegmentationModule)

@@ -1,14 +1,15 @@
 """`ssseg fit`, `validate` and `test`: from what was typed to a finished command."""
 
 import json
-import os
 import signal
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssseg.cli.lightning_cli import CHOSEN, CLI, command_line
+from ssseg.cli.lightning_cli import TrainingCLI, training_environment
 from ssseg.errors import UserError
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.command import pairs, with_home, without
@@ -16,7 +17,7 @@ from ssseg.runs.lock import FolderLock
 from ssseg.training.resume import asked_folder, continued, leads
 
 
-def run(args: Sequence[str]) -> CLI:
+def run(args: Sequence[str]) -> TrainingCLI:
     """Carry out `fit`, `validate` or `test` with options as they are typed.
 
     Args:
@@ -29,38 +30,58 @@ def run(args: Sequence[str]) -> CLI:
         UserError: For anything in the options that cannot work.
     """
     verb, *rest = with_home(args)
-    CLI.resumed, CLI.lock, CLI.beside = None, None, False
-    folder = asked_folder(rest)
-    if verb == "fit" and folder is not None and leads():
-        CLI.lock = FolderLock(folder)
-    try:
-        return _carry_out(verb, rest)
-    finally:
-        if CLI.lock is not None:
-            CLI.lock.release()
-            os.environ.pop(CHOSEN, None)
-        # whoever parses a command line next in this process does not go on with this run
-        CLI.resumed, CLI.lock, CLI.beside = None, None, False
+    with ExitStack() as held:
+        folder = asked_folder(rest)
+        if verb == "fit" and folder is not None and leads():
+            held.callback(FolderLock(folder).release)
+        try:
+            return _fit(rest, held) if verb == "fit" else _evaluate(verb, rest)
+        except SIGTERMException as told:
+            # as of any program that a SIGTERM ended: who started it sees that it is not finished
+            raise SystemExit(128 + signal.SIGTERM) from told
 
 
-def _carry_out(verb: str, rest: list[str]) -> CLI:
-    if verb == "fit":
-        rest, CLI.resumed, CLI.beside = continued(rest)
-    CLI.given = [verb, *rest]
-    if CLI.resumed is not None:
-        rest.append(f"--ckpt_path={CLI.resumed}")
+def _fit(rest: list[str], held: ExitStack) -> TrainingCLI:
+    rest, resumed, beside = continued(rest)
+    typed = ["fit", *rest]
+    if resumed is None:
+        _readable(rest)
+    else:
+        rest = [*rest, f"--ckpt_path={resumed}"]
+    with training_environment():
+        cli = TrainingCLI("fit", rest, typed=typed, resumed=resumed, beside=beside, held=held)
+        cli.prepare()
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, **_checkpoint(cli))
+    return cli
+
+
+def _evaluate(verb: str, rest: list[str]) -> TrainingCLI:
+    typed = [verb, *rest]
     if verb == "test" and ("--split", ["val"]) in pairs(rest):
         verb, rest = "validate", without(rest, "--split")
-    if verb != "fit":
-        rest = _for_evaluation(_with_configuration(rest))
+    rest = _for_evaluation(_with_configuration(rest))
+    _readable(rest)
+    with training_environment():
+        cli = TrainingCLI(verb, rest, typed=typed)
+        evaluate = getattr(cli.trainer, verb)
+        # we print more than Lightning's table has
+        evaluate(cli.model, datamodule=cli.datamodule, verbose=False, **_checkpoint(cli))
+    return cli
+
+
+def _readable(rest: list[str]) -> None:
+    """Refuse a checkpoint that is none before anything is made."""
     for flag, values in pairs(rest):
-        if flag == "--ckpt_path" and values and values != [str(CLI.resumed)]:  # that has been read
+        if flag == "--ckpt_path" and values:
             read_checkpoint(values[0])
-    try:
-        return command_line(CLI, verb, rest)
-    except SIGTERMException as told:
-        # as of any program that a SIGTERM ended: who started it sees that it is not finished
-        raise SystemExit(128 + signal.SIGTERM) from told
+
+
+def _checkpoint(cli: TrainingCLI) -> dict[str, Any]:
+    """What the trainer is told of it; `weights_only` is not known to every Lightning."""
+    told = {"ckpt_path": cli.config.ckpt_path}
+    if cli.config.weights_only is not None:
+        told["weights_only"] = cli.config.weights_only
+    return told
 
 
 def _with_configuration(rest: list[str]) -> list[str]:

@@ -1,12 +1,19 @@
-"""The checkpoints and loggers that a run has unless it is told otherwise."""
+"""The callbacks and loggers that a run has unless it is told otherwise."""
 
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
+from ssseg.training.callbacks.alerts import TrainingAlerts
+from ssseg.training.callbacks.checkpoint import LastCheckpoint
+from ssseg.training.callbacks.final_validation import EvaluateLast
+from ssseg.training.callbacks.nan_guard import StopAtNaN
+from ssseg.training.callbacks.progress import ProgressFile
+from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.resume import leads
 
 LOGGERS = ("csv", "wandb", "tensorboard")
@@ -21,6 +28,30 @@ class LateWandb(WandbLogger):
         if leads():
             Path(self.save_dir or ".").mkdir(parents=True, exist_ok=True)
         return super().experiment
+
+
+def run_callbacks(
+    run: RunFolder, alerts: TrainingAlerts, checkpoint_every: int | None, timed: float | None
+) -> list[Callback]:
+    """What watches, saves and describes a run, in the order in which they must act.
+
+    Values that are not finite are found before anybody saves, and alerts have read what is saved.
+    The summary comes after the last checkpoint: whoever finds it knows that everything is there.
+
+    Args:
+        run: Its folder.
+        alerts: That it raises.
+        checkpoint_every: Steps between checkpoints, besides those after each validation.
+        timed: Seconds between validations; None: they are counted in steps.
+    """
+    return [
+        StopAtNaN(run.folder),
+        EvaluateLast(timed),
+        alerts,
+        LastCheckpoint(run.folder, checkpoint_every),
+        run,
+        ProgressFile(run.folder),
+    ]
 
 
 def default_checkpoints(folder: Path) -> list[ModelCheckpoint]:
