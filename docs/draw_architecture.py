@@ -1,8 +1,8 @@
 """Draws docs/images/architecture.png from the imports themselves, so that it cannot go stale.
 
 `python docs/draw_architecture.py` prints how many arrows there are between the packages and modules
-of the top level. Two kinds of arrows are counted but not drawn: those that follow from a longer path
-of arrows, and those into the three lowest rows, which everything above may import.
+of the top level. Two kinds of arrows are counted but not drawn: those that follow from a longer
+path of arrows, and those into the three lowest rows, which everything above may import.
 """
 
 from configparser import ConfigParser
