@@ -6,7 +6,7 @@ Their names can be had without torch: what needs it is imported when it is first
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ssseg.models.decoders import DECODERS, NETWORKS
+from ssseg.models.networks import DECODERS, NETWORKS
 
 if TYPE_CHECKING:
     from ssseg.models.ema import EMA

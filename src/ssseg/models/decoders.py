@@ -15,42 +15,6 @@ from ssseg.models.guidedmix_decoder import GuidedMixDecoder
 from ssseg.models.layers import Encoder
 from ssseg.models.vit import VitEncoder
 
-# decoder name -> (usual output stride of its encoder, usual depth of its encoder)
-DECODERS = {
-    "annet": (8, 5),
-    "deeplabv2": (8, 5),
-    "deeplabv3": (8, 5),
-    "deeplabv3plus": (16, 5),
-    "deeplabv3plus_plain": (16, 5),
-    "dpt": (16, 4),
-    "fcn": (8, 5),
-    "fpn": (32, 5),
-    "guidedmix": (32, 5),
-    "linknet": (32, 5),
-    "manet": (32, 5),
-    "pan": (16, 5),
-    "pspnet": (8, 3),
-    "segformer": (32, 5),
-    "unet": (32, 5),
-    "unetplusplus": (32, 5),
-    "upernet": (32, 5),
-}
-NETWORKS: dict[str, dict[str, Any]] = {
-    # 0.8 million parameters for images of 64 x 64: a slim ResNet-18 of four stages
-    "small": {
-        "decoder": "unet",
-        "encoder": "resnet18",
-        "depth": 4,
-        "encoder_options": {"channels": [32, 64, 64, 64]},
-    },
-    **{name: {"decoder": name} for name in DECODERS},
-    "dpt": {"decoder": "dpt", "encoder": "vit_small_patch14_dinov2"},
-    # the residual networks with three convolutions in front that the field's code starts from
-    "unimatch-r50": {"decoder": "deeplabv3plus_plain", "encoder": "resnet50c.gluon_in1k"},
-    "unimatch-r101": {"decoder": "deeplabv3plus_plain", "encoder": "resnet101c.gluon_in1k"},
-}
-
-
 _STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp passes their stride to the encoder
 _U_SHAPED = ("manet", "unet", "unetplusplus")  # one width per encoder stage
 _OURS: dict[str, type[nn.Module]] = {
@@ -71,7 +35,7 @@ def create_decoder(
     """A freshly initialised decoder: feature maps -> logits at the decoder's own stride.
 
     Args:
-        name: One of `DECODERS`.
+        name: One of `ssseg.models.DECODERS`.
         encoder: The encoder that it will follow.
         recipe: The encoder's `encoder`, `depth`, `output_stride`, `in_channels`,
             `encoder_options`, and `num_classes`.

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssseg.errors import UserError, one_of
-from ssseg.models.decoders import DECODERS, create_decoder
+from ssseg.models.decoders import create_decoder
 from ssseg.models.dpt import LEVELS
 from ssseg.models.encoder import create_encoder, pretrained_normalisation
+from ssseg.models.networks import DECODERS
 from ssseg.models.vit import VitEncoder, is_vit
 from ssseg.types import IGNORE
 
