@@ -131,10 +131,14 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.split import split_verb
 
             return split_verb(rest)
+        case [verb, *rest] if verb in TRAINING and {"-h", "--help"} & set(rest):
+            from ssseg.cli.help import help_of
+
+            print(help_of(verb))
         case [verb, *_] if verb in TRAINING:
             from ssseg.cli.train import run
 
-            done = run(args)
+            done = run(["--help" if arg == "--help_all" else arg for arg in args])
             _report(verb, done)
         case [verb, *_]:
             others = [

@@ -42,7 +42,8 @@ class SegmentationData(LightningDataModule):
         batch_size: Labeled images per step. None: the source's own default.
         unlabeled_batch_size: Unlabeled images per step. None: as many as labeled ones.
         val_batch_size: Images per validation step.
-        crop_size: Height and width of training crops. None: the source's own default.
+        crop_size: Height and width of training crops, or one number for both. None: the source's
+            own default.
         image_size: Height and width that images are resized to when read, for training and
             validation; scores are still computed at the masks' own resolution. None: as they are.
         scale: Smallest and largest factor of the random scale. None: the source's own default.
@@ -82,10 +83,10 @@ class SegmentationData(LightningDataModule):
         batch_size: int | None = None,
         unlabeled_batch_size: int | None = None,
         val_batch_size: int = 8,
-        crop_size: tuple[int, int] | None = None,
-        image_size: tuple[int, int] | None = None,
+        crop_size: int | tuple[int, int] | None = None,
+        image_size: int | tuple[int, int] | None = None,
         eval_masks: Literal["original", "resized"] = "original",
-        eval_crop: tuple[int, int] | None = None,
+        eval_crop: int | tuple[int, int] | None = None,
         scale: tuple[float, float] | None = None,
         flip: bool = True,
         rotation: float | None = None,
@@ -128,9 +129,9 @@ class SegmentationData(LightningDataModule):
         self.batch_size = batch_size or source.batch_size
         self.unlabeled_batch_size = unlabeled_batch_size or self.batch_size
         self.val_batch_size = val_batch_size
-        self.crop_size = crop_size or source.crop_size
-        self.image_size = image_size
-        self.eval_masks, self.eval_crop = eval_masks, eval_crop
+        self.crop_size = _pair(crop_size) or source.crop_size
+        self.image_size = _pair(image_size)
+        self.eval_masks, self.eval_crop = eval_masks, _pair(eval_crop)
         self.scale = scale or source.scale
         self.flip, self.jitter = flip, jitter
         self.rotation = source.rotation if rotation is None else rotation
@@ -505,6 +506,11 @@ def data_of(trainer: Trainer) -> SegmentationData:
     data = getattr(trainer, "datamodule", None)
     assert isinstance(data, SegmentationData)
     return data
+
+
+def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width; one number is both."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def _at_least(least: int, option: str, given: int | tuple[int, int] | None) -> None:
