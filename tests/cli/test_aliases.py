@@ -128,6 +128,21 @@ def test_a_configuration_that_is_none_is_one_sentence(here, capfd, content, comp
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("data: {lend_truth: true}", "data.lend_truth, which is called data.unlabeled_truth"),
+        ("model:\n  absent: skip\n", "model.absent, which is called model.missing_classes"),
+    ],
+)
+def test_a_configuration_of_version_0_1_says_which_version_reads_it(here, capfd, content, named):
+    (here / "c.yaml").write_text(content)
+    assert main(["fit", "--config", "c.yaml"]) == 2
+    err = capfd.readouterr().err
+    assert f"c.yaml holds {named} since ssseg 0.2; rename it there, or use ssseg 0.1" in err
+    assert err.count("\n") == 1
+
+
 def test_a_method_with_made_defaults_goes_with_a_configuration(here):
     found = parsed("--method", f"{__name__}.Own", "--config", "a.yaml").model.method
     assert found.class_path.endswith("Own")

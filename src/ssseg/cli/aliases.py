@@ -24,7 +24,7 @@ from ssseg.methods import METHODS, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
 from ssseg.runs.command import pairs
-from ssseg.serialization import to_plain
+from ssseg.serialization import flatten, to_plain
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import OptimizerConfig
 
@@ -32,6 +32,28 @@ AUTO = "auto"  # the network that suits the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
 GROUPS = {"optim": ("optimiser", OptimizerConfig), "compute": ("computing", Compute)}
 """Options of the module that are dataclasses of their own."""
+
+
+RENAMED = {"data.lend_truth": "data.unlabeled_truth", "model.absent": "model.missing_classes"}
+"""Options of version 0.1, and what they are called now."""
+NAMES = (
+    *("method", "data", "network", "optim", "compute", "eval", "trainer", "model", "config"),
+    *("out", "init", "resume", "reference", "logger", "checkpoint_every", "seed_everything"),
+    *("ckpt_path", "weights_only", "page", "split", "print_config", "help"),
+)
+"""What options begin with."""
+SIZES = (
+    *("--data.crop_size", "--data.image_size", "--data.eval_crop"),
+    *("--eval.window", "--eval.stride"),
+)
+"""Options that take height and width; one number is both."""
+
+
+def _square(flag: str, values: list[str]) -> list[str]:
+    """`64` is 64 x 64 wherever a size is asked for."""
+    if flag in SIZES and len(values) == 1 and values[0].isdecimal():
+        return [f"[{values[0]}, {values[0]}]"]
+    return values
 
 
 def expand_aliases(args: Sequence[str]) -> list[str]:
@@ -43,7 +65,7 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
     Raises:
         UserError: For an unknown method, network, data set or option of one.
     """
-    given = list(pairs(args))
+    given = [(flag, _square(flag, values)) for flag, values in pairs(args)]
     named: dict[str, str] = {}
     configurations: list[str] = []
     for flag, values in given:
@@ -68,6 +90,8 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
     source = source_class(named["--data"]) if "--data" in named else None
     if source is None and not configured:
         source = source_class(next(iter(DATASETS)))
+    if source is not None:
+        _known_data_options(source, [flag for flag, _ in given])
     if source is not None and not configured and not asked:
         _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
     out: list[str] = []
@@ -107,15 +131,14 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
             "source",
             *_parameters(SegmentationData),
         ):
-            if source is not None:
-                known = _parameters(source) + _parameters(SegmentationData)
-                _known(f"option of data set {source.name}", option, known)
             out += [f"--data.source.{option}", *values]
         elif head == "trainer" and option:
             _known("option of the trainer", option, _parameters(Trainer))
             # YAML 1.1 takes 10:00:00:00 for a number to the base of 60, but not 010:00:00:00
             out += [flag, *(re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", value) for value in values)]
         else:
+            if head.rstrip("+") not in NAMES:
+                raise one_of("option", flag, [f"--{name}" for name in NAMES])
             out += [flag, *values]
     if not configured and "--network" not in named and source is not None:
         classes = _network(AUTO, source) + classes
@@ -156,6 +179,21 @@ def _check_configuration(path: Path) -> None:
             f"option --config: {path} {found}; expected options by name, as in the config.yaml of "
             "a run"
         )
+    for name in flatten(content):
+        if name in RENAMED:
+            raise UserError(
+                f"option --config: {path} holds {name}, which is called {RENAMED[name]} since "
+                "ssseg 0.2; rename it there, or use ssseg 0.1"
+            )
+
+
+def _known_data_options(source: type[Source], flags: Sequence[str]) -> None:
+    """Options of the data set or of the DataModule; a slip is named before what is missing."""
+    known = _parameters(source) + _parameters(SegmentationData)
+    for flag in flags:
+        head, _, option = flag.partition(".")
+        if head == "--data" and option and option.split(".")[0] != "source":
+            _known(f"option of data set {source.name}", option, known)
 
 
 def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The LightningModule: one for all methods, with a branch for none."""
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -373,6 +374,9 @@ class SegmentationModule(LightningModule):
             raise UserError("this checkpoint was not written by ssseg")
         for part, mine in (("method", self.method), ("network", self.method.student)):
             ours, theirs = to_config(mine), saved[part]
+            # an option that is younger than the checkpoint had its default then
+            usual = {name: p.default for name, p in signature(type(mine)).parameters.items()}
+            theirs = {**theirs, "init_args": {**usual, **theirs["init_args"]}}
             if (found := _first_difference(theirs, ours)) is not None:
                 raise UserError(
                     f"the checkpoint's {part} has {found[0]} = {found[1]!r}, but this run's has "
