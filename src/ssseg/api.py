@@ -243,13 +243,13 @@ def doctor(
         UserError: For options that cannot work.
     """
     from ssseg.cli.data_options import describe_source
-    from ssseg.datacheck.check import check_data as examine_source
+    from ssseg.datacheck.check import check_data as check_source
     from ssseg.datacheck.dataset import Plan
 
     make = describe_source(data, _texts(data_options))
     wanted = None if labeled is None else str(labeled)
     plan = Plan(wanted, select, split_seed, method, network, max_steps, batch_size)
-    return examine_source(make, plan, None if fix is None else as_path(fix))
+    return check_source(make, plan, None if fix is None else as_path(fix))
 
 
 def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":

@@ -31,7 +31,7 @@ KEYS: dict[str, tuple[Any, str]] = {
     "smoke": (dict, "keys of a grid"),
 }
 ROWS = ("methods", "rows", "supervised")
-"""Keys that a smoke takes over from its grid."""
+"""Keys that a smoke form takes over from its grid."""
 REFERENCE = "supervised"
 
 
