@@ -1,9 +1,15 @@
 """Paths as people write them."""
 
 import os
+import unicodedata
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
+
+
+def composed(text: str) -> str:
+    """A text whose accents are part of their letters (Unicode's NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def at_home(text: str) -> str:

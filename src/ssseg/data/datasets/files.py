@@ -1,7 +1,6 @@
 """What sources of files have in common: reading, checking, finding."""
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from ssseg.data.image_io import (
 )
 from ssseg.data.reading import in_threads, kept_of
 from ssseg.errors import UserError
-from ssseg.runs.paths import as_path
+from ssseg.runs.paths import as_path, composed
 from ssseg.types import IGNORE
 
 TEXTS = (
@@ -202,11 +201,6 @@ def name_of(path: Path) -> str:
     Accents are written as one letter or as two, depending on where a file comes from: here as one.
     """
     return composed(path.stem)
-
-
-def composed(text: str) -> str:
-    """A text whose accents are part of their letters (Unicode's NFC)."""
-    return unicodedata.normalize("NFC", text)
 
 
 def by_name(paths: Iterable[Path], name: Callable[[Path], str] = name_of) -> dict[str, Path]:

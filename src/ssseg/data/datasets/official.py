@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Array, Record
-from ssseg.data.datasets.files import composed, existing_folder, find_images, found_instead
+from ssseg.data.datasets.files import existing_folder, find_images, found_instead
 from ssseg.data.image_io import IMAGE_ENDINGS
 from ssseg.errors import UserError
+from ssseg.runs.paths import composed
 
 
 class NamedFiles(NamedTuple):

@@ -8,11 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Record
-from ssseg.data.datasets.files import composed
 from ssseg.data.splits.counts import count_of, number_of
 from ssseg.data.splits.pickled_orders import read_permutation
 from ssseg.errors import UserError, one_of
-from ssseg.runs.paths import as_path
+from ssseg.runs.paths import as_path, composed
 
 PICKLES = (".pkl", ".pickle")
 HEADER = "# ssseg split"
