@@ -80,8 +80,8 @@ def test_one_number_is_height_and_width_in_python():
     [
         (["--data", "folder", "--data.rot", "x"], "'root'"),
         (["--data", "folder", "--data.rooot", "x"], "'root'"),
-        (["--optm.lr", "3"], "'--optim'"),
-        (["--ouut", "x"], "'--out'"),
+        (["--optm.lr", "3"], "'optim'"),
+        (["--ouut", "x"], "'out'"),
         (["--trainer.max_step", "3"], "'max_steps'"),
         (["--network.encodr", "x"], "'encoder'"),
         (["--eval.mod", "slide"], "'mode'"),

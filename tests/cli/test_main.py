@@ -515,7 +515,7 @@ BAD = [
     (["--method", "classmix", "--trainer.max_steps", "five"], "expected a whole number"),
     (["--method", "classmix", "--trainer.max_steps", "0"], "trainer.max_steps is 0"),
     (["--method", "classmix", "--config", "no.yaml"], "there is no file no.yaml"),
-    (["--method", "classmix", "--foo", "1"], "unrecognized arguments: --foo"),
+    (["--method", "classmix", "--foo", "1"], "unknown option 'foo'"),
 ]
 
 

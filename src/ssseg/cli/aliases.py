@@ -137,8 +137,7 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
             # YAML 1.1 takes 10:00:00:00 for a number to the base of 60, but not 010:00:00:00
             out += [flag, *(re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", value) for value in values)]
         else:
-            if head.rstrip("+") not in NAMES:
-                raise one_of("option", flag, [f"--{name}" for name in NAMES])
+            _known("option", head, list(NAMES))
             out += [flag, *values]
     if not configured and "--network" not in named and source is not None:
         classes = _network(AUTO, source) + classes
