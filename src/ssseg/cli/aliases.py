@@ -50,7 +50,7 @@ SIZES = (
 
 
 def _square(flag: str, values: list[str]) -> list[str]:
-    """`64` is 64 x 64 wherever a size is asked for."""
+    """`64` is `[64, 64]` wherever a size is asked for: both spellings are one configuration."""
     if flag in SIZES and len(values) == 1 and values[0].isdecimal():
         return [f"[{values[0]}, {values[0]}]"]
     return values

@@ -34,7 +34,7 @@ def parser() -> VerbParser:
         "--no-supervised", action="store_true", help="add no supervised run where there is none"
     )
     out.add_argument("--test", action="store_true", help="score the last step on the test images")
-    out.add_argument("--smoke", action="store_true", help="the grid's smoke")
+    out.add_argument("--smoke", action="store_true", help="the grid's smoke form, on drawn scenes")
     out.add_argument("--out", help="folder of the study; default runs/ and the grid's name")
     out.add_argument("--jobs", type=int, help="runs at once; default one, or one per GPU")
     out.add_argument("--launcher", default="local", help=f"one of {', '.join(LAUNCHERS)}")
