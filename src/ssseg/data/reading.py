@@ -9,15 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
+
+from filelock import FileLock
 
 from ssseg.data.datasets.base import Record, Source
+from ssseg.runs.atomic_write import atomic_write
+from ssseg.runs.lock import let_go
 from ssseg.runs.paths import as_path
-
-try:
-    import fcntl
-except ImportError:  # on Windows several processes may read the same files at the same time
-    fcntl = None  # type: ignore[assignment]
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -69,28 +68,24 @@ def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Fou
         find: Finds the answer, which JSON must be able to hold.
     """
     try:
-        name = _name(question, files)
-        place = cache_folder() / f"{name}.json"
+        place = cache_folder() / f"{_name(question, files)}.json"
         place.parent.mkdir(parents=True, exist_ok=True)
-        file = place.open("a+", encoding="utf-8")
+        guard = place.with_suffix(".lock")
+        lock = FileLock(guard, thread_local=False)
+        with suppress(NotImplementedError):  # some network file systems have no locks
+            lock.acquire()
     except OSError:  # a missing file is for `find` to report
         return find()
-    with file:
-        _lock(file)
-        with suppress(OSError, ValueError):  # empty: it was just made; cut off: by a full disk
-            file.seek(0)
-            answer: Found = json.load(file)
+    try:
+        with suppress(OSError, ValueError):  # there is none yet
+            answer: Found = json.loads(place.read_text(encoding="utf-8"))
             return answer
-        try:
-            found = find()
-        except BaseException:
-            place.unlink(missing_ok=True)
-            raise
-        with suppress(OSError):
-            file.truncate(0)
-            json.dump(found, file)
-            file.flush()
+        found = find()
+        with suppress(OSError), atomic_write(place) as draft:
+            draft.write_text(json.dumps(found), encoding="utf-8")
         return found
+    finally:
+        let_go(lock, guard)
 
 
 def cache_folder() -> Path:
@@ -117,10 +112,3 @@ def _code() -> bytes:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.digest()
-
-
-def _lock(file: IO[Any]) -> None:
-    """Wait until no other process holds the file; closing it releases it."""
-    if fcntl is not None:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)

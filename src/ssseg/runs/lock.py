@@ -54,7 +54,7 @@ class FolderLock:
         """Let go, and leave no empty folder behind; a second time does nothing."""
         if not self._lock.is_locked:
             return
-        _let_go(self._lock, self.path)
+        let_go(self._lock, self.path)
         with suppress(OSError):  # that a run was made in
             for parent in self._made:
                 parent.rmdir()
@@ -96,11 +96,17 @@ def is_held(folder: Path) -> bool:
         lock.acquire(blocking=False)
     except Timeout:
         return True
-    _let_go(lock, path)
+    let_go(lock, path)
     return False
 
 
-def _let_go(lock: FileLock, path: Path) -> None:
+def let_go(lock: FileLock, path: Path) -> None:
+    """Release a lock and leave no file of it behind.
+
+    Args:
+        lock: That this process holds.
+        path: Of its file.
+    """
     with suppress(OSError):  # Windows removes no open file: the next holder writes over it
         path.unlink()
     lock.release()
