@@ -42,7 +42,7 @@ def test_every_method_has_a_page_and_a_line():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in METHODS:
         assert f"| `{name}` |" in readme
-        assert (ROOT / "docs" / "methods" / f"{name}.md").is_file()
+        assert (ROOT / "docs" / "reference" / "methods" / f"{name}.md").is_file()
 
 
 def test_links_between_documents_lead_somewhere():
@@ -52,7 +52,7 @@ def test_links_between_documents_lead_somewhere():
 
 
 def test_the_method_of_the_tutorial_keeps_the_contract(tmp_path, monkeypatch):
-    code = blocks(ROOT / "docs" / "own_method.md", "python")[0]
+    code = blocks(ROOT / "docs" / "tutorial" / "own-method.md", "python")[0]
     (tmp_path / "stripes.py").write_text(code, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     import stripes

@@ -21,7 +21,7 @@ from ssseg.training.memory import memory_of_step, memory_of_validation
 from tests.data.trees import CLASSES, draw_tree, paint, save
 from tests.datacheck.faults import contents, examined, finding, kinds, mask, read, truncate
 
-PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "doctor.md"
 DECODERS = ["unet", "deeplabv3plus", "guidedmix", "segformer", "small"]
 TINY = {"embed_dim": 48, "depth": 4, "num_heads": 2}
 TRANSFORMERS = {

@@ -428,7 +428,7 @@ def test_every_decoder_for_every_size(run, tmp_path, decoder, name):
 
 
 def test_the_snippet_of_the_page_runs_without_ssseg(run, files, tmp_path):
-    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert "ssseg" not in snippet.replace('["ssseg"]', "")
     assert "torch" not in snippet

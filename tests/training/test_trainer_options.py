@@ -33,7 +33,7 @@ from ssseg.training.trainer_options import (
 )
 from tests.conftest import make_data, make_module, make_trainer
 
-PAGE = Path(__file__).parents[2] / "docs" / "trainer.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "trainer.md"
 OURS = {"max_steps": 800, "max_epochs": -1, "check_val_every_n_epoch": None} | {
     "num_sanity_val_steps": 0,
     "log_every_n_steps": 10,
