@@ -1,13 +1,13 @@
 """Mean and standard deviation per channel, of a data set's own images."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ssseg.data.datasets.base import Array, Record, Source
 from ssseg.data.nodata import suspected
-from ssseg.data.reading import in_threads, kept_of
+from ssseg.data.reading import evenly_spaced, in_threads, kept_of
 from ssseg.errors import UserError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -50,8 +50,7 @@ def statistics_of(source: Source, records: Sequence[Record]) -> Statistics:
     Raises:
         UserError: Where no pixel has data.
     """
-    count = min(len(records), ENOUGH)
-    chosen = [records[place * len(records) // count] for place in range(count)]
+    chosen = evenly_spaced(records, ENOUGH)
 
     def found() -> Statistics:
         pixels, total, squares = 0, np.zeros(source.in_channels), np.zeros(source.in_channels)
@@ -65,8 +64,8 @@ def statistics_of(source: Source, records: Sequence[Record]) -> Statistics:
                 suspects.append((record.id, one.suspect))
         if not pixels:
             raise UserError(
-                f"the {count} images of {source.name} that were read for mean and deviation hold "
-                'no data; expected pixels with other values than the declared "no data"'
+                f"the {len(chosen)} images of {source.name} that were read for mean and deviation "
+                'hold no data; expected pixels with other values than the declared "no data"'
             )
         mean: Array = total / pixels
         # a channel that never changes says nothing; it must not be divided by 0
@@ -75,6 +74,51 @@ def statistics_of(source: Source, records: Sequence[Record]) -> Statistics:
 
     mean, std, suspects = kept_of(source, "statistics", chosen, found)
     return Statistics(tuple(mean), tuple(std), [(name, value) for name, value in suspects])
+
+
+def normalization(
+    source: Source,
+    kind: Literal["auto", "imagenet", "data"],
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+) -> Statistics:
+    """What images are normalised by: what the options give, and the rest by `kind`.
+
+    Args:
+        source: Of the images.
+        kind: Option `data.statistics`.
+        mean: Option `data.mean`; None: by `kind`.
+        std: The same of `data.std`.
+
+    Raises:
+        UserError: For ImageNet's statistics of other images than 8-bit colour, a number of values
+            that is not the images' channels, or a deviation that is not above 0.
+    """
+    suspects = list[tuple[str, float]]()
+    if mean is None or std is None:
+        found = _found(source, kind)
+        mean, std, suspects = mean or found.mean, std or found.std, found.suspects
+    for name, given in (("mean", mean), ("std", std)):
+        if len(given) != source.in_channels:
+            raise UserError(
+                f"option data.{name} has {len(given)} values, but the images have "
+                f"{source.in_channels} channels; give one value per channel"
+            )
+    if min(std) <= 0:
+        raise UserError(f"option data.std is {list(std)}; expected values above 0")
+    return Statistics(mean, std, suspects)
+
+
+def _found(source: Source, kind: str) -> Statistics:
+    usual = source.in_channels == 3 and source.pixels == "uint8"
+    if kind == "imagenet" and not usual:
+        raise UserError(
+            f"option data.statistics is imagenet, but the images have {source.in_channels} "
+            f"channels of {source.pixels}; expected 3 of uint8, or data"
+        )
+    if kind == "data" or not usual:
+        return statistics_of(source, [*source.records("train"), *source.unlabeled()])
+    return Statistics(*IMAGENET, [])
 
 
 def _sums(source: Source, record: Record) -> _Sums:

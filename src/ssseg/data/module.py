@@ -2,24 +2,29 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, Literal
 
-import torch
 from pytorch_lightning import LightningDataModule, Trainer
-from torch.utils.data import DataLoader, Dataset
 
-from ssseg.data.channel_stats import IMAGENET, Statistics, remark_on, statistics_of
+from ssseg.data.channel_stats import normalization, remark_on
+from ssseg.data.checks import (
+    check_at_least,
+    check_augmentation,
+    check_classes,
+    check_counts,
+    check_evaluation,
+    check_records,
+)
 from ssseg.data.datasets.base import Record, Source, Split
-from ssseg.data.info import DataInfo, DrawnBatch
-from ssseg.data.labels import count_masks, problems_of_labels
-from ssseg.data.overlap import overlaps, remarks_on
+from ssseg.data.info import DataInfo, DrawnBatch, info_of, summary_of
+from ssseg.data.loaders import TrainBatches, eval_loader
+from ssseg.data.reading import evenly_spaced
 from ssseg.data.sampler import StepSampler, Stream
 from ssseg.data.splits.content_hash import Contents, contents
 from ssseg.data.splits.labeled_split import LabeledSplit, Select, split_labeled
-from ssseg.data.timed_loader import Waiting, WatchedLoader
-from ssseg.data.torch_datasets import EvalImages, TrainImages, batches_of_like_size, collate_by_size
+from ssseg.data.timed_loader import Waiting
+from ssseg.data.torch_datasets import EvalImages, TrainImages, like_first
 from ssseg.data.transforms import Normalize, TrainTransform
 from ssseg.errors import UserError
 from ssseg.runs.paths import as_path
@@ -60,8 +65,7 @@ class SegmentationData(LightningDataModule):
         select: How counts and fractions choose: `random`, or `stratified` by the classes in the
             images, for which the masks of all training images are read.
         allow_overlap: Train although labeled images are also among those that are scored on.
-        unlabeled_truth: Read the masks that unlabeled images have after all, for the
-            instruments alone:
+        unlabeled_truth: Read the masks that unlabeled images have after all, for one metric alone:
             the accuracy of pseudo-labels. No loss ever sees them. None: where it costs nothing, on
             drawn scenes.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
@@ -105,23 +109,17 @@ class SegmentationData(LightningDataModule):
         num_views: int | None = None,
     ) -> None:
         super().__init__()
-        _at_least(1, "batch_size", batch_size)
-        _at_least(1, "unlabeled_batch_size", unlabeled_batch_size)
-        _at_least(1, "val_batch_size", val_batch_size)
-        _at_least(1, "crop_size", crop_size)
-        _at_least(1, "image_size", image_size)
-        _at_least(1, "eval_crop", eval_crop)
-        _at_least(0, "num_workers", num_workers)
-        if scale is not None and not 0 < scale[0] <= scale[1]:
-            raise UserError(
-                f"option data.scale is {list(scale)}; expected the smallest and the largest "
-                "factor, both above 0"
-            )
-        if jitter < 0 or (rotation is not None and not 0 <= rotation <= 180):
-            raise UserError(
-                f"option data.jitter is {jitter} and data.rotation {rotation}; expected a strength "
-                "of at least 0 and an angle from 0 to 180 degrees"
-            )
+        check_at_least(
+            1,
+            batch_size=batch_size,
+            unlabeled_batch_size=unlabeled_batch_size,
+            val_batch_size=val_batch_size,
+            crop_size=crop_size,
+            image_size=image_size,
+            eval_crop=eval_crop,
+        )
+        check_at_least(0, num_workers=num_workers)
+        check_augmentation(scale, rotation, jitter)
         self.source = source
         if cache is not None:
             source.use_cache(as_path(cache))
@@ -142,69 +140,18 @@ class SegmentationData(LightningDataModule):
         if num_workers is None:
             num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
         self.num_workers = num_workers
-        self._suspects: list[tuple[str, float]] = []
-        self.mean, self.std = self._statistics(statistics, mean, std)
-        for name, given in (("mean", self.mean), ("std", self.std)):
-            if len(given) != source.in_channels:
-                raise UserError(
-                    f"option data.{name} has {len(given)} values, but the images have "
-                    f"{source.in_channels} channels; give one value per channel"
-                )
-        if min(self.std) <= 0:
-            raise UserError(f"option data.std is {list(self.std)}; expected values above 0")
+        self.mean, self.std, self._suspects = normalization(source, statistics, mean, std)
         self.seed, self.num_views = seed, num_views
-        if source.num_classes == 1:
-            raise UserError(
-                f"data set {source.name!r} has one class, {source.classes[0].name!r}, which cannot "
-                "be told from anything; name what else there is as a class of its own"
-            )
-        self.num_classes = source.num_classes
-        self.in_channels = source.in_channels
-        self._split: LabeledSplit | None = None
-        self._unlabeled: list[Record] | None = None
+        check_classes(source)
+        self.num_classes, self.in_channels = source.num_classes, source.in_channels
         self._checked: set[str] = set()
-        self._overlaps: list[str] = []
-        self._labels: list[str] = []
+        self._remarks: list[str] = []
         self.waiting = Waiting()
-
-    def _statistics(
-        self,
-        kind: str,
-        mean: tuple[float, ...] | None,
-        std: tuple[float, ...] | None,
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        source = self.source
-        if mean is not None and std is not None:
-            return mean, std
-        usual = source.in_channels == 3 and source.pixels == "uint8"
-        if kind == "imagenet" and not usual:
-            raise UserError(
-                f"option data.statistics is imagenet, but the images have {source.in_channels} "
-                f"channels of {source.pixels}; expected 3 of uint8, or data"
-            )
-        if kind == "data" or not usual:
-            found = statistics_of(source, [*source.records("train"), *source.unlabeled()])
-        else:
-            found = Statistics(*IMAGENET, [])
-        self._suspects = found.suspects
-        return mean or found.mean, std or found.std
 
     @property
     def info(self) -> DataInfo:
         """What the checkpoint remembers."""
-        source = self.source
-        return DataInfo(
-            source.name,
-            source.classes,
-            source.in_channels,
-            source.pixels,
-            self.mean,
-            self.std,
-            self.image_size,
-            self.crop_size,
-            self.split.name,
-            self.split_hash,
-        )
+        return info_of(self)
 
     @cached_property
     def contents(self) -> Contents:
@@ -216,65 +163,32 @@ class SegmentationData(LightningDataModule):
         """Of the ids and masks of the labeled images."""
         return self.contents.hash
 
-    @property
+    @cached_property
     def split(self) -> LabeledSplit:
         """The labeled training images and the rest."""
-        if self._split is None:
-            records = self.source.records("train")
-            if not records:
-                raise UserError(f"data set {self.source.name!r} has no training images with masks")
-            self._split = split_labeled(
-                records, self.wanted, self.split_seed, self.select, self.source
-            )
-        return self._split
+        records = self.source.records("train")
+        if not records:
+            raise UserError(f"data set {self.source.name!r} has no training images with masks")
+        return split_labeled(records, self.wanted, self.split_seed, self.select, self.source)
 
-    @property
+    @cached_property
     def unlabeled(self) -> list[Record]:
         """The images without labels; masks are not opened, unless `unlabeled_truth`."""
-        if self._unlabeled is None:
-            records = [*self.split.rest, *self.source.unlabeled()]
-            if self.reuse_labeled:
-                records = [*self.split.labeled, *records]
-            if not self.unlabeled_truth:
-                records = [record._replace(mask=None) for record in records]
-            self._unlabeled = records
-        return self._unlabeled
+        records = [*self.split.rest, *self.source.unlabeled()]
+        if self.reuse_labeled:
+            records = [*self.split.labeled, *records]
+        if not self.unlabeled_truth:
+            records = [record._replace(mask=None) for record in records]
+        return records
 
     def describe(self) -> dict[str, Any]:
         """Name, hash and sizes of the split, for the summary of a run."""
-        return {
-            "name": self.source.name,
-            "split": self.split.name,
-            "split_hash": self.split_hash,
-            "labeled": len(self.split.labeled),
-            "unlabeled": len(self.unlabeled),
-            "val": len(self.source.records("val")),
-            "classes": [{"name": c.name, "color": list(c.color)} for c in self.source.classes],
-            "labeled_pixels": self.contents.pixels,
-            "image_size": self.image_size,
-            "crop_size": self.crop_size,
-            "batch_size": self.batch_size,
-            "unlabeled_batch_size": self.unlabeled_batch_size,
-            "augmentation": {
-                "scale": list(self.scale),
-                "flip": self.flip,
-                "rotation": self.rotation,
-                "jitter": self.jitter,
-            },
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "reuse_labeled": self.reuse_labeled,
-        }
+        return summary_of(self)
 
     def notices(self) -> list[str]:
         """What a person should know of these images before training; asked after `prepare`."""
-        return [
-            *self.source.notices(),
-            *self.split.notices,
-            *self._overlaps,
-            *self._labels,
-            *remark_on(self._suspects),
-        ]
+        own = [*self.source.notices(), *self.split.notices, *self._remarks]
+        return [*own, *remark_on(self._suspects)]
 
     def exposures(self, steps: int, num_views: int) -> dict[str, float]:
         """How often each set will be seen in this many batches."""
@@ -299,76 +213,38 @@ class SegmentationData(LightningDataModule):
         """
         if stage in self._checked:
             return
-        split: Split = "test" if stage == "test" else "val"
-        records = self.source.records(split)
         if stage == "fit":
-            self._check_training(num_views)
-            self._check_overlap(num_views)
-            self.source.check(self.split.labeled)
-            self.source.check(self.unlabeled if num_views else [])
-        elif not records:
-            raise UserError(
-                f"data set {self.source.name!r} has no {split} images with masks; expected some "
-                "to score"
-            )
-        self.source.check(records)
-        if stage == "fit":
-            self._check_labels(records)
+            self._remarks = self._check_fit(num_views)
+        else:
+            check_evaluation(self.source, "test" if stage == "test" else "val")
         self._checked.add(stage)
 
-    def _views(self) -> int:
-        if self.num_views is not None:
-            return self.num_views
-        module = getattr(self.trainer, "lightning_module", None)
-        return int(getattr(module, "num_views", 0))
-
-    def _check_training(self, num_views: int) -> None:
-        labeled, unlabeled = len(self.split.labeled), len(self.unlabeled)
-        if labeled < self.batch_size:
-            raise UserError(
-                f"option data.batch_size is {self.batch_size}, but there are only {labeled} "
-                f"labeled images; lower it to at most {labeled}, or label more"
-            )
-        if not num_views:
-            return
-        if not unlabeled:
-            raise UserError(
-                "this method needs unlabeled images, but every training image is labeled; "
-                "leave some unlabeled (option data.labeled), or add images without masks"
-            )
-        if unlabeled < self.unlabeled_batch_size:
-            raise UserError(
-                f"option data.unlabeled_batch_size is {self.unlabeled_batch_size}, but there are "
-                f"only {unlabeled} unlabeled images; lower it to at most {unlabeled}, or add some"
-            )
-
-    def _check_overlap(self, num_views: int) -> None:
+    def _check_fit(self, num_views: int) -> list[str]:
         sets = {
             "labeled": self.split.labeled,
             "unlabeled": self.unlabeled if num_views else [],
             "val": self.source.records("val"),
         }
-        # test images that cannot be listed hinder tests, not training
-        with suppress(UserError):
-            sets["test"] = self.source.records("test")
-        self._overlaps = remarks_on(
-            overlaps(sets), reused=self.reuse_labeled, allowed=self.allow_overlap
+        check_counts(self._streams(num_views))
+        return check_records(
+            self.source, sets, reused=self.reuse_labeled, allowed=self.allow_overlap
         )
 
-    def _check_labels(self, val: list[Record]) -> None:
-        """What the doctor says of masks: its errors are refused, its warnings are notices."""
-        sets = {"labeled": count_masks(self.source, self.split.labeled)}
-        found = problems_of_labels(self.source, {**sets, "val": count_masks(self.source, val)})
-        for finding in found:
-            if finding.severity == "error":
-                raise UserError(finding.text)
-        self._labels = [finding.text for finding in found]
+    def _streams(self, num_views: int) -> list[Stream]:
+        streams = [Stream("labeled", len(self.split.labeled), self.batch_size)]
+        if num_views:
+            streams.append(Stream("unlabeled", len(self.unlabeled), self.unlabeled_batch_size))
+        return streams
+
+    def _views(self) -> int:
+        module = getattr(self.trainer, "lightning_module", None)
+        return int(getattr(module, "num_views", 0)) if self.num_views is None else self.num_views
 
     def train_dataloader(self) -> Iterable[Batch]:
         """Endless `Batch`es, from the step at which the module stands."""
         module = self.trainer.lightning_module if self.trainer else None
-        dataset, sampler = self._training(int(getattr(module, "batches_seen", 0)))
-        return self._loader(dataset, dataset.collate, watch=self.waiting, batch_sampler=sampler)
+        batches = self._training(int(getattr(module, "batches_seen", 0)))
+        return batches.loader(self.num_workers, self.waiting)
 
     def draw(self, number: int) -> DrawnBatch:
         """This device's part of a training batch, as training sees it.
@@ -376,34 +252,17 @@ class SegmentationData(LightningDataModule):
         Args:
             number: Its place in the run, from 0.
         """
-        dataset, sampler = self._training(number)
-        draws = next(iter(sampler))
-        ids: dict[str, list[str]] = {"labeled": [], "unlabeled": []}
-        for draw in draws:
-            records = dataset.labeled if draw.stream == "labeled" else dataset.unlabeled
-            ids[draw.stream].append(records[draw.record].id)
-        return DrawnBatch(dataset.collate([dataset[draw] for draw in draws]), **ids)
+        return self._training(number).first()
 
-    def _training(self, start: int) -> tuple[TrainImages, StepSampler]:
-        """Training images, and which come when."""
-        trainer = self.trainer
-        world_size = trainer.world_size if trainer else 1
-        streams = [Stream("labeled", len(self.split.labeled), self.batch_size)]
+    def _training(self, start: int) -> TrainBatches:
+        """What comes from a step on, on this device."""
         num_views = self._views()
-        if num_views:
-            streams.append(Stream("unlabeled", len(self.unlabeled), self.unlabeled_batch_size))
-        for stream in streams:
-            if stream.batch_size % world_size:
-                raise UserError(
-                    f"the {stream.name} batch of {stream.batch_size} cannot be divided among "
-                    f"{world_size} devices; give a multiple of {world_size}"
-                )
         sampler = StepSampler(
-            streams,
+            self._streams(num_views),
             self.run_seed,
             start=start,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=world_size,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
         )
         dataset = TrainImages(
             self.source,
@@ -416,7 +275,7 @@ class SegmentationData(LightningDataModule):
             seed=self.run_seed,
             unlabeled_truth=self.unlabeled_truth,
         )
-        return dataset, sampler
+        return TrainBatches(dataset, sampler)
 
     @property
     def transform(self) -> TrainTransform:
@@ -447,15 +306,7 @@ class SegmentationData(LightningDataModule):
             At most `count`, each (C, H, W) with its label, of the size of the first one; read when
             they are asked for.
         """
-        records = self.source.records("val")
-        count = min(count, len(records))
-        dataset = self.eval_images([records[i * len(records) // count] for i in range(count)])
-        shapes = None
-        for place in range(count):
-            sample = dataset[place]
-            shapes = shapes or (sample.image.shape, sample.label.shape)
-            if (sample.image.shape, sample.label.shape) == shapes:
-                yield sample
+        return like_first(self.eval_images(evenly_spaced(self.source.records("val"), count)))
 
     def eval_images(self, records: Sequence[Record]) -> EvalImages:
         """These images as they are scored."""
@@ -478,27 +329,11 @@ class SegmentationData(LightningDataModule):
         return run_seed() if self.seed is None else self.seed
 
     def _evaluation(self, split: Split) -> Iterable[list[Labeled]]:
-        records = self.source.records(split)
-        if self.trainer is not None:
-            records = records[self.trainer.global_rank :: self.trainer.world_size]
-        # a device without images takes part all the same: the others wait for it
-        batches = batches_of_like_size(self.source, records, self.val_batch_size) or [[]]
-        return self._loader(self.eval_images(records), collate_by_size, batch_sampler=batches)
-
-    def _loader(
-        self, dataset: Dataset[Any], collate: Any, watch: Waiting | None = None, **options: Any
-    ) -> DataLoader[Any]:
-        return WatchedLoader(
-            watch or Waiting(),
-            dataset,
-            collate_fn=collate,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
-            # a generator of its own: the loader draws a base seed, which must not move the global
-            # random state
-            generator=torch.Generator().manual_seed(0),
-            **options,
-        )
+        trainer, records = self.trainer, self.source.records(split)
+        if trainer is not None:
+            records = records[trainer.global_rank :: trainer.world_size]
+        images = self.eval_images(records)
+        return eval_loader(images, self.val_batch_size, self.num_workers)
 
 
 def data_of(trainer: Trainer) -> SegmentationData:
@@ -511,10 +346,3 @@ def data_of(trainer: Trainer) -> SegmentationData:
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     """Height and width; one number is both."""
     return (size, size) if isinstance(size, int) else size
-
-
-def _at_least(least: int, option: str, given: int | tuple[int, int] | None) -> None:
-    if given is None:
-        return
-    if min((given,) if isinstance(given, int) else given) < least:
-        raise UserError(f"option data.{option} is {given}; expected at least {least}")

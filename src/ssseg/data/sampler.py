@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from ssseg.data.datasets.base import Array
+from ssseg.errors import UserError
 from ssseg.seeding import seed_of
 
 
@@ -57,12 +58,21 @@ class StepSampler(Sampler[list[Draw]]):
         seed: Of the run.
         start: First step; a resumed run starts where it was interrupted.
         rank: Of this process.
-        world_size: Number of processes; must divide every batch size.
+        world_size: Number of processes.
+
+    Raises:
+        UserError: For a batch size that the number of processes does not divide.
     """
 
     def __init__(
         self, streams: list[Stream], seed: int, start: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
+        for stream in streams:
+            if stream.batch_size % world_size:
+                raise UserError(
+                    f"the {stream.name} batch of {stream.batch_size} cannot be divided among "
+                    f"{world_size} devices; give a multiple of {world_size}"
+                )
         self.streams, self.seed, self.start = streams, seed, start
         self.rank, self.world_size = rank, world_size
 

@@ -1,6 +1,6 @@
 """From a record to what a loader yields: read, resized, augmented, normalised, stacked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -131,6 +131,16 @@ class EvalImages(Dataset[Labeled]):
         if self.crop:
             image, mask = centres(image, mask, self.crop)
         return Labeled(self.normalize(image), torch.from_numpy(mask.astype(np.int64)))
+
+
+def like_first(dataset: EvalImages) -> Iterator[Labeled]:
+    """The samples that have the size of the first one; read when they are asked for."""
+    shapes = None
+    for place in range(len(dataset)):
+        sample = dataset[place]
+        shapes = shapes or (sample.image.shape, sample.label.shape)
+        if (sample.image.shape, sample.label.shape) == shapes:
+            yield sample
 
 
 def centre(pixels: Any, size: Size) -> Any:
