@@ -6,7 +6,7 @@ import torch
 from ssseg.errors import UserError
 from ssseg.methods import METHODS, method_class
 from ssseg.methods.mean_teacher import MeanTeacher
-from ssseg.testing import CONTRACT, check_method, make_method
+from ssseg.testing import CONTRACT, check_method, make_method, step, tiny_batch
 
 VARIANTS = [
     *((name, {}) for name in METHODS),
@@ -28,6 +28,18 @@ VARIANTS = [
 @pytest.mark.parametrize(("name", "hparams"), VARIANTS, ids=lambda value: str(value) or "defaults")
 def test_every_method_keeps_the_contract(name, hparams, check):
     check(lambda: make_method(method_class(name), hparams))
+
+
+@pytest.mark.parametrize("index", [0, 99])
+@pytest.mark.parametrize(("name", "hparams"), VARIANTS, ids=lambda value: str(value) or "defaults")
+def test_idle_parameters_are_those_that_no_term_reaches(name, hparams, index):
+    waits = {} if name == "supervised" else {"warmup_steps": 50.0}
+    method, now = make_method(method_class(name), {**hparams, **waits}), step(index=index)
+    terms = method.losses(tiny_batch(method.num_views), now).losses
+    torch.autograd.backward(list(terms.values()))
+    left = {p for p in method.parameters() if p.requires_grad and p.grad is None}
+    assert set(method.idle(now)) == left
+    assert not left or index == 0
 
 
 class StudentLabelsItself(MeanTeacher):

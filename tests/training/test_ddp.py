@@ -162,21 +162,20 @@ torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
 
 
 @pytest.mark.parametrize(
-    ("name", "hparams", "val", "unused"),
+    ("name", "hparams", "val"),
     [
-        ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5, False),
+        ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5),
         pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "teacher": True}, 1, False), marks=pytest.mark.slow
+            *("guidedmix", {"warmup_steps": 2, "teacher": True}, 1), marks=pytest.mark.slow
         ),
-        pytest.param("guidedmix", {"warmup_steps": 2}, 2, False, marks=pytest.mark.slow),
+        pytest.param("guidedmix", {"warmup_steps": 2}, 2, marks=pytest.mark.slow),
         pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2, True),
-            marks=pytest.mark.slow,
+            *("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2), marks=pytest.mark.slow
         ),
     ],
     ids=["classmix", "guidedmix with teacher", "guidedmix", "released"],
 )
-def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val, unused):
+def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val):
     """With BatchNorm as it is; student, teacher, heads; fewer validation images than devices."""
     (tmp_path / "script.py").write_text(SCRIPT)
     here = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
@@ -193,7 +192,9 @@ def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val, unus
     (first, looks_for_unused), (second, _) = (
         torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)
     )
-    assert looks_for_unused is unused
+    assert (
+        looks_for_unused is False
+    )  # a second decoder that waits for its turn is kept in the graph
     assert list(first) == [2, 4, 6]
     for step, states in first.items():
         for part, tensor in states.items():

@@ -237,3 +237,24 @@ def test_frozen_batchnorm_stays_as_it_is_while_a_trainer_trains(tmp_path):
     assert before
     after = dict(network.named_buffers())
     assert all(torch.equal(buffer, after[name]) for name, buffer in before.items())
+
+
+class LooksAtGradients(Callback):
+    def on_after_backward(self, trainer, module):
+        assert all(p.grad is not None for p in module.method.parameters())
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_parameters_that_idle_stay_as_they_are(tmp_path, name):
+    """They are in the graph, for DDP, but a gradient of 0 would let them decay: they have none."""
+    optim = OptimizerConfig(name, lr=0.1, weight_decay=0.5)
+    module = make_module("guidedmix", variant="released", warmup_steps=3, optim=optim)
+    waiting = list(module.method.mix_decoder.parameters())
+    before = [p.detach().clone() for p in waiting]
+    trainer = make_trainer(3, tmp_path, callbacks=[LooksAtGradients()])
+    trainer.fit(module, make_data())
+    assert all(torch.equal(ours, p) for ours, p in zip(before, waiting, strict=True))
+    assert not any(p in trainer.optimizers[0].state for p in waiting)
+    trainer = make_trainer(5, tmp_path, callbacks=[LooksAtGradients()])
+    trainer.fit(module, make_data())  # anew, two steps beyond the warm-up
+    assert not any(torch.equal(ours, p) for ours, p in zip(before, waiting, strict=True))

@@ -1,7 +1,7 @@
 """The one interface of the library: what a semi-supervised method is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
@@ -28,14 +28,6 @@ class Method(nn.Module, ABC):
     """The decoder that the method was published with, if that is a part of it; the command line
     takes it where no network is named."""
 
-    @property
-    def trains_all(self) -> bool:
-        """Whether every trainable parameter gets a gradient at every step.
-
-        Where it is not so, training on several devices takes longer to find out which did.
-        """
-        return True
-
     def __post_init__(self) -> None:
         super().__init__()
         for field in fields(self):
@@ -51,6 +43,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """Weighted loss terms of one step. Terms from labeled data are named `sup...`."""
+
+    def idle(self, step: Step) -> Iterable[nn.Parameter]:
+        """Trainable parameters that no term of this step reaches; none, unless overridden.
+
+        The training keeps them in the graph with a weight of 0, which training on several devices
+        needs, and leaves them out of the optimiser's step: no weight decay, no momentum.
+        """
+        return ()
 
     def after_step(self, step: Step) -> None:
         """Called once after every optimiser step (not per batch when gradients accumulate)."""

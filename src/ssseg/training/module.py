@@ -130,7 +130,6 @@ class SegmentationModule(LightningModule):
             self._prepared = True
         if not isinstance(strategy, DDPStrategy):
             return
-        strategy._ddp_kwargs.setdefault("find_unused_parameters", not self.method.trains_all)
         strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
         if self.shares_statistics:
             strategy._layer_sync = TorchSyncBatchNorm()
@@ -214,7 +213,8 @@ class SegmentationModule(LightningModule):
             found = self._step.devices.means(found)
         self.log_dict(found)
         self.batches_seen += 1
-        return loss
+        # DDP waits for a gradient of every parameter
+        return loss + sum(0.0 * p.sum() for p in self.method.idle(self._step))
 
     @property
     def watched(self) -> bool:
@@ -230,7 +230,13 @@ class SegmentationModule(LightningModule):
         return contents.pixels, [c.name for c in self._data.source.classes]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Read the gradient before it is clipped."""
+        """Read the gradient before it is clipped; take idle parameters out of the step.
+
+        An optimiser skips a parameter without a gradient, but decays one whose gradient is 0.
+        """
+        if self._step is not None:
+            for p in self.method.idle(self._step):
+                p.grad = None
         if self.watched:
             self.log("train/gradient_norm", gradient_norm(list(self.method.parameters())))
 

@@ -6,7 +6,7 @@ and 3), the network predicts the blend, and the labeled image's prediction is ta
 Eq. 7 and 8). What is left is compared with the direct prediction of the unlabeled image (Eq. 10).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
@@ -227,10 +227,11 @@ class GuidedMix(Method):
         """The student, and the teacher where there is one."""
         return {"student": self.student} | ({"teacher": self.ema} if self.teacher else {})
 
-    @property
-    def trains_all(self) -> bool:
-        """The second decoder of the released code idles until the warm-up is over."""
-        return self.mix_space == "image" or bool(self.dec_weight) or not self.warmup_steps
+    def idle(self, step: Step) -> Iterable[nn.Parameter]:
+        """The second decoder of the released code until the warm-up is over."""
+        warming = step.index < step.length(self.warmup_steps)
+        idles = self.mix_space == "feature" and not self.dec_weight and warming
+        return self.mix_decoder.parameters() if idles else ()
 
     def notices(self) -> list[str]:
         """Say so where the network has no MITrans, and where nobody but the student labels."""
