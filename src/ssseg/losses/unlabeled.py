@@ -1,4 +1,4 @@
-"""Losses and schedules as plain functions. Every loss returns a finite scalar, also of nothing."""
+"""Losses of unlabeled images, per pixel, and how their pixels count."""
 
 import math
 from typing import Literal
@@ -13,39 +13,6 @@ from ssseg.types import IGNORE
 ConfidenceWeight = Literal["image", "batch", "pixel", "none"]
 ConsistencyLoss = Literal["cross_entropy", "soft_cross_entropy", "squared_error"]
 Denominator = Literal["valid", "all", "trusted"]
-
-
-def cross_entropy(logits: Tensor, label: Tensor, devices: DistInfo = SINGLE) -> Tensor:
-    """Cross-entropy, mean over the pixels that are not IGNORE; 0 where none is left.
-
-    Args:
-        logits: (B, C, H, W) float.
-        label: (B, H, W) int64.
-        devices: That the batch is spread over; the mean is over the pixels of all of them.
-    """
-    total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
-    return total / devices.denominator((label != IGNORE).sum())
-
-
-def class_presence_loss(logits: Tensor, label: Tensor, devices: DistInfo = SINGLE) -> Tensor:
-    """Binary cross-entropy of "is this class in the image", mean over classes and images.
-
-    The image-level loss of GuidedMix-Net (L_cla in Eq. 11). An image whose pixels are all IGNORE
-    does not count.
-
-    Args:
-        logits: (B, C) float.
-        label: (B, H, W) int64 class maps that the answers are taken from.
-        devices: That the batch is spread over.
-    """
-    flat = label.flatten(1)
-    known = flat != IGNORE
-    classes = logits.shape[1]
-    found = torch.zeros(len(logits), classes + 1, dtype=logits.dtype, device=logits.device)
-    found = found.scatter(1, torch.where(known, flat, classes), 1.0)[:, :classes]
-    error = F.binary_cross_entropy_with_logits(logits, found, reduction="none").mean(1)
-    counts = known.any(1)
-    return (error * counts).sum() / devices.denominator(counts.sum())
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
