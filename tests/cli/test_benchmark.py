@@ -124,13 +124,13 @@ def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys):
     labeled = {n: Run(out / n).summary["data"]["labeled"] for n in names}
     assert labeled == dict(zip(names, (8, 8, 12, 8), strict=True))
 
-    first, second = (out / "comparison.md").read_text(encoding="utf-8").split("\n12 labels: ")
-    assert first.startswith("1/3 labels: mIoU in % on street")
+    first, second = (out / "comparison.md").read_text(encoding="utf-8").split("\n**12 labels: ")
+    assert first.startswith("**1/3 labels: mIoU in % on street")
     lines = {line.split(" |")[0]: line for line in first.splitlines()}
     assert lines["| guided"].endswith("| 73.7 |")
     assert lines["| supervised"].endswith("| - |")
     assert "8 labeled, 16 unlabeled, 2 steps, 1 seed" in first
-    assert "`paper`: the paper's number" in first
+    assert "paper: the paper's number" in first
     assert "12 labeled, 12 unlabeled, 2 steps" in second
     assert "| supervised |" in second
     assert "paper" not in second
@@ -145,7 +145,7 @@ def test_a_grid_file_ends_in_a_section_and_a_picture_per_column(here, capsys):
     assert report.count("## Table") == 3
     assert "network.decoder_options.mitrans" in report
     assert "| without MITrans | 1 |" in report
-    assert "Rows are not alike in network.decoder_options.mitrans" in first
+    assert "Rows are not alike in network.decoder\\_options.mitrans" in first
 
     # a remark of the method is said before it trains, and only where it is true
     logs = {path.name: path.read_text() for path in out.glob("*.log")}

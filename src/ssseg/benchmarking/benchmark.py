@@ -8,19 +8,17 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from ssseg.benchmarking.grid import Grid, Planned, plan, slug
+from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.launchers import Launcher, Local
 from ssseg.benchmarking.preflight import Forecasts, preflight
 from ssseg.benchmarking.run_state import run_state
 from ssseg.benchmarking.runner import Runner, RunsFailedError
 from ssseg.errors import UserError, one_of
-from ssseg.reports.comparison.contents import tested
-from ssseg.reports.comparison.overview import footnote, markdown, picture, rows, terminal_table
 from ssseg.reports.comparison.report import Report
 from ssseg.reports.comparison.report import report as report_of
-from ssseg.reports.comparison.terminal import show_table
+from ssseg.reports.comparison.terminal import show
 from ssseg.runs.command import pairs
-from ssseg.runs.run import STUDY, Run
+from ssseg.runs.run import STUDY
 
 LAUNCHERS = ("local", "ray")
 
@@ -118,42 +116,30 @@ def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report
         carried.carry_out()
     except RunsFailedError:
         if any(run_state(planned) == "finished" for planned in study):
-            write_report(study, out, console)
+            write_report(grid, study, out, console)
         raise
-    compare(grid, study, out, console)
-    return write_report(study, out, console)
+    return write_report(grid, study, out, console)
 
 
-def write_report(study: Sequence[Planned], out: Path, console: Console) -> Report:
-    """All tables, plots and the page of what is there, in the folder `report`."""
+def write_report(grid: Grid, study: Sequence[Planned], out: Path, console: Console) -> Report:
+    """The report of what is finished: for each column of the grid too."""
     runs = [
-        {"folder": run.folder.name, "row": run.row, "column": run.column, "seed": run.seed}
+        {
+            "folder": run.folder.name,
+            "row": run.row,
+            "column": run.column,
+            "seed": run.seed,
+            "published": grid.published.get(run.row, {}).get(run.column),
+        }
         for run in study
     ]
     (out / STUDY).write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
     report = report_of(out)
+    show(report, console)
+    *pictures, text = report.save_columns(out)
     page = report.save(out / "report")
-    for section in report.sections:
-        found = tested(section)
-        if found is not None:
-            show_table(found, console)
-    console.print(f"report   {page}", highlight=False, soft_wrap=True)
+    files = [*(("picture", path) for path in pictures), ("table", text), ("report", page)]
+    console.print()
+    for kind, path in files:
+        console.print(f"{kind:8} {path}", highlight=False, soft_wrap=True)
     return report
-
-
-def compare(grid: Grid, done: Sequence[Planned], out: Path, console: Console) -> None:
-    """A table for every column of the grid, in the terminal and as Markdown, and a picture."""
-    texts = []
-    for column in grid.columns:
-        runs = [(planned.row, Run(planned.folder)) for planned in done if planned.column == column]
-        published = {row: values.get(column) for row, values in grid.published.items()}
-        table = rows(runs, published)
-        name = "-".join(part for part in ("comparison", slug(column)) if part)
-        picture(table, out / f"{name}.png", column)
-        texts.append(markdown(table, column))
-        console.print()
-        console.print(terminal_table(table, column))
-        console.print(footnote(table), highlight=False)
-        console.print(f"\npicture  {out / name}.png")
-    (out / "comparison.md").write_text("\n".join(texts), encoding="utf-8")
-    console.print(f"table    {out / 'comparison.md'}")

@@ -1,6 +1,5 @@
 """What is compared: rows (methods or variants), columns (splits, data) and seeds."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS, method_class
 from ssseg.runs.command import groups, pairs, typed
+from ssseg.runs.paths import slug
 
 Options = Mapping[str, Any]
 """Options of `ssseg fit` by name, without the dashes: `{"method.pair": "random"}`."""
@@ -94,11 +94,6 @@ def _last_of(words: Sequence[str]) -> list[str]:
         if flags[place] not in ("--data", "--network") or flags[place] not in flags[place + 1 :]:
             out += group
     return out
-
-
-def slug(text: str) -> str:
-    """A label as a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
 
 
 def _for_method(method: str, words: Sequence[str], *, shared: bool = False) -> list[str]:

@@ -1,6 +1,7 @@
 """Paths as people write them."""
 
 import os
+import re
 import unicodedata
 from argparse import Namespace
 from pathlib import Path
@@ -19,6 +20,11 @@ def at_home(text: str) -> str:
     name that merely begins with `~`, such as `~backup.png`, stays.
     """
     return os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises for names like ~backup)
+
+
+def slug(text: str) -> str:
+    """A label as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
 
 
 def as_path(path: str | Path) -> Path:

@@ -24,15 +24,15 @@ def report(*places, **options):
     return ssseg.report([str(place) for place in places], **options)
 
 
-def line(made, label, section=0):
+def line(made, label, number=0):
     """The cells of a row of a table of scores, by column."""
-    table = contents.scores(made.sections[section], made.sections)
+    table = contents.scores(made.tables[number], made.tables)
     row = next(row for row in table.rows if row[0].text == label)
     return dict(zip(table.head, row, strict=True))
 
 
-def notes(made, section=0):
-    return " ".join(contents.scores(made.sections[section], made.sections).notes)
+def notes(made, number=0):
+    return " ".join(contents.scores(made.tables[number], made.tables).notes)
 
 
 def points(values):
@@ -41,7 +41,7 @@ def points(values):
 
 def test_mean_spread_gain_and_test_are_those_of_plain_lists(tmp_path):
     made = report(study(tmp_path))
-    assert len(made.sections) == 1
+    assert len(made.tables) == 1
     ours, base = points(TEACHERS["classmix"]), points(STUDENTS["supervised"])
     gains = [a - b for a, b in zip(ours, base, strict=True)]
     cells = {name: cell.text for name, cell in line(made, "classmix").items()}
@@ -161,9 +161,9 @@ def test_rows_that_are_not_alike_are_never_in_one_table(tmp_path, field):
     write(tmp_path / "a", "classmix", 0.5, 0.5)
     write(tmp_path / "b", "cutmix", 0.6, 0.6, **{field: UNLIKE[field]})
     made = report(tmp_path)
-    tables = [[arm.label for arm in section.arms] for section in made.sections]
-    assert tables == [["supervised", "classmix"], ["cutmix"]]
-    titles = [section.title for section in made.sections]
+    labels = [[row.label for row in table.rows] for table in made.tables]
+    assert labels == [["supervised", "classmix"], ["cutmix"]]
+    titles = [table.title for table in made.tables]
     assert len(set(titles)) == 2, "each says what it is"
     assert line(made, "cutmix", 1)["gain over supervised"].text == "-"
     assert "No gain can be given for any row: there is no supervised run here" in notes(made, 1)
@@ -193,8 +193,8 @@ def test_mixed_by_force_the_cells_that_differ_are_marked(tmp_path, field):
         write(tmp_path / f"a{seed}", "classmix", miou + 0.1, 0.5, seed=seed)
         write(tmp_path / f"b{seed}", "cutmix", 0.9, 0.9, seed=seed, **{field: UNLIKE[field]})
     made = report(tmp_path, mix=True)
-    (section,) = made.sections
-    table = contents.scores(section)
+    (only,) = made.tables
+    table = contents.scores(only)
     marked = [[cell.marked for cell in row] for row in table.rows]
     assert [any(row) for row in marked] == [False, False, True]
     assert not any(cell.bold for row in table.rows for cell in row)
@@ -205,47 +205,52 @@ def test_mixed_by_force_the_cells_that_differ_are_marked(tmp_path, field):
         assert "†" in text or r"\dagger" in text
 
 
-def test_what_a_run_did_not_record_is_like_nothing_else(tmp_path):
+def test_runs_with_missing_settings_get_a_table_of_their_own(tmp_path):
     write(tmp_path / "s", "supervised", 0.4)
     write(tmp_path / "old", "classmix", 0.5, 0.5, evaluation=None)
     made = report(tmp_path)
-    assert [len(section.arms) for section in made.sections] == [1, 1]
+    assert [len(table.rows) for table in made.tables] == [1, 1]
     assert "evaluation" in notes(made, 1)
     assert "not recorded" in notes(made, 1)
 
 
-OLD = ("seed", "optim", "exposures", "seconds", "data_wait", "peak_memory_mb", "device", "command")
-OLD += ("versions", "commit", "best", "network", "evaluation", "data__classes", "data__unlabeled")
-OLD += ("data__image_size", "data__crop_size", "data__batch_size", "data__split_hash", "data")
+NEEDED = ("seed", "exposures", "seconds", "data_wait", "peak_memory_mb", "device", "command")
+NEEDED += ("versions", "data__classes", "data__unlabeled", "data__batch_size", "data")
 
 
-@pytest.mark.parametrize("key", OLD)
-def test_summaries_of_older_versions_are_read(tmp_path, key):
+@pytest.mark.parametrize("key", NEEDED)
+def test_a_summary_without_what_every_run_writes_is_no_run_of_ours(tmp_path, key):
+    write(tmp_path / "supervised", "supervised", 0.4)
+    write(tmp_path / "classmix", "classmix", 0.4, **{key: None})
+    made = report(tmp_path)
+    assert [[row.label for row in table.rows] for table in made.tables] == [["supervised"]]
+    (one,) = made.left_out
+    assert one.folder.name == "classmix"
+    assert f"its summary.json has no {key.replace('__', '.')}" in one.reason
+
+
+@pytest.mark.parametrize("key", ["optim", "commit", "evaluation", "data__image_size", "compute"])
+def test_settings_that_were_not_recorded_are_no_mistake(tmp_path, key):
     for method in ("supervised", "classmix"):
         write(tmp_path / method, method, 0.4, **{key: None})
     made = report(tmp_path)
     assert not made.left_out
-    assert [len(section.arms) for section in made.sections] == [2]
+    assert [len(table.rows) for table in made.tables] == [2]
     page = made.html() + made.markdown() + made.latex() + made.csv()
     assert "40.0" in page
 
 
-def test_a_run_without_an_option_that_others_have_joins_them_and_it_is_said(tmp_path):
+def test_a_run_without_an_option_that_others_have_is_a_row_of_its_own(tmp_path):
     new = {"name": "classmix", "threshold": 0.9, "hard": False}
-    write(tmp_path / "old", {"name": "classmix", "threshold": 0.9}, 0.5, seed=0)
-    write(tmp_path / "new", new, 0.5, seed=1)
-    write(tmp_path / "low", {**new, "threshold": 0.5}, 0.5, seed=0)
-    made = report(tmp_path)
-    seeds = {arm.label: len(arm.entries) for arm in made.sections[0].arms}
-    assert seeds == {"classmix (threshold 0.9)": 2, "classmix (threshold 0.5)": 1}
-    assert "old was made by a version that did not record method.hard" in notes(made)
-
-
-def test_an_older_run_that_fits_two_rows_stands_alone(tmp_path):
-    for seed, hard in enumerate((True, False)):
-        write(tmp_path / f"n{seed}", {"name": "classmix", "hard": hard}, 0.5, seed=seed)
-    write(tmp_path / "old", {"name": "classmix"}, 0.5, seed=2)
-    assert len(report(tmp_path).sections[0].arms) == 3
+    write(tmp_path / "a", {"name": "classmix", "threshold": 0.9}, 0.5, seed=0)
+    write(tmp_path / "b", new, 0.5, seed=1)
+    write(tmp_path / "c", {**new, "threshold": 0.5}, 0.5, seed=0)
+    seeds = {row.label: len(row.entries) for row in report(tmp_path).tables[0].rows}
+    assert seeds == {
+        "classmix (threshold 0.9)": 1,
+        "classmix (threshold 0.9, hard false)": 1,
+        "classmix (threshold 0.5, hard false)": 1,
+    }
 
 
 def test_gains_refer_to_the_supervised_run_of_the_same_optimiser(tmp_path):
@@ -254,8 +259,8 @@ def test_gains_refer_to_the_supervised_run_of_the_same_optimiser(tmp_path):
         write(tmp_path / f"c{lr}", "classmix", ours, ours, optim__lr=lr)
     made = report(tmp_path)
     gains = {
-        arm.label: contents.gain_words(contents.gain_of(made.sections[0], arm))
-        for arm in made.sections[0].arms
+        row.label: contents.gain_words(contents.gain_of(made.tables[0], row))
+        for row in made.tables[0].rows
     }
     assert gains["classmix (optim.lr 0.1)"] == "+5.0"
     assert gains["classmix (optim.lr 0.2)"] == "+20.0"
@@ -276,7 +281,7 @@ def test_what_has_no_numbers_is_listed_with_its_reason(tmp_path):
     write_metrics(tmp_path / "half", loss=[1, 2, 3])
     (tmp_path / "dead.log").write_text("step 1\nssseg: error: out of memory\n")
     made = report(tmp_path)
-    assert [len(section.arms[0].entries) for section in made.sections] == [1]
+    assert [len(table.rows[0].entries) for table in made.tables] == [1]
     reasons = {one.folder.name: one.reason for one in made.left_out}
     assert set(reasons) == {"blind", "broken", "strange", "half", "dead", "good"}
     assert "not validated" in reasons["blind"]
@@ -320,12 +325,12 @@ def test_a_benchmark_tells_its_labels_and_what_it_planned(tmp_path):
     ]
     (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
     made = report(tmp_path)
-    assert [arm.label for arm in made.sections[0].arms] == ["small", "large"]
+    assert [row.label for row in made.tables[0].rows] == ["small", "large"]
     assert [(one.folder.name, one.reason[:11]) for one in made.left_out] == [("c0", "not started")]
     (tmp_path / "c0.log").write_text("ssseg: error: no such method\n")
     assert "no such method" in report(tmp_path).left_out[0].reason
     alone = report(tmp_path / "b0")
-    assert [arm.label for arm in alone.sections[0].arms] == ["large"]
+    assert [row.label for row in alone.tables[0].rows] == ["large"]
 
 
 def test_labels_of_columns_appear_only_where_rows_would_be_called_alike(tmp_path):
@@ -333,12 +338,12 @@ def test_labels_of_columns_appear_only_where_rows_would_be_called_alike(tmp_path
     write(tmp_path / "b0", "classmix", 0.6, optim__lr=0.5)
     runs = [{"folder": f"{c}0", "row": "mine", "column": c, "seed": 0} for c in "ab"]
     (tmp_path / "study.json").write_text(json.dumps({"runs": runs}))
-    assert [arm.label for arm in report(tmp_path).sections[0].arms] == ["mine, a", "mine, b"]
+    assert [row.label for row in report(tmp_path).tables[0].rows] == ["mine, a", "mine, b"]
 
 
 def test_time_memory_and_images_per_second(tmp_path):
     made = report(study(tmp_path))
-    table = contents.costs(made.sections[0])
+    table = contents.costs(made.tables[0])
     found = {row[0].text: [cell.text for cell in row[1:5]] for row in table.rows}
     # 800 steps of 8, and of 8 + 8 where unlabeled images are seen, in 100 s
     assert found["supervised"] == ["100 ± 0", "64.0 ± 0.0", "5.0 ± 0.0 %", "2.0 ± 0.0 GB"]
@@ -349,7 +354,7 @@ def test_images_per_second_count_the_batches_of_a_step(tmp_path):
     """800 steps of four batches of 8, four times as often seen as without, in 100 s."""
     changes = {"exposures__labeled": 1600.0, "training__accumulate_grad_batches": 4}
     write(tmp_path / "a", "supervised", 0.4, **changes)
-    table = contents.costs(report(tmp_path).sections[0])
+    table = contents.costs(report(tmp_path).tables[0])
     assert table.rows[0][2].text == "256.0"
 
 
@@ -368,13 +373,13 @@ def test_what_changes_how_a_run_trains_makes_a_row_of_its_own(tmp_path, field, v
     optim = {"name": "adamw", "lr": 0.001, "momentum": 0.9}
     write(tmp_path / "a", "cutmix", 0.4, optim=optim)
     write(tmp_path / "b", "cutmix", 0.5, seed=1, **{"optim": optim, field: value})
-    (section,) = report(tmp_path).sections
-    assert [len(arm.entries) for arm in section.arms] == [1, 1]
+    (table,) = report(tmp_path).tables
+    assert [len(row.entries) for row in table.rows] == [1, 1]
 
 
 def test_classes_are_of_the_last_step_of_the_network_that_predicts(tmp_path):
     made = report(study(tmp_path))
-    table = contents.classes(made.sections[0])
+    table = contents.classes(made.tables[0])
     assert table.head == ["class", "supervised", "classmix"]
     road = next(row for row in table.rows if row[0].text == "road")
     ours = [100 * (v + 0.1) for v in TEACHERS["classmix"]]
@@ -398,7 +403,7 @@ class TestTestImages:
 
     def test_means_gains_and_test_of_the_scores_on_test_images(self, tested):
         made = report(tested)
-        table = contents.tested(made.sections[0])
+        table = contents.tested(made.tables[0])
         ours, base = [36.0, 38.0, 40.0], [30.0, 31.0, 32.0]
         assert [[cell.text for cell in row] for row in table.rows] == [
             ["supervised", "3", "31.0 ± 1.0", "-", "-", "-"],
@@ -425,17 +430,17 @@ class TestTestImages:
             (tested / folder / "test" / "scores.json").unlink()
             (tested / folder / "test").rmdir()
             write_test(tested / folder, 0.9, 0.9, step, split)
-        table = contents.tested(report(tested).sections[0])
+        table = contents.tested(report(tested).tables[0])
         assert [cell.text for cell in table.rows[1]][1:4] == ["1", "33.0", "40.0"]
 
     def test_nobody_was_tested(self, tmp_path):
         made = report(study(tmp_path))
-        assert contents.tested(made.sections[0]) is None
+        assert contents.tested(made.tables[0]) is None
         assert "test images" not in made.markdown()
 
     def test_a_file_that_cannot_be_read_is_no_score(self, tested):
         (tested / "classmix-0" / "test" / "scores.json").write_text("{")
-        table = contents.tested(report(tested).sections[0])
+        table = contents.tested(report(tested).tables[0])
         assert table.rows[1][1].text == "2"
 
 

@@ -267,7 +267,7 @@ def test_curves_that_are_not_there_are_left_out_and_it_is_said(tmp_path):
     made = report(tmp_path)
     assert list(made.figures) == ["scores", "curves", "trusted"]
     assert "No trusted share recorded for: supervised." in made.plots[1]["trusted"].caption
-    assert missing_plots(made.sections[0]) == ["accuracy of pseudo-labels"]
+    assert missing_plots(made.tables[0]) == ["accuracy of pseudo-labels"]
     assert "Not recorded by any of these runs: accuracy of pseudo-labels." in made.html()
 
 
@@ -286,7 +286,7 @@ def test_labels_against_miou_is_the_one_plot_over_tables(tmp_path):
             write(where / "c", "classmix", base + 0.1, base + 0.1, seed=seed, **split)
     write(tmp_path / "short", "supervised", 0.2, steps=10, data__labeled=64)
     made = report(tmp_path)
-    assert len(made.sections) == 4
+    assert len(made.tables) == 4
     assert list(made.plots[0]) == ["labels"]
     (axes,) = made.figures["labels"].axes
     series = [container.lines[0].get_xydata().tolist() for container in axes.containers]

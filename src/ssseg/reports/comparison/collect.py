@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from ssseg.runs.run import STUDY, TESTED, Run, last_line, latest
 
-NEEDED = ("method.name", "steps", "predictor", "last", "history")
+NEEDED = (
+    *("method.name", "data.name", "data.classes", "data.split", "data.split_hash", "data.labeled"),
+    *("data.unlabeled", "data.val", "data.batch_size", "data.unlabeled_batch_size"),
+    *("network.name", "seed", "steps", "predictor", "last", "best", "history"),
+    *("exposures.labeled", "seconds", "data_wait", "peak_memory_mb", "device", "versions"),
+    "command",
+)
+"""What the summary of a run must hold; `ssseg fit` writes all of it."""
 
 
 class RunEntry(NamedTuple):
@@ -20,6 +27,8 @@ class RunEntry(NamedTuple):
     row: str | None = None
     """Its label in the benchmark that it was made for."""
     column: str = ""
+    published: float | None = None
+    """A paper's mIoU in percent of the same row and column, as the benchmark's grid has it."""
     test: Mapping[str, Any] | None = None
     """What `ssseg test` found at the run's last step; None where it was not asked."""
 
@@ -30,10 +39,10 @@ class RunEntry(NamedTuple):
         return name
 
     @property
-    def seed(self) -> int | str:
-        """What pairs it with runs of other methods; of a run that does not say, its folder."""
-        seed = self.summary.get("seed")
-        return seed if isinstance(seed, int) else str(self.folder)
+    def seed(self) -> int:
+        """What pairs it with runs of other methods."""
+        seed: int = self.summary["seed"]
+        return seed
 
     @property
     def predictor(self) -> str:
@@ -76,19 +85,19 @@ def collect(places: Iterable[Path]) -> tuple[list[RunEntry], list[LeftOut]]:
         places: Folders of runs, or folders that hold some, e.g. that of a benchmark.
     """
     found: dict[Path, Path] = {}
-    studies: dict[Path, list[Mapping[str, Any]]] = {}
+    plans_of: dict[Path, list[Mapping[str, Any]]] = {}
     for place in places:
         for folder in _folders(place):
             found.setdefault(folder.resolve(), folder)
-            studies.setdefault(folder.resolve().parent, _study(folder.parent))
-        for planned in _study(place):
+            plans_of.setdefault(folder.resolve().parent, planned_runs(folder.parent))
+        for planned in planned_runs(place):
             folder = place / str(planned.get("folder"))
             found.setdefault(folder.resolve(), folder)
-            studies[place.resolve()] = _study(place)
+            plans_of[place.resolve()] = planned_runs(place)
     entries: list[RunEntry] = []
     out: list[LeftOut] = []
     for resolved, folder in found.items():
-        plans = {str(p.get("folder")): p for p in studies.get(resolved.parent, [])}
+        plans = {str(p.get("folder")): p for p in plans_of.get(resolved.parent, [])}
         read = _read(folder, plans.get(resolved.name))
         if isinstance(read, RunEntry):
             entries.append(read)
@@ -98,17 +107,23 @@ def collect(places: Iterable[Path]) -> tuple[list[RunEntry], list[LeftOut]]:
 
 
 def _folders(place: Path) -> Iterator[Path]:
-    """Folders of runs, finished or not; nothing inside of a run is looked at."""
+    """Folders of runs, finished or not: in the order of a benchmark's grid, else by name.
+
+    Folders inside of a run are not looked at.
+    """
     for folder, below, files in os.walk(place):
         if "summary.json" in files or "config.yaml" in files:
             below.clear()
             yield Path(folder)
         else:
-            below[:] = sorted(name for name in below if not name.startswith("."))
+            planned = [str(run.get("folder")) for run in planned_runs(Path(folder))]
+            places = {name: place for place, name in enumerate(planned)}
+            below[:] = [name for name in below if not name.startswith(".")]
+            below.sort(key=lambda name: (places.get(name, len(places)), name))
 
 
-def _study(folder: Path) -> list[Mapping[str, Any]]:
-    """The runs that a benchmark planned here, if it was one."""
+def planned_runs(folder: Path) -> list[Mapping[str, Any]]:
+    """The runs that a benchmark planned in this folder; none where it is not a benchmark's."""
     with suppress(OSError, ValueError):
         given = json.loads((folder / STUDY).read_text(encoding="utf-8"))
         runs = get(given, "runs")
@@ -134,7 +149,7 @@ def _read(folder: Path, planned: Mapping[str, Any] | None) -> RunEntry | LeftOut
     if planned is None:
         return RunEntry(folder, summary, test=test)
     row, column = str(planned.get("row")), str(planned.get("column") or "")
-    return RunEntry(folder, summary, row, column, test)
+    return RunEntry(folder, summary, row, column, planned.get("published"), test)
 
 
 def _test(folder: Path, summary: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -63,7 +63,7 @@ Settings = Mapping[str, str]
 
 
 def settings(entry: RunEntry, fields: Mapping[str, str] = FIELDS) -> Settings:
-    """The fields of a run. What an older version did not record says so, and is like nothing else.
+    """The fields of a run; one that its summary does not have is `not recorded`.
 
     Args:
         entry: The run.
@@ -133,24 +133,11 @@ def sentence(one: Settings, other: Settings, names: Iterable[str]) -> str:
 
 
 def rows_of(entries: Sequence[RunEntry]) -> list[list[RunEntry]]:
-    """Runs that differ in the seed alone, over all tables.
-
-    A run of an older version, without an option that others have, joins the only row that agrees in
-    all else; if there are several, it stands alone.
-    """
-    keys = [row_key(entry) for entry in entries]
-    rows: list[tuple[Mapping[str, str], list[int]]] = []
-    for place in sorted(range(len(entries)), key=lambda p: -len(keys[p])):
-        key = keys[place]
-        same = [row for row in rows if row[0] == key]
-        if not same:
-            same = [row for row in rows if _agree(row[0], key)]
-        if len(same) == 1:
-            same[0][1].append(place)
-        else:
-            rows.append((key, [place]))
-    ordered = sorted(rows, key=lambda row: min(row[1]))
-    return [[entries[place] for place in sorted(places)] for _, places in ordered]
+    """Runs that differ in the seed alone, over all tables."""
+    rows: dict[str, list[RunEntry]] = {}
+    for entry in entries:
+        rows.setdefault(json.dumps(row_key(entry), sort_keys=True), []).append(entry)
+    return list(rows.values())
 
 
 def row_key(entry: RunEntry) -> dict[str, str]:
@@ -158,22 +145,6 @@ def row_key(entry: RunEntry) -> dict[str, str]:
     if entry.row is not None:
         return {"row": entry.row, "column": entry.column}
     return {key: words(value) for key, value in flatten(recorded(entry, OWN)).items()}
-
-
-def _agree(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    common = one.keys() & other.keys()
-    within = min(len(one), len(other)) == len(common)
-    return "method.name" in common and within and all(one[k] == other[k] for k in common)
-
-
-def older(row: Sequence[RunEntry]) -> dict[str, list[str]]:
-    """Folders of a row whose runs did not record an option that others of it have."""
-    keys = [row_key(entry) for entry in row]
-    every = {name: None for key in keys for name in key}
-    missing = {
-        e.folder.name: [n for n in every if n not in k] for e, k in zip(row, keys, strict=True)
-    }
-    return {folder: names for folder, names in missing.items() if names}
 
 
 def names_of(
@@ -185,7 +156,7 @@ def names_of(
         rows: What `rows_of` gives.
         together: Runs that stand in one table. What differs between tables alone is not named.
     """
-    keys = [max(map(row_key, row), key=len) for row in rows]
+    keys = [row_key(row[0]) for row in rows]
     plain = [key.get("row", row[0].method) for key, row in zip(keys, rows, strict=True)]
     chosen: dict[str, list[str]] = {}
     for group in together:
@@ -208,9 +179,7 @@ def _telling(keys: Sequence[Mapping[str, str]]) -> list[str]:
     out: list[str] = []
     apart = 1
     for name in {name: None for key in keys for name in key}:
-        if any(name not in key for key in keys):  # of another version
-            continue
-        count = len({tuple(key[n] for n in [*out, name]) for key in keys})
+        count = len({tuple(key.get(n) for n in [*out, name]) for key in keys})
         if count > apart:
             out.append(name)
             apart = count

@@ -1,4 +1,4 @@
-"""What stands in the tables of a report, in words and numbers."""
+"""The contents of a report's tables: titles, heads, cells and notes."""
 
 from collections.abc import Sequence
 from statistics import mean, stdev
@@ -23,35 +23,35 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
 
 
-def scores(section: ComparisonTable, sections: Sequence[ComparisonTable] = ()) -> Table:
+def scores(table: ComparisonTable, tables: Sequence[ComparisonTable] = ()) -> Table:
     """Last and best, student and teacher, and the gain over supervised."""
-    networks, arms = section.networks, section.arms
-    head = ["method", *(section.differs if section.mixed else ()), "seeds"]
+    networks, rows = table.networks, table.rows
+    head = ["method", *(table.differs if table.mixed else ()), "seeds"]
     head += [f"{network}, last" for network in networks]
     head += [f"gain over {REFERENCE}", "paired t-test", "best seen"]
     tops = [
-        None if section.mixed else outstanding([arm.scores(network) for arm in arms])
+        None if table.mixed else outstanding([row.scores(network) for row in rows])
         for network in networks
     ]
-    difference = apart(section, sections)
-    said = [*([difference] if difference else []), *notes_of(section)]
-    rows = []
-    for place, arm in enumerate(arms):
-        row = [Cell(arm.label), *_unlike_cells(section, arm), Cell(str(len(arm.entries)))]
+    difference = apart(table, tables)
+    said = [*([difference] if difference else []), *notes_of(table)]
+    lines = []
+    for place, row in enumerate(rows):
+        line = [Cell(row.label), *_unlike_cells(table, row), Cell(str(len(row.entries)))]
         for network, top in zip(networks, tops, strict=True):
-            row.append(Cell(_cell(arm.scores(network)), top == place))
-        gain = gain_of(section, arm)
-        row += [Cell(gain_words(gain)), Cell(test_words(gain)), Cell(_cell(arm.best))]
-        rows.append(row)
-    return Table(f"mIoU in %: {section.title}", head, rows, said)
+            line.append(Cell(_cell(row.scores(network)), top == place))
+        gain = gain_of(table, row)
+        line += [Cell(gain_words(gain)), Cell(test_words(gain)), Cell(_cell(row.best))]
+        lines.append(line)
+    return Table(f"mIoU in %: {table.title}", head, lines, said)
 
 
-def _unlike_cells(section: ComparisonTable, arm: Row) -> list[Cell]:
-    """Where a mixed table's row is not as most rows are."""
+def _unlike_cells(table: ComparisonTable, row: Row) -> list[Cell]:
+    """Where a row of a mixed table is not as most rows are."""
     cells = []
-    for name in section.differs if section.mixed else ():
-        values = [value_of(other.settings, name) for other in section.arms]
-        mine = value_of(arm.settings, name)
+    for name in table.differs if table.mixed else ():
+        values = [value_of(other.settings, name) for other in table.rows]
+        mine = value_of(row.settings, name)
         cells.append(Cell(mine, marked=mine != max(values, key=values.count)))
     return cells
 
@@ -60,39 +60,39 @@ def _cell(values: BySeed) -> str:
     return spread(list(values.values()))
 
 
-def tested(section: ComparisonTable) -> Table | None:
+def tested(table: ComparisonTable) -> Table | None:
     """MIoU on the test images; None where nobody was tested."""
-    networks, arms = section.networks, section.arms
-    columns = {network: [arm.tested(network) for arm in arms] for network in networks}
+    networks, rows = table.networks, table.rows
+    columns = {network: [row.tested(network) for row in rows] for network in networks}
     if not any(any(column) for column in columns.values()):
         return None
-    head = ["method", *(section.differs if section.mixed else ()), "seeds"]
+    head = ["method", *(table.differs if table.mixed else ()), "seeds"]
     head += [f"{network}, test" for network in networks]
     head += [f"gain over {REFERENCE}", "paired t-test"]
-    tops = {n: None if section.mixed else outstanding(column) for n, column in columns.items()}
-    rows = []
-    for place, arm in enumerate(arms):
-        seeds = str(len(arm.tested(arm.predictor)))
-        row = [Cell(arm.label), *_unlike_cells(section, arm), Cell(seeds)]
+    tops = {n: None if table.mixed else outstanding(column) for n, column in columns.items()}
+    lines = []
+    for place, row in enumerate(rows):
+        seeds = str(len(row.tested(row.predictor)))
+        line = [Cell(row.label), *_unlike_cells(table, row), Cell(seeds)]
         for network, column in columns.items():
-            row.append(Cell(_cell(column[place]), tops[network] == place))
-        gain = gain_of(section, arm, "test")
-        rows.append([*row, Cell(gain_words(gain)), Cell(test_words(gain))])
+            line.append(Cell(_cell(column[place]), tops[network] == place))
+        gain = gain_of(table, row, "test")
+        lines.append([*line, Cell(gain_words(gain)), Cell(test_words(gain))])
     notes = [
         "Images that no choice was made on: the last step of every run, as `ssseg test` scores it."
     ]
-    told = (get(e.test, "evaluation.protocol") for arm in arms for e in arm.entries if e.test)
+    told = (get(e.test, "evaluation.protocol") for row in rows for e in row.entries if e.test)
     how = dict.fromkeys(str(one) for one in told)
     notes.append(f"Evaluation: {'; '.join(how)}.")
-    return Table(f"mIoU on test images in %: {section.title}", head, rows, notes)
+    return Table(f"mIoU on test images in %: {table.title}", head, lines, notes)
 
 
-def gain_of(section: ComparisonTable, arm: Row, on: Literal["val", "test"] = "val") -> Gain | None:
+def gain_of(table: ComparisonTable, row: Row, on: Literal["val", "test"] = "val") -> Gain | None:
     """Over the supervised runs of the same seeds; None where there are none."""
-    reference = section.reference(arm)
-    if reference is None or reference is arm:
+    reference = table.reference(row)
+    if reference is None or reference is row:
         return None
-    ours, theirs = (a.tested(a.predictor) if on == "test" else a.last for a in (arm, reference))
+    ours, theirs = (a.tested(a.predictor) if on == "test" else a.last for a in (row, reference))
     gain = paired(ours, theirs)
     return gain if gain.differences else None
 
@@ -117,58 +117,55 @@ def test_words(gain: Gain | None) -> str:
     return f"p < 0.001, n = {count}" if gain.p < 0.001 else f"p = {gain.p:.3f}, n = {count}"
 
 
-def classes(section: ComparisonTable) -> Table | None:
+def classes(table: ComparisonTable) -> Table | None:
     """IoU of every class, last step of the network that the method predicts with."""
     colors: dict[str, Sequence[int]] = {}
     names: dict[str, None] = {}
-    for entry in (entry for arm in section.arms for entry in arm.entries):
-        for one in entry.get("data.classes") or ():
+    for entry in (entry for row in table.rows for entry in row.entries):
+        for one in entry.summary["data"]["classes"]:
             names.setdefault(one["name"])
             colors.setdefault(one["name"], one["color"])
         names.update(dict.fromkeys(entry.summary["last"][entry.predictor].get("iou") or ()))
-    rows = []
+    lines = []
     for name in names:
-        column = [arm.scores(arm.predictor, "last", "iou", name) for arm in section.arms]
-        top = None if section.mixed else outstanding(column)
+        column = [row.scores(row.predictor, "last", "iou", name) for row in table.rows]
+        top = None if table.mixed else outstanding(column)
         cells = [Cell(_cell(values), place == top) for place, values in enumerate(column)]
         if any(column):
-            rows.append([Cell(name, color=colors.get(name)), *cells])
-    if not rows:
+            lines.append([Cell(name, color=colors.get(name)), *cells])
+    if not lines:
         return None
-    head = ["class", *(arm.label for arm in section.arms)]
+    head = ["class", *(row.label for row in table.rows)]
     notes = ["A dash: the class occurs neither in the truth nor in a prediction."]
-    return Table(f"IoU of each class in %: {section.title}", head, rows, notes)
+    return Table(f"IoU of each class in %: {table.title}", head, lines, notes)
 
 
-def images_per_second(entry: RunEntry) -> float | None:
-    """Images that a run trained on, labeled and not, by all its seconds."""
-    seen, seconds = entry.get("exposures.labeled"), entry.get("seconds")
-    labeled = entry.get("data.batch_size")
-    if not (seen and seconds and labeled):
-        return None
-    # a step may be of several batches; what was seen counts them all
-    batches = seen * entry.get("data.labeled") / labeled
-    unlabeled = 0
-    if entry.get("exposures.unlabeled"):
-        unlabeled = entry.get("data.unlabeled_batch_size") or 0
-    return float(batches * (labeled + unlabeled) / seconds)
+def images_per_second(entry: RunEntry) -> float:
+    """Images that a run trained on, labeled and unlabeled, divided by all its seconds."""
+    data, exposures = entry.summary["data"], entry.summary["exposures"]
+    # a step may be of several batches; the exposures count them all
+    batches = exposures["labeled"] * data["labeled"] / data["batch_size"]
+    unlabeled = data["unlabeled_batch_size"] if exposures.get("unlabeled") else 0
+    images = batches * (data["batch_size"] + unlabeled)
+    return float(images / max(entry.summary["seconds"], 0.1))  # they are rounded to a tenth
 
 
-def costs(section: ComparisonTable) -> Table:
+def costs(table: ComparisonTable) -> Table:
     """Time and memory."""
     head = ["method", "seconds", "images per second", "waiting for data", "peak memory", "device"]
-    rows = []
-    for arm in section.arms:
-        wait = [100 * w for e in arm.entries if (w := e.get("data_wait")) is not None]
-        memory = [m / 1024 for e in arm.entries if (m := e.get("peak_memory_mb"))]
-        speed = [s for e in arm.entries if (s := images_per_second(e)) is not None]
-        devices = dict.fromkeys(str(e.get("device") or UNKNOWN) for e in arm.entries)
-        row = [arm.label, spread([s for e in arm.entries if (s := e.get("seconds"))], 0)]
-        row += [spread(speed), f"{spread(wait)} %" if wait else UNKNOWN]
-        row += [f"{spread(memory)} GB" if memory else UNKNOWN, "; ".join(devices)]
-        rows.append([Cell(text) for text in row])
+    lines = []
+    for row in table.rows:
+        runs = [entry.summary for entry in row.entries]
+        wait = spread([100 * run["data_wait"] for run in runs])
+        # where a system does not tell a process's memory, it is 0
+        memory = [run["peak_memory_mb"] / 1024 for run in runs if run["peak_memory_mb"]]
+        devices = dict.fromkeys(str(run["device"]) for run in runs)
+        line = [row.label, spread([run["seconds"] for run in runs], 0)]
+        line += [spread([images_per_second(entry) for entry in row.entries])]
+        line += [f"{wait} %", f"{spread(memory)} GB" if memory else UNKNOWN, "; ".join(devices)]
+        lines.append([Cell(text) for text in line])
     notes = [
         "Seconds are of the whole training with its validations, and images per second are all "
         "images of all batches by these seconds. They compare only where nothing else ran beside."
     ]
-    return Table(f"Cost of a run: {section.title}", head, rows, notes)
+    return Table(f"Cost of a run: {table.title}", head, lines, notes)

@@ -13,28 +13,28 @@ from ssseg.reports.comparison.grouping import ComparisonTable, Row
 from ssseg.serialization import flatten
 
 
-def of_row(section: ComparisonTable, arm: Row) -> dict[str, Any]:
+def of_row(table: ComparisonTable, row: Row) -> dict[str, Any]:
     """Means, standard deviations, gain and p of a row; percent."""
-    row: dict[str, Any] = {"table": section.number, "method": arm.label, "seeds": len(arm.entries)}
-    row |= {name: arm.settings[name] for name in ("data set", "split hash", "labels", "steps")}
-    columns = {f"{n}, last": arm.scores(n) for n in section.networks}
-    gain = gain_of(section, arm)
-    columns |= {f"{n}, test": arm.tested(n) for n in section.networks if arm.tested(n)}
-    columns |= {"best seen": arm.best, "gain": {} if gain is None else gain.differences}
+    out: dict[str, Any] = {"table": table.number, "method": row.label, "seeds": len(row.entries)}
+    out |= {name: row.settings[name] for name in ("data set", "split hash", "labels", "steps")}
+    columns = {f"{n}, last": row.scores(n) for n in table.networks}
+    gain = gain_of(table, row)
+    columns |= {f"{n}, test": row.tested(n) for n in table.networks if row.tested(n)}
+    columns |= {"best seen": row.best, "gain": {} if gain is None else gain.differences}
     for name, by_seed in columns.items():
         values = list(by_seed.values())
-        row[name] = mean(values) if values else None
-        row[f"{name}, std"] = stdev(values) if len(values) > 1 else None
-    row["p"] = None if gain is None else gain.p
-    row["pairs"] = 0 if gain is None else len(gain.differences)
-    return row
+        out[name] = mean(values) if values else None
+        out[f"{name}, std"] = stdev(values) if len(values) > 1 else None
+    out["p"] = None if gain is None else gain.p
+    out["pairs"] = 0 if gain is None else len(gain.differences)
+    return out
 
 
-def of_run(section: ComparisonTable, arm: Row, entry: RunEntry) -> dict[str, Any]:
+def of_run(table: ComparisonTable, row: Row, entry: RunEntry) -> dict[str, Any]:
     """Everything of a run's summary but its curve and colours."""
     left = {k: v for k, v in flatten(entry.summary).items() if k not in ("history", "data.classes")}
-    gain = gain_of(section, arm)
-    head = {"table": section.number, "row": arm.label, "folder": str(entry.folder)}
+    gain = gain_of(table, row)
+    head = {"table": table.number, "row": row.label, "folder": str(entry.folder)}
     own = {
         "images_per_second": images_per_second(entry),
         "gain": None if gain is None else gain.differences.get(entry.seed),

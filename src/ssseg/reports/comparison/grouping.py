@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from ssseg.reports.comparison.collect import LeftOut, RunEntry, get
 from ssseg.reports.comparison.comparability import (
-    UNKNOWN,
     Settings,
     names_of,
     rows_of,
@@ -38,6 +37,11 @@ class Row(NamedTuple):
     def predictor(self) -> str:
         """The network that it predicts with."""
         return self.entries[0].predictor
+
+    @property
+    def published(self) -> float | None:
+        """What a paper reports for it, in percent; not comparable unless data and budget are."""
+        return self.entries[0].published
 
     def scores(self, network: str, when: str = "last", *keys: str) -> BySeed:
         """mIoU, or what else the scores hold, of those seeds that have it.
@@ -79,10 +83,10 @@ class Row(NamedTuple):
 
 
 class ComparisonTable(NamedTuple):
-    """What stands in one table."""
+    """Rows whose numbers may be compared with each other."""
 
     number: int
-    arms: Sequence[Row]
+    rows: Sequence[Row]
     differs: Sequence[str]
     """Fields in which tables are unlike each other; in a mixed one, in which its rows are."""
     mixed: bool = False
@@ -91,22 +95,22 @@ class ComparisonTable(NamedTuple):
     @property
     def settings(self) -> Settings:
         """Of the first row; of all, unless mixed."""
-        return self.arms[0].settings
+        return self.rows[0].settings
 
     @property
     def networks(self) -> list[str]:
         """Of all rows, in the order in which they first appear."""
-        found = {n: None for arm in self.arms for e in arm.entries for n in e.summary["last"]}
+        found = {n: None for row in self.rows for e in row.entries for n in e.summary["last"]}
         return list(found)
 
-    def reference(self, arm: Row) -> Row | None:
+    def reference(self, row: Row) -> Row | None:
         """The supervised row that a gain refers to: one of the same settings, even in a mix.
 
         Of several (say, of two learning rates) the one with the same optimiser, if that is one.
         """
-        alike = [a for a in self.arms if a.method == REFERENCE and a.settings == arm.settings]
+        alike = [a for a in self.rows if a.method == REFERENCE and a.settings == row.settings]
         if len(alike) > 1:
-            alike = [a for a in alike if _optim(a) == _optim(arm)]
+            alike = [a for a in alike if _optim(a) == _optim(row)]
         return alike[0] if len(alike) == 1 else None
 
 
@@ -126,13 +130,13 @@ def compare(
     groups: dict[str, list[RunEntry]] = {}
     for entry in entries:
         groups.setdefault(json.dumps(settings(entry), sort_keys=True), []).append(entry)
-    rows = rows_of(entries)
-    names = names_of(rows, list(groups.values()))
+    grouped = rows_of(entries)
+    names = names_of(grouped, list(groups.values()))
     parts: list[list[Row]] = []
     for group in groups.values():
-        arms = []
-        for name, row in zip(names, rows, strict=True):
-            once: dict[int | str, RunEntry] = {}
+        rows = []
+        for name, row in zip(names, grouped, strict=True):
+            once: dict[int, RunEntry] = {}
             for entry in (e for e in row if e in group):
                 if entry.seed in once:
                     other = once[entry.seed].folder
@@ -141,16 +145,16 @@ def compare(
                 once.setdefault(entry.seed, entry)
             if once:
                 order = sorted(once.values(), key=lambda e: (str(type(e.seed)), e.seed))
-                arms.append(Row(name, order, settings(order[0]), name))
-        arms = _apart(arms, lambda arm: arm.entries[0].column)
-        parts.append(sorted(arms, key=lambda arm: arm.method != REFERENCE))
+                rows.append(Row(name, order, settings(order[0]), name))
+        rows = _apart(rows, lambda row: row.entries[0].column)
+        parts.append(sorted(rows, key=lambda row: row.method != REFERENCE))
     sets = list(dict.fromkeys(part[0].settings["data set"] for part in parts))
     parts.sort(key=lambda part: (sets.index(part[0].settings["data set"]), -_runs(part)))
     differs = unlike(part[0].settings for part in parts)
     if mix and len(parts) > 1:
-        arms = _apart([arm for part in parts for arm in part], lambda arm: _short(arm, differs))
+        rows = _apart([row for part in parts for row in part], lambda row: _short(row, differs))
         title = "all runs, in spite of their differences"
-        return [ComparisonTable(1, arms, differs, True, title)], left_out
+        return [ComparisonTable(1, rows, differs, True, title)], left_out
     titles = _titles([part[0].settings for part in parts])
     numbered = enumerate(zip(parts, titles, strict=True), 1)
     return [
@@ -162,8 +166,8 @@ def _titles(tables: Sequence[Settings]) -> list[str]:
     """What was compared, in words that no other table has."""
     plain = []
     for one in tables:
-        network = one.get("network.name", f"network {UNKNOWN}")
-        plain.append(f"{one['data set']}, {one['labels']} labels, {one['steps']} steps, {network}")
+        what = one["data set"], f"{one['labels']} labels", f"{one['steps']} steps"
+        plain.append(", ".join([*what, one["network.name"]]))
     out = []
     for title, one in zip(plain, tables, strict=True):
         alike = [other for t, other in zip(plain, tables, strict=True) if t == title]
@@ -172,49 +176,49 @@ def _titles(tables: Sequence[Settings]) -> list[str]:
     return out
 
 
-def _runs(arms: Sequence[Row]) -> int:
-    return sum(len(arm.entries) for arm in arms)
+def _runs(rows: Sequence[Row]) -> int:
+    return sum(len(row.entries) for row in rows)
 
 
 def nearest(
-    section: ComparisonTable, sections: Sequence[ComparisonTable]
+    table: ComparisonTable, tables: Sequence[ComparisonTable]
 ) -> tuple[ComparisonTable, list[str]] | None:
     """The other table that is most like this one, and in what they are not alike."""
-    others = [(o, unlike([section.settings, o.settings])) for o in sections if o is not section]
+    others = [(o, unlike([table.settings, o.settings])) for o in tables if o is not table]
     return min(others, key=lambda pair: len(pair[1])) if others else None
 
 
-def _apart(arms: Sequence[Row], more: Callable[[Row], str]) -> list[Row]:
+def _apart(rows: Sequence[Row], more: Callable[[Row], str]) -> list[Row]:
     """Rows of one table under names of their own."""
-    labels = [arm.label for arm in arms]
+    labels = [row.label for row in rows]
     out: list[Row] = []
-    for arm in arms:
-        label = arm.label
-        if labels.count(label) > 1 and more(arm):
-            label = f"{label}, {more(arm)}"
+    for row in rows:
+        label = row.label
+        if labels.count(label) > 1 and more(row):
+            label = f"{label}, {more(row)}"
         number, wanted = 1, label
         while label in [other.label for other in out]:
             number += 1
             label = f"{wanted} [{number}]"
-        out.append(arm._replace(label=label))
+        out.append(row._replace(label=label))
     return out
 
 
-def _short(arm: Row, differs: Sequence[str]) -> str:
+def _short(row: Row, differs: Sequence[str]) -> str:
     """Of what a row in a mixed table is, what fits into its name."""
     chosen = [n for n in differs if n not in ("split", "split hash")] or differs
-    return ", ".join(f"{name} {value_of(arm.settings, name)}"[:40] for name in chosen[:2])
+    return ", ".join(f"{name} {value_of(row.settings, name)}"[:40] for name in chosen[:2])
 
 
-def families(sections: Iterable[ComparisonTable], without: Iterable[str]) -> list[list[Row]]:
+def families(tables: Iterable[ComparisonTable], without: Iterable[str]) -> list[list[Row]]:
     """Rows that are alike but for some fields, e.g. the number of labels."""
     dropped = set(without)
     out: dict[str, list[Row]] = {}
-    for arm in (arm for section in sections for arm in section.arms):
-        kept = {name: value for name, value in arm.settings.items() if name not in dropped}
-        out.setdefault(json.dumps(kept, sort_keys=True), []).append(arm)
+    for row in (row for table in tables for row in table.rows):
+        kept = {name: value for name, value in row.settings.items() if name not in dropped}
+        out.setdefault(json.dumps(kept, sort_keys=True), []).append(row)
     return list(out.values())
 
 
-def _optim(arm: Row) -> Settings:
-    return settings(arm.entries[0], {"optim": "optim"})
+def _optim(row: Row) -> Settings:
+    return settings(row.entries[0], {"optim": "optim"})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssseg.reports.comparison.collect import LeftOut
-from ssseg.reports.comparison.comparability import UNKNOWN, value_of
+from ssseg.reports.comparison.comparability import value_of
 from ssseg.reports.comparison.contents import classes, costs, scores, tested
 from ssseg.reports.comparison.grouping import ComparisonTable, Row
 from ssseg.reports.comparison.notes import versions_of
@@ -32,41 +32,41 @@ HOW_TO_READ = (
     "of these differences, over at least three seeds in common.",
     "Rows of one method are named by the fewest options that tell them apart; runs.csv has all.",
     "Runs that differ in data, split, labels, steps, batch, network, image or crop size, or in how "
-    "they are evaluated, stand in tables of their own. What a run did not record is like nothing "
-    "else.",
+    "they are evaluated, have tables of their own. Runs with missing settings get a table of their "
+    "own.",
 )
 
 
 def comparison_page(
-    sections: Sequence[ComparisonTable],
+    tables: Sequence[ComparisonTable],
     left_out: Sequence[LeftOut],
     figures: Mapping[int, Mapping[str, Plot]],
 ) -> str:
     """The page.
 
     Args:
-        sections: The tables.
+        tables: The tables.
         left_out: Runs that are in none.
         figures: Plots by number of the table; those of 0 are over several tables.
     """
-    runs = sum(len(arm.entries) for section in sections for arm in section.arms)
-    seeds = {entry.seed for s in sections for arm in s.arms for entry in arm.entries}
+    runs = sum(len(row.entries) for table in tables for row in table.rows)
+    seeds = {entry.seed for s in tables for row in s.rows for entry in row.entries}
     body = [
         "<h1>Report of a comparison</h1>",
         f'<p class="soft">{_count(runs, "run")}, {_count(len(seeds), "seed")}, '
-        f"{_count(len(sections), 'table')}</p>",
+        f"{_count(len(tables), 'table')}</p>",
     ]
-    if len(sections) > 1:
+    if len(tables) > 1:
         body += ["<p>Runs that are not alike stand in tables of their own:</p>", "<ol>"]
-        for s in sections:
-            said = f"{s.title}: {_count(len(s.arms), 'row')}"
+        for s in tables:
+            said = f"{s.title}: {_count(len(s.rows), 'row')}"
             body.append(f'<li><a href="#table-{s.number}">{escape(said)}</a></li>')
         body.append("</ol>")
     body += _left_out(left_out)
     if figures.get(0):
         body += ["<h2>Over the number of labels</h2>", _plots(figures[0], "all")]
-    for section in sections:
-        body += _section(section, figures.get(section.number, {}), sections)
+    for table in tables:
+        body += _about_table(table, figures.get(table.number, {}), tables)
     body += ["<h2>How to read it</h2>", "<ul>"]
     body += [f"<li>{escape(line)}</li>" for line in HOW_TO_READ]
     body.append("</ul>")
@@ -84,33 +84,33 @@ def _left_out(left_out: Sequence[LeftOut]) -> Iterable[str]:
         yield facts({str(one.folder): escape(one.reason) for one in left_out})
 
 
-def _section(
-    section: ComparisonTable, figures: Mapping[str, Plot], sections: Sequence[ComparisonTable]
+def _about_table(
+    table: ComparisonTable, figures: Mapping[str, Plot], tables: Sequence[ComparisonTable]
 ) -> Iterable[str]:
-    head = section.title[0].upper() + section.title[1:]
-    if len(sections) > 1:
-        head = f"Table {section.number}: {section.title}"
-    yield f'<h2 id="table-{section.number}">{escape(head)}</h2>'
-    yield html(scores(section, sections))
-    found = tested(section)
+    head = table.title[0].upper() + table.title[1:]
+    if len(tables) > 1:
+        head = f"Table {table.number}: {table.title}"
+    yield f'<h2 id="table-{table.number}">{escape(head)}</h2>'
+    yield html(scores(table, tables))
+    found = tested(table)
     if found is not None:
         yield "<h3>Test images</h3>"
         yield html(found)
-    yield _plots(figures, f"t{section.number}")
-    missing = missing_plots(section)
+    yield _plots(figures, f"t{table.number}")
+    missing = missing_plots(table)
     if missing:
         said = escape(", ".join(missing))
         yield f'<p class="soft">Not recorded by any of these runs: {said}.</p>'
-    found = classes(section)
+    found = classes(table)
     if found is not None:
         yield "<h3>Classes</h3>"
         yield '<p class="soft">IoU in % at the last step, of the network that predicts.</p>'
         yield html(found)
     yield "<h3>Time and memory</h3>"
-    yield html(costs(section))
-    yield from _samples(section)
+    yield html(costs(table))
+    yield from _samples(table)
     yield "<h3>To repeat it</h3>"
-    yield _origin(section)
+    yield _origin(table)
 
 
 def _plots(figures: Mapping[str, Plot], where: str) -> str:
@@ -123,16 +123,16 @@ def _plots(figures: Mapping[str, Plot], where: str) -> str:
     return f'<div class="plots">{"".join(parts)}</div>'
 
 
-def _samples(section: ComparisonTable) -> Iterable[str]:
-    found = samples(section)
+def _samples(table: ComparisonTable) -> Iterable[str]:
+    found = samples(table)
     if found is None:
         yield '<p class="soft">No run kept sample pictures.</p>'
         return
     yield "<h3>The same images</h3>"
     colors = {
         one["name"]: one["color"]
-        for arm in section.arms
-        for one in arm.entries[0].get("data.classes") or ()
+        for row in table.rows
+        for one in row.entries[0].summary["data"]["classes"]
     }
     yield legend(colors.items())
     yield '<div class="scroll"><table class="samples"><thead><tr>'
@@ -156,24 +156,20 @@ def _samples(section: ComparisonTable) -> Iterable[str]:
         yield f'<p class="soft">No pictures of the same images: {escape(said)}.</p>'
 
 
-def _origin(section: ComparisonTable) -> str:
+def _origin(table: ComparisonTable) -> str:
     entries = {}
     for name in ("split", "split hash", "image size", "crop size", "evaluation"):
-        values = dict.fromkeys(value_of(arm.settings, name) for arm in section.arms)
+        values = dict.fromkeys(value_of(row.settings, name) for row in table.rows)
         entries[name] = escape("; ".join(values))
-    entries["versions"] = "<br>".join(map(escape, versions_of(section)))
-    for arm in section.arms:
-        entries[arm.label] = "".join(f"<p><code>{escape(c)}</code></p>" for c in commands(arm))
+    entries["versions"] = "<br>".join(map(escape, versions_of(table)))
+    for row in table.rows:
+        entries[row.label] = "".join(f"<p><code>{escape(c)}</code></p>" for c in commands(row))
     return facts(entries)
 
 
-def commands(arm: Row) -> list[str]:
-    """What trained each seed of a row, to the letter."""
-    out = []
-    for entry in arm.entries:
-        said = entry.get("command")
-        out.append(str(said) if said else f"{entry.folder.name}: command {UNKNOWN}")
-    return out
+def commands(row: Row) -> list[str]:
+    """The command that trained each seed of a row."""
+    return [str(entry.summary["command"]) for entry in row.entries]
 
 
 class Samples(NamedTuple):
@@ -186,27 +182,27 @@ class Samples(NamedTuple):
     """Rows of the table that have no such pictures, or of other images."""
 
 
-def samples(section: ComparisonTable) -> Samples | None:
+def samples(table: ComparisonTable) -> Samples | None:
     """Input, truth, and what each row's first seed predicts; None where no run kept pictures."""
-    first = next((arm for arm in section.arms if _tile(arm, "truth", 0).is_file()), None)
+    first = next((row for row in table.rows if _tile(row, "truth", 0).is_file()), None)
     if first is None:
         return None
-    shown = [arm for arm in section.arms if _same(arm, first)]
-    without = [arm.label for arm in section.arms if arm not in shown]
+    shown = [row for row in table.rows if _same(row, first)]
+    without = [row.label for row in table.rows if row not in shown]
     numbers = [n for n in range(IMAGES) if _tile(first, "truth", n).is_file()]
-    sources = [(first, "input"), (first, "truth"), *((arm, arm.predictor) for arm in shown)]
-    rows = [[_read(_tile(arm, name, n)) for arm, name in sources] for n in numbers]
-    return Samples(["input", "truth", *(arm.label for arm in shown)], rows, without)
+    sources = [(first, "input"), (first, "truth"), *((row, row.predictor) for row in shown)]
+    rows = [[_read(_tile(row, name, n)) for row, name in sources] for n in numbers]
+    return Samples(["input", "truth", *(row.label for row in shown)], rows, without)
 
 
-def _tile(arm: Row, name: str, number: int) -> Path:
-    return arm.entries[0].folder / "samples" / "tiles" / f"{name}_{number}.png"
+def _tile(row: Row, name: str, number: int) -> Path:
+    return row.entries[0].folder / "samples" / "tiles" / f"{name}_{number}.png"
 
 
-def _same(arm: Row, other: Row) -> bool:
+def _same(row: Row, other: Row) -> bool:
     """Whether two runs were asked the same images: their truth is the same, pixel by pixel."""
     for number in range(IMAGES):
-        mine, theirs = _read(_tile(arm, "truth", number)), _read(_tile(other, "truth", number))
+        mine, theirs = _read(_tile(row, "truth", number)), _read(_tile(other, "truth", number))
         if (mine is None) != (theirs is None):
             return False
         if mine is not None and (mine.shape != theirs.shape or (mine != theirs).any()):

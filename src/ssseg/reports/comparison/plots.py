@@ -30,40 +30,40 @@ class Plot(NamedTuple):
     caption: str
 
 
-def plots(section: ComparisonTable) -> dict[str, Plot]:
+def plots(table: ComparisonTable) -> dict[str, Plot]:
     """The plots of a table, by name for files."""
-    out = {"scores": _scores(section)}
+    out = {"scores": _scores(table)}
     found = {
         "curves": (_history, "validation mIoU during training, %", "mIoU"),
         "trusted": (_logged("trusted"), "trusted share of pseudo-labels, %", "trusted share"),
         "accuracy": (_logged("accuracy"), "accuracy of pseudo-labels, %", "accuracy"),
     }
     for name, (read, title, short) in found.items():
-        curves = {arm.label: [c for e in arm.entries if (c := read(e))] for arm in section.arms}
+        curves = {row.label: [c for e in row.entries if (c := read(e))] for row in table.rows}
         if any(curves.values()):
-            missing = [arm.label for arm in section.arms if not curves[arm.label]]
+            missing = [row.label for row in table.rows if not curves[row.label]]
             said = f"Thin: each seed; thick: their mean. No {short} recorded for: "
             caption = said + ", ".join(missing) + "." if missing else said.split(" No ")[0]
             out[name] = Plot(title, curves_of(curves, title), caption)
     return out
 
 
-def missing_plots(section: ComparisonTable) -> list[str]:
+def missing_plots(table: ComparisonTable) -> list[str]:
     """Curves that no run of a table has recorded."""
     names = {"trusted": "trusted share", "accuracy": "accuracy of pseudo-labels"}
-    entries = [entry for arm in section.arms for entry in arm.entries]
+    entries = [entry for row in table.rows for entry in row.entries]
     return [said for name, said in names.items() if not any(map(_logged(name), entries))]
 
 
-def labels_plot(sections: Sequence[ComparisonTable]) -> dict[str, Plot]:
+def labels_plot(tables: Sequence[ComparisonTable]) -> dict[str, Plot]:
     """How mIoU grows with labels, over tables that are alike in all else."""
     out: dict[str, Plot] = {}
-    for family in families(sections, LABELS):
+    for family in families(tables, LABELS):
         series: dict[str, dict[int, list[float]]] = {}
-        for arm in family:
-            count = arm.entries[0].get("data.labeled")
+        for row in family:
+            count = row.entries[0].get("data.labeled")
             if isinstance(count, int):
-                series.setdefault(arm.name, {}).setdefault(count, []).extend(arm.last.values())
+                series.setdefault(row.name, {}).setdefault(count, []).extend(row.last.values())
         counts = sorted({count for points in series.values() for count in points})
         if len(counts) > 1:
             name = "labels" if not out else f"labels-{len(out) + 1}"
@@ -93,12 +93,12 @@ def _logged(what: str) -> Callable[[RunEntry], Curve]:
     return read
 
 
-def _scores(section: ComparisonTable) -> Plot:
+def _scores(table: ComparisonTable) -> Plot:
     title = "mIoU at the last step, %"
     caption = "A dot per seed; the bar is the mean, the whisker the standard deviation."
-    if any(arm.method == REFERENCE for arm in section.arms) and not section.mixed:
+    if any(row.method == REFERENCE for row in table.rows) and not table.mixed:
         caption += f" Dotted: mean of {REFERENCE}."
-    return Plot(title, dots(section, title), caption)
+    return Plot(title, dots(table, title), caption)
 
 
 def files(named: Iterable[tuple[str, Plot]]) -> dict[str, bytes]:
@@ -127,8 +127,8 @@ def _new(height: float = HEIGHT) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _plain(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
-    """Labels are any text: a dollar sign in one begins no formula."""
+def without_formulas(draw: Callable[..., "Figure"]) -> Callable[..., "Figure"]:
+    """A drawing function whose labels may be any text: a dollar sign in them begins no formula."""
 
     def drawn(*args: Any) -> "Figure":
         from matplotlib import rc_context
@@ -143,30 +143,30 @@ def _style(place: int) -> dict[str, Any]:
     return {"color": COLORS[place % len(COLORS)], "ls": DASHES[place // len(COLORS) % len(DASHES)]}
 
 
-@_plain
-def dots(section: ComparisonTable, title: str) -> "Figure":
+@without_formulas
+def dots(table: ComparisonTable, title: str) -> "Figure":
     """The last step of every seed, row under row."""
-    arms = section.arms
+    rows = table.rows
     figure, axes = _new(
-        0.9 + sum(0.22 + 0.14 * len(wrapped(arm.label).split("\n")) for arm in arms)
+        0.9 + sum(0.22 + 0.14 * len(wrapped(row.label).split("\n")) for row in rows)
     )
-    for place, arm in enumerate(arms):
-        values, color = list(arm.last.values()), COLORS[place % len(COLORS)]
+    for place, row in enumerate(rows):
+        values, color = list(row.last.values()), COLORS[place % len(COLORS)]
         axes.plot(values, [place] * len(values), "o", ms=4.5, color=color, alpha=0.65, mew=0)
         axes.plot([mean(values)] * 2, [place - 0.3, place + 0.3], lw=2.2, color=color)
         if len(values) > 1:
             axes.errorbar(mean(values), place, xerr=stdev(values), color=color, lw=1, capsize=2.5)
-        if arm.method == REFERENCE and not section.mixed:
+        if row.method == REFERENCE and not table.mixed:
             axes.axvline(mean(values), color=INK, lw=0.8, ls=":")
-    axes.set_yticks(range(len(arms)), [wrapped(arm.label) for arm in arms])
-    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [wrapped(row.label) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.08)
     _title(axes, title)
     return figure
 
 
-@_plain
+@without_formulas
 def curves_of(curves: Mapping[str, Sequence[Curve]], title: str) -> "Figure":
     """Curves over steps: each seed thin, their mean thick."""
     figure, axes = _new(HEIGHT + 0.17 * _rows([label for label in curves if curves[label]]))
@@ -195,7 +195,7 @@ def mean_curve(curves: Sequence[Curve]) -> list[tuple[float, float]]:
     return [(step, mean(table[step] for table in tables)) for step in sorted(shared)]
 
 
-@_plain
+@without_formulas
 def over_labels(
     series: Mapping[str, Mapping[int, Sequence[float]]], counts: Sequence[int], title: str
 ) -> "Figure":

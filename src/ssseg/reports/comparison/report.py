@@ -1,7 +1,9 @@
 """The report of a comparison: tables, plots and a page, made from the files of run folders alone.
 
-`collect` reads, `settings` and `rows` say what is alike, `compare` makes tables of it and `gains`
-tests; `contents` and `notes` are the words, `tables`, `plots`, `html` and `data` write them.
+`collect` reads the runs, `comparability` says which are alike, `grouping` makes tables of them and
+`significance` tests the gains. `contents` and `notes` say what is in the tables, `planned` does so
+for the rows of a benchmark's grid. `table_formats`, `plots`, `picture`, `page`, `dataframe` and
+`terminal` write them.
 """
 
 import html as escaping
@@ -11,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssseg.errors import UserError
-from ssseg.reports.comparison import contents
+from ssseg.reports.comparison import contents, table_formats
 from ssseg.reports.comparison import dataframe as data
-from ssseg.reports.comparison import table_formats as tables
 from ssseg.reports.comparison.collect import LeftOut, RunEntry, collect
 from ssseg.reports.comparison.grouping import ComparisonTable, compare
 from ssseg.reports.comparison.notes import versions_of
 from ssseg.reports.comparison.page import HOW_TO_READ, commands, comparison_page
+from ssseg.reports.comparison.picture import picture
+from ssseg.reports.comparison.planned import grid_columns, planned_scores
 from ssseg.reports.comparison.plots import Plot, files, labels_plot, plots
-from ssseg.runs.paths import as_path
+from ssseg.runs.paths import as_path, slug
 from ssseg.runs.run import Run
 
 if TYPE_CHECKING:
@@ -37,8 +40,9 @@ class Report:
 
     def __init__(self, entries: Sequence[RunEntry], left_out: Sequence[LeftOut], mix: bool) -> None:
         self.entries = list(entries)
-        self.sections, repeated = compare(self.entries, mix)
+        self.tables, repeated = compare(self.entries, mix)
         self.left_out = [*left_out, *repeated]
+        self.columns = grid_columns(self.entries)
 
     @property
     def table(self) -> Any:
@@ -47,7 +51,7 @@ class Report:
         A pandas DataFrame if pandas is installed (`pip install "ssseg[notebook]"`), else a list of
         dictionaries.
         """
-        return data.frame([data.of_row(s, arm) for s in self.sections for arm in s.arms])
+        return data.frame([data.of_row(s, row) for s in self.tables for row in s.rows])
 
     @property
     def runs(self) -> Any:
@@ -56,43 +60,44 @@ class Report:
 
     @cached_property
     def _runs(self) -> list[dict[str, Any]]:
-        rows = []
-        for section in self.sections:
-            for arm in section.arms:
-                rows += [data.of_run(section, arm, entry) for entry in arm.entries]
-        return rows
+        return [
+            data.of_run(table, row, entry)
+            for table in self.tables
+            for row in table.rows
+            for entry in row.entries
+        ]
 
     @cached_property
     def plots(self) -> dict[int, dict[str, Plot]]:
         """Plots by number of the table and name; those of table 0 are over several tables."""
-        return {0: labels_plot(self.sections), **{s.number: plots(s) for s in self.sections}}
+        return {0: labels_plot(self.tables), **{s.number: plots(s) for s in self.tables}}
 
     @property
     def figures(self) -> "dict[str, Figure]":
         """The plots as matplotlib figures, by the names of their files."""
         return {name: plot.figure for name, plot in self._named()}
 
-    def _named(self, section: ComparisonTable | None = None) -> list[tuple[str, Plot]]:
+    def _named(self, table: ComparisonTable | None = None) -> list[tuple[str, Plot]]:
         out = []
         for number, group in self.plots.items():
-            if section is not None and number != section.number:
+            if table is not None and number != table.number:
                 continue
-            tail = f"-{number}" if number and len(self.sections) > 1 else ""
+            tail = f"-{number}" if number and len(self.tables) > 1 else ""
             out += [(f"{name}{tail}", plot) for name, plot in group.items()]
         return out
 
     def markdown(self) -> str:
         """All tables for documents."""
         parts = ["# Report of a comparison\n"]
-        for section in self.sections:
-            if len(self.sections) > 1:
-                parts.append(f"## Table {section.number}: {section.title}\n")
-            parts += [tables.markdown(table) for table in self._tables(section)]
-            parts += [f"![{plot.title}]({name}.png)\n" for name, plot in self._named(section)]
+        for table in self.tables:
+            if len(self.tables) > 1:
+                parts.append(f"## Table {table.number}: {table.title}\n")
+            parts += [table_formats.markdown(printed) for printed in self._printed(table)]
+            parts += [f"![{plot.title}]({name}.png)\n" for name, plot in self._named(table)]
             parts.append("To repeat it:\n\n```sh")
-            parts += [line for arm in section.arms for line in commands(arm)]
+            parts += [line for row in table.rows for line in commands(row)]
             parts.append("```\n")
-            parts += [f"Versions: {line}\n" for line in versions_of(section)]
+            parts += [f"Versions: {line}\n" for line in versions_of(table)]
         parts += [f"![{plot.title}]({name}.png)\n" for name, plot in self.plots[0].items()]
         if self.left_out:
             parts.append("## Runs that are in no table\n")
@@ -103,9 +108,9 @@ class Report:
 
     def latex(self) -> str:
         """All tables for papers."""
-        all_tables = [table for section in self.sections for table in self._tables(section)]
+        all_tables = [printed for table in self.tables for printed in self._printed(table)]
         head = "% needs \\usepackage{booktabs}; bold: see the rule in report.html\n"
-        return head + "\n".join(map(tables.latex, all_tables))
+        return head + "\n".join(map(table_formats.latex, all_tables))
 
     def csv(self) -> str:
         """One row per run, every number of its summary; what is no number or text is JSON."""
@@ -113,13 +118,13 @@ class Report:
 
     def html(self) -> str:
         """The page."""
-        return comparison_page(self.sections, self.left_out, self.plots)
+        return comparison_page(self.tables, self.left_out, self.plots)
 
-    def _tables(self, section: ComparisonTable) -> list[tables.Table]:
-        first = contents.scores(section, self.sections)
-        found = [first, contents.tested(section), contents.classes(section)]
-        found.append(contents.costs(section))
-        return [table for table in found if table is not None]
+    def _printed(self, table: ComparisonTable) -> list[table_formats.Table]:
+        first = contents.scores(table, self.tables)
+        found = [first, contents.tested(table), contents.classes(table)]
+        found.append(contents.costs(table))
+        return [printed for printed in found if printed is not None]
 
     def save(self, folder: str | Path) -> Path:
         """Write report.html, report.md, report.tex, runs.csv and all plots as PNG and SVG.
@@ -143,8 +148,27 @@ class Report:
             (out / name).write_bytes(content)
         return out / "report.html"
 
+    def save_columns(self, folder: str | Path) -> list[Path]:
+        """Write comparison.md and a picture for each column of a benchmark's grid.
+
+        Args:
+            folder: Of the benchmark.
+
+        Returns:
+            The paths of the pictures and of comparison.md.
+        """
+        out, written = as_path(folder), list[Path]()
+        for column in self.columns:
+            name = "-".join(part for part in ("comparison", slug(column.name)) if part)
+            written.append(out / f"{name}.png")
+            picture(column).savefig(written[-1], dpi=120)
+        texts = [table_formats.markdown(planned_scores(column)) for column in self.columns]
+        written.append(out / "comparison.md")
+        written[-1].write_text("\n".join(texts), encoding="utf-8")
+        return written
+
     def __repr__(self) -> str:
-        return f"<Report of {len(self.entries)} runs, tables: {len(self.sections)}>"
+        return f"<Report of {len(self.entries)} runs, tables: {len(self.tables)}>"
 
     def _repr_html_(self) -> str:
         page = escaping.escape(self.html(), quote=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 LEAST = 3
 """Seeds in common, below which there is no test, and nothing is bold."""
-BySeed = Mapping[int | str, float]
+BySeed = Mapping[int, float]
 """Percent."""
 
 

@@ -1,19 +1,25 @@
-"""A comparison's tables in the terminal."""
+"""The tables of a report in the terminal."""
 
 from rich.console import Console
 from rich.table import Table as Printed
 from rich.text import Text
 
 from ssseg.reports.comparison import contents
+from ssseg.reports.comparison.planned import planned_scores
 from ssseg.reports.comparison.report import Report
 from ssseg.reports.comparison.table_formats import MARK, Cell, Table
 
 
 def show(made: Report, console: Console) -> None:
-    """The tables of scores, and what is in none of them."""
-    for section in made.sections:
-        show_table(contents.scores(section, made.sections), console)
-        found = contents.tested(section)
+    """The tables of scores, and the runs that are in none of them.
+
+    Runs of a benchmark are shown in the rows and columns of its grid.
+    """
+    planned = [planned_scores(column) for column in made.columns]
+    tables = made.tables
+    for table in planned or [contents.scores(table, tables) for table in tables]:
+        show_table(table, console)
+    for found in map(contents.tested, tables):
         if found is not None:
             show_table(found, console)
     for one in made.left_out:
