@@ -139,13 +139,13 @@ def test_ordinary_values_are_not_suspected():
 
 
 def test_prediction_sees_the_mean_there(tmp_path):
-    from ssseg.prediction.predictor import Card, Predictor
+    from ssseg.prediction.predictor import Predictor
     from ssseg.testing import tiny_network
 
     root = geotiffs(tmp_path, -9999, np.float32, bands=3)
     data = data_of(root)
-    card = Card(*data.info[1:7], (16, 16), {})
-    pixels = Predictor(tiny_network(3), card, "student").pixels_of(root / "unlabeled" / "a0.tif")
+    model = Predictor(tiny_network(3), data.info, "student")
+    pixels = model.pixels_of(root / "unlabeled" / "a0.tif")
     np.testing.assert_allclose(pixels[:EDGE], np.broadcast_to(data.mean, (EDGE, 32, 3)), rtol=1e-5)
 
 

@@ -97,24 +97,24 @@ def metadata(name, path):
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 def test_the_metadata_are_all_that_is_needed(run, files, name):
     found = json.loads(metadata(name, files[name]))
-    source, summary = Street(), run.summary
-    assert found["classes"] == [{"name": c.name, "color": list(c.color)} for c in source.classes]
-    assert found["mean"] == pytest.approx([0.485, 0.456, 0.406])
-    assert found["std"] == pytest.approx([0.229, 0.224, 0.225])
-    assert (found["channels"], found["order"], found["pixels"]) == (3, "RGB", "uint8")
-    assert (found["divisor"], found["image_size"], found["crop_size"]) == (255, None, [32, 32])
+    source, summary, data = Street(), run.summary, found["data"]
+    assert data["classes"] == [{"name": c.name, "color": list(c.color)} for c in source.classes]
+    assert data["mean"] == pytest.approx([0.485, 0.456, 0.406])
+    assert data["std"] == pytest.approx([0.229, 0.224, 0.225])
+    assert (data["in_channels"], found["order"], data["pixels"]) == (3, "RGB", "uint8")
+    assert (found["divisor"], data["image_size"], data["crop_size"]) == (255, None, [32, 32])
     assert found["saved"] == "teacher"
     assert found["network"]["init_args"]["encoder"] == "test_resnet"
     assert found["method"]["class_path"].endswith("ClassMix")
-    assert found["data"] == "street"
-    assert found["split_hash"] == summary["data"]["split_hash"]
+    assert data["name"] == "street"
+    assert data["split_hash"] == summary["data"]["split_hash"]
     assert found["scores"]["teacher"]["miou"] == pytest.approx(summary["last"]["teacher"]["miou"])
     assert found["versions"]["ssseg"] == found["versions"]["exported_by"] == ssseg.__version__
 
 
 def test_safetensors_are_loaded_as_the_checkpoint_is(run, files):
     first, second = (ssseg.load(path) for path in (run.checkpoint(), files["safetensors"]))
-    assert first.card.about["scores"] == second.card.about["scores"]
+    assert first.about["scores"] == second.about["scores"]
     photo = np.random.default_rng(0).integers(0, 256, (45, 70, 3), np.uint8)
     assert np.array_equal(first.predict(photo).label, second.predict(photo).label)
     assert first.classes == second.classes
@@ -353,14 +353,14 @@ def network_of(decoder, encoder=None, **options):
     return network.eval()
 
 
-def predictor_of(network, card):
+def predictor_of(network, data):
     from ssseg.prediction.predictor import Predictor
 
-    return Predictor(network, card, "student")
+    return Predictor(network, data, "student")
 
 
-def check_every_size(network, card, name, path, sizes):
-    FORMATS[name].write(predictor_of(network, card), path, "{}", 18)
+def check_every_size(network, data, name, path, sizes):
+    FORMATS[name].write(predictor_of(network, data), path, "{}", 18)
     exported = FORMATS[name].open(path)
     with torch.no_grad():
         for image in images(sizes):
@@ -381,9 +381,9 @@ def check_every_size(network, card, name, path, sizes):
     ],
 )
 def test_layers_that_exporters_stumble_over(run, tmp_path, decoder, options):
-    card = ssseg.load(run.checkpoint()).card
+    data = ssseg.load(run.checkpoint()).data
     network = network_of(decoder, **options)
-    check_every_size(network, card, "onnx", tmp_path / "model.onnx", SIZES)
+    check_every_size(network, data, "onnx", tmp_path / "model.onnx", SIZES)
 
 
 def transformer(encoder):
@@ -411,20 +411,20 @@ def test_a_transformer_is_one_program_for_every_grid_of_patches():
     ["vit_small_patch14_dinov2", "vit_small_patch16_dinov3", "beit_base_patch16_224"],
 )
 def test_transformers_for_every_grid_of_patches(run, tmp_path, encoder, name):
-    card = ssseg.load(run.checkpoint()).card
+    data = ssseg.load(run.checkpoint()).data
     path = tmp_path / f"model{FORMATS[name].ending}"
-    check_every_size(transformer(encoder), card, name, path, [*SIZES, (1, 434, 434)])
+    check_every_size(transformer(encoder), data, name, path, [*SIZES, (1, 434, 434)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 @pytest.mark.parametrize("decoder", sorted(DECODERS))
 def test_every_decoder_for_every_size(run, tmp_path, decoder, name):
-    card = ssseg.load(run.checkpoint()).card
+    data = ssseg.load(run.checkpoint()).data
     # pan refuses small images itself
     sizes = [(2, 130, 257), (1, 480, 360)] if decoder == "pan" else [*SIZES, (1, 480, 360)]
     path = tmp_path / f"model{FORMATS[name].ending}"
-    check_every_size(network_of(decoder), card, name, path, sizes)
+    check_every_size(network_of(decoder), data, name, path, sizes)
 
 
 def test_the_snippet_of_the_page_runs_without_ssseg(run, files, tmp_path):

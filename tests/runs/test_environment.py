@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import ssseg
+from ssseg.data.info import DataInfo
 from ssseg.exporting.metadata import about
 from ssseg.runs.environment import versions
 from tests.conftest import make_module
@@ -38,14 +39,7 @@ def test_a_checkpoint_can_be_written():
 
 @pytest.mark.usefixtures("not_installed")
 def test_an_export_says_its_version():
-    card = SimpleNamespace(
-        about={"data": {"name": "x"}, "network": {}, "method": {}},
-        pixels="uint8",
-        in_channels=3,
-        mean=(0.5,),
-        std=(0.5,),
-        image_size=None,
-        crop_size=None,
-    )
-    said = about(SimpleNamespace(card=card, classes=[], name="student"))
+    data = DataInfo("x", [], 3, "uint8", (0.5,), (0.5,), None, (32, 32), "all", "abc")
+    trained = {"network": {}, "method": {}}
+    said = about(SimpleNamespace(data=data, about=trained, name="student"))
     assert said["versions"]["exported_by"] == ssseg.__version__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssseg.data.datasets.base import ClassInfo, Pixels
@@ -13,18 +13,51 @@ if TYPE_CHECKING:
 
 
 class DataInfo(NamedTuple):
-    """What a trained network must remember of its data; plain values only."""
+    """The data that a network was trained on, as checkpoints, model files and exports describe it.
+
+    `ssseg.serialization.to_plain` writes it, `from_plain` reads it.
+    """
 
     name: str
     classes: Sequence[ClassInfo]
+    """Name and colour of each class, by its id."""
     in_channels: int
     pixels: Pixels
+    """The kind of values in the image files."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    """Of each channel, of values from 0 to 1 (floats: as in the files)."""
     image_size: tuple[int, int] | None
+    """Height and width that images are resized to; None: they keep their own."""
     crop_size: tuple[int, int]
+    """Height and width of the training crops."""
     split: str
     split_hash: str
+    """Of the ids and contents of the labeled images."""
+
+    @classmethod
+    def from_plain(cls, saved: Mapping[str, Any]) -> DataInfo:
+        """The description that a file holds.
+
+        Args:
+            saved: What `to_plain` made of a `DataInfo`.
+
+        Raises:
+            KeyError: Where a field is missing.
+        """
+        size, crop = saved["image_size"], saved["crop_size"]
+        return cls(
+            saved["name"],
+            [ClassInfo(one["name"], tuple(one["color"])) for one in saved["classes"]],
+            saved["in_channels"],
+            saved["pixels"],
+            tuple(saved["mean"]),
+            tuple(saved["std"]),
+            None if size is None else (size[0], size[1]),
+            (crop[0], crop[1]),
+            saved["split"],
+            saved["split_hash"],
+        )
 
 
 class DrawnBatch(NamedTuple):

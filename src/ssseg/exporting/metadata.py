@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ssseg.prediction.predictor import Predictor
+from ssseg.serialization import to_plain
 from ssseg.version import __version__
 
 DIVISORS = {"uint8": 255, "uint16": 65535, "float": 1}
@@ -15,26 +16,16 @@ ORDERS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 def about(model: Predictor) -> dict[str, Any]:
     """The metadata of a model, plain values only."""
-    card, trained = model.card, model.card.about
-    divisor = DIVISORS[card.pixels]
-    data = trained["data"]
+    data, trained = model.data, model.about
+    divisor = DIVISORS[data.pixels]
     return {
-        "classes": [{"name": c.name, "color": list(c.color)} for c in model.classes],
+        "data": to_plain(data),
         "preprocessing": f"(values / {divisor} - mean) / std per channel, float32, NCHW",
-        "channels": card.in_channels,
-        "order": ORDERS.get(card.in_channels, "as in the files"),
-        "pixels": card.pixels,
+        "order": ORDERS.get(data.in_channels, "as in the files"),
         "divisor": divisor,
-        "mean": list(card.mean),
-        "std": list(card.std),
-        "image_size": None if card.image_size is None else list(card.image_size),
-        "crop_size": None if card.crop_size is None else list(card.crop_size),
         "saved": model.name,
         "network": trained["network"],
         "method": trained["method"],
-        "data": data["name"],
-        "split": data.get("split"),
-        "split_hash": data.get("split_hash"),
         "scores": trained.get("scores", {}),
         "versions": {
             "ssseg": trained.get("version"),

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Source
 from ssseg.data.datasets.files import find_images, found_instead
+from ssseg.data.info import DataInfo
 from ssseg.data.torch_datasets import centre, read_resized, resize_image
 from ssseg.data.transforms import Normalize
 from ssseg.errors import UserError
-from ssseg.prediction.predictor import Card, Predictor
+from ssseg.prediction.predictor import Predictor
 from ssseg.serialization import from_config
 
 MOST = 16
@@ -44,14 +45,13 @@ def sample_inputs(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> 
         return SampleInputs(_read(model, files), len(files), f"images ({names})")
     config = checkpoint.parent.parent / "config.yaml"
     try:
-        return _validation(model.card, config)
+        return _validation(model.data, config)
     # whatever became of the data since, the export goes on
     except (UserError, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
-    card = model.card
-    size = card.image_size or card.crop_size or (256, 256)
+    size = model.data.image_size or model.data.crop_size
     random = torch.Generator().manual_seed(0)
-    images = [torch.randn((1, card.in_channels, *size), generator=random) for _ in range(4)]
+    images = [torch.randn((1, model.data.in_channels, *size), generator=random) for _ in range(4)]
     words = f"random images, for the run's own cannot be opened ({why}); --images takes others"
     return SampleInputs(images, len(images), words)
 
@@ -69,29 +69,29 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(model: Predictor, files: Sequence[Path]) -> Iterator[Tensor]:
-    size = model.card.image_size
+    size = model.data.image_size
     for file in files:
         pixels = model.pixels_of(file)
-        yield _tensor(model.card, pixels if size is None else resize_image(pixels, size))
+        yield _tensor(model.data, pixels if size is None else resize_image(pixels, size))
 
 
-def _tensor(card: Card, pixels: Array) -> Tensor:
-    return Normalize(card.mean, card.std)(centre(pixels, CENTRE))[None]
+def _tensor(data: DataInfo, pixels: Array) -> Tensor:
+    return Normalize(data.mean, data.std)(centre(pixels, CENTRE))[None]
 
 
-def _validation(card: Card, config: Path) -> SampleInputs:
+def _validation(data: DataInfo, config: Path) -> SampleInputs:
     if not config.is_file():
         raise UserError(f"there is no {config}")
     described: Any = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["source"]
     source: Source = from_config(described, Source)  # type: ignore[type-abstract]
-    if (source.in_channels, source.pixels) != (card.in_channels, card.pixels):
+    if (source.in_channels, source.pixels) != (data.in_channels, data.pixels):
         raise UserError(f"the images in {config} are of another kind than the model's")
     records = source.records("val")
     if not records:
         raise UserError(f"data set {source.name!r} has no validation images")
     count = min(MOST, len(records))
     chosen = [records[place * len(records) // count] for place in range(count)]
-    pixels = (read_resized(source, each, card.image_size, card.mean)[0] for each in chosen)
-    images = [_tensor(card, each) for each in pixels]
+    pixels = (read_resized(source, each, data.image_size, data.mean)[0] for each in chosen)
+    images = [_tensor(data, each) for each in pixels]
     words = f"of {len(records)} validation images of {source.name}"
     return SampleInputs(images, count, words)

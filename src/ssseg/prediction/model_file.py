@@ -9,10 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ssseg.data.datasets.base import ClassInfo
+from ssseg.data.info import DataInfo
 from ssseg.errors import UserError, one_of
 from ssseg.models.segmenter import Segmenter
-from ssseg.prediction.predictor import Card, Predictor
+from ssseg.prediction.predictor import Predictor
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.runs.paths import as_path
 from ssseg.serialization import from_config
@@ -52,9 +52,7 @@ def load(path: str | Path, network: str | None = None) -> Predictor:
 def _load_checkpoint(path: str | Path, network: str | None) -> Predictor:
     saved = read_checkpoint(path)
     ours = saved["ssseg"]
-    prefixes = ours.get("networks")
-    if not isinstance(prefixes, dict):
-        raise UserError(f"{path} was written by an older ssseg, which did not say what is in it")
+    prefixes = ours["networks"]
     name = _chosen(path, network, list(prefixes), ours["predictor"])
     prefix = prefixes[name]
     weights = {
@@ -62,7 +60,7 @@ def _load_checkpoint(path: str | Path, network: str | None) -> Predictor:
         for key, value in saved["state_dict"].items()
         if key.startswith(prefix)
     }
-    return Predictor(_filled(path, ours["network"], weights), _card(path, ours), name)
+    return _predictor(path, ours, weights, name)
 
 
 def _filled(path: str | Path, recipe: Mapping[str, Any], weights: dict[str, Any]) -> Segmenter:
@@ -77,13 +75,13 @@ def _filled(path: str | Path, recipe: Mapping[str, Any], weights: dict[str, Any]
 
 
 def save_weights(model: Predictor, path: Path) -> None:
-    """Write the network alone as safetensors, with its card in the header.
+    """Write the network alone as safetensors, with its description in the header.
 
     Args:
         model: What to write.
         path: Ends in `.safetensors`.
     """
-    about = {**model.card.about, "saved": model.name}
+    about = {**model.about, "saved": model.name}
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.network.state_dict().items()}
     save_file(tensors, path, metadata={"ssseg": json.dumps(about)})
 
@@ -103,8 +101,7 @@ def _load_weights(path: Path, network: str | None) -> Predictor:
         )
     about = json.loads(header)
     name = _chosen(path, network, [about["saved"]], about["saved"])
-    segmenter = _filled(path, about["network"], tensors)
-    return Predictor(segmenter, _card(path, about), name)
+    return _predictor(path, about, tensors, name)
 
 
 def _chosen(path: str | Path, asked: str | None, held: list[str], usual: str) -> str:
@@ -113,25 +110,18 @@ def _chosen(path: str | Path, asked: str | None, held: list[str], usual: str) ->
     return asked or usual
 
 
-def _card(path: str | Path, saved: Mapping[str, Any]) -> Card:
-    data = saved.get("data")
-    if data is None:
+def _predictor(
+    path: str | Path, saved: Mapping[str, Any], weights: dict[str, Any], name: str
+) -> Predictor:
+    """The network that a file describes, with its weights."""
+    if saved["data"] is None:
         raise UserError(
             f"{path} was trained without ssseg's data module and does not say which classes it "
             "knows; train it with SegmentationData"
         )
-    recipe = saved["network"]["init_args"]
-    size, crop = data.get("image_size"), data.get("crop_size")
-    return Card(
-        classes=[ClassInfo(c["name"], tuple(c["color"])) for c in data["classes"]],
-        in_channels=recipe["in_channels"],
-        pixels=data.get("pixels", "uint8"),
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
-        image_size=None if size is None else (size[0], size[1]),
-        crop_size=None if crop is None else (crop[0], crop[1]),
-        about={key: value for key, value in saved.items() if key not in LEFT_OUT},
-    )
+    data = DataInfo.from_plain(saved["data"])
+    about = {key: value for key, value in saved.items() if key not in LEFT_OUT}
+    return Predictor(_filled(path, saved["network"], weights), data, name, about)
 
 
 def to(model: Predictor, device: str | None) -> Predictor:

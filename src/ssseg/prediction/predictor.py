@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ssseg.data.datasets.base import Array, ClassInfo, Pixels
+from ssseg.data.datasets.base import Array, ClassInfo
 from ssseg.data.image_io import read_image
+from ssseg.data.info import DataInfo
 from ssseg.data.nodata import filled
 from ssseg.data.objects import pixels_of
 from ssseg.data.torch_datasets import Size, resize_image, resize_mask
@@ -59,21 +60,6 @@ class Prediction:
         return Image.blend(Image.fromarray(image), colors, opacity)
 
 
-class Card(NamedTuple):
-    """What a model says of itself."""
-
-    classes: Sequence[ClassInfo]
-    in_channels: int
-    pixels: Pixels
-    mean: Sequence[float]
-    std: Sequence[float]
-    image_size: tuple[int, int] | None
-    """What images were resized to in training and validation."""
-    crop_size: tuple[int, int] | None
-    about: Mapping[str, Any]
-    """Method, network, data, split and its hash, scores, version: as the checkpoint has them."""
-
-
 class Predictor(nn.Module):
     """A network with all that is needed to use it.
 
@@ -82,15 +68,23 @@ class Predictor(nn.Module):
 
     Args:
         network: In eval mode from here on.
-        card: What it was trained on.
+        data: What it was trained on.
         name: Which of the method's networks it is: `student`, `teacher`.
+        about: What its file says besides: method, network, data, scores and version, plain values.
     """
 
-    def __init__(self, network: Segmenter, card: Card, name: str) -> None:
+    def __init__(
+        self,
+        network: Segmenter,
+        data: DataInfo,
+        name: str,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.card, self.name = card, name
-        self.classes = card.classes
+        self.data, self.name = data, name
+        self.classes = data.classes
+        self.about = dict(about or {})
 
     def train(self, mode: bool = True) -> "Predictor":
         """Stays in eval mode: it is there to be used."""
@@ -133,9 +127,9 @@ class Predictor(nn.Module):
 
     def predict_with(self, infer: Inference, pixels: Array) -> Prediction:
         """What `predict` does, with pixels as `pixels_of` gives them."""
-        infer = infer.within(self.card.crop_size)
-        if self.card.image_size is not None:
-            return self._predict_resized(infer, pixels, self.card.image_size)
+        infer = infer.within(self.data.crop_size)
+        if self.data.image_size is not None:
+            return self._predict_resized(infer, pixels, self.data.image_size)
         height, width = pixels.shape[:2]
         label = np.empty((height, width), np.uint8)
         confidence = np.empty((height, width), np.float16)
@@ -175,19 +169,19 @@ class Predictor(nn.Module):
     @torch.inference_mode()
     def _scores(self, infer: Inference, pixels: Array) -> Tensor:
         """Probabilities (K, H, W)."""
-        tensor = Normalize(self.card.mean, self.card.std)(pixels)[None].to(self.device)
+        tensor = Normalize(self.data.mean, self.data.std)(pixels)[None].to(self.device)
         scores = infer(self.network, tensor).float()
         return (scores.softmax(1) if infer.plain else scores)[0]
 
     def pixels_of(self, image: str | Path | Image.Image | Array | Tensor) -> Array:
         """An image as the data side reads it: (H, W, C) uint8, or float32 for other kinds."""
-        card = self.card
+        data = self.data
         if not isinstance(image, (str, Path)):
-            return pixels_of(image, card.in_channels, card.pixels)
+            return pixels_of(image, data.in_channels, data.pixels)
         path = as_path(image)
         if not path.is_file():
             raise UserError(f"there is no image {path}")
-        return filled(read_image(path, card.in_channels, card.pixels), card.mean)
+        return filled(read_image(path, data.in_channels, data.pixels), data.mean)
 
 
 def parts_of(height: int, width: int) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

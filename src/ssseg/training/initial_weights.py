@@ -112,13 +112,13 @@ def _heads(network: Segmenter) -> set[str]:
 def _normalised_otherwise(
     model: Predictor, mean: Sequence[float], std: Sequence[float]
 ) -> list[str]:
-    card = model.card
-    pairs = zip((*card.mean, *card.std), (*mean, *std), strict=False)
-    if len(card.mean) == len(mean) and all(abs(a - b) < 1e-3 for a, b in pairs):
+    data = model.data
+    pairs = zip((*data.mean, *data.std), (*mean, *std), strict=False)
+    if len(data.mean) == len(mean) and all(abs(a - b) < 1e-3 for a, b in pairs):
         return []
     return [
-        f"           its images were normalised by mean {_short(card.mean)} and std "
-        f"{_short(card.std)}, these are by {_short(mean)} and {_short(std)}; --data.mean and "
+        f"           its images were normalised by mean {_short(data.mean)} and std "
+        f"{_short(data.std)}, these are by {_short(mean)} and {_short(std)}; --data.mean and "
         "--data.std would keep the former"
     ]
 
