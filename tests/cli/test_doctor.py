@@ -21,7 +21,7 @@ from ssseg.training.memory import memory_of_step, memory_of_validation
 from tests.data.trees import CLASSES, draw_tree, paint, save
 from tests.datacheck.faults import contents, examined, finding, kinds, mask, read, truncate
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "doctor.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 DECODERS = ["unet", "deeplabv3plus", "guidedmix", "segformer", "small"]
 TINY = {"embed_dim": 48, "depth": 4, "num_heads": 2}
 TRANSFORMERS = {
@@ -292,17 +292,18 @@ def keys(value):
             yield from keys(inside)
 
 
-def test_the_page_names_every_key_and_every_kind(tmp_path):
+def test_the_pages_name_every_key_and_every_kind(tmp_path):
     root = draw_tree(tmp_path / "photos")
-    page = PAGE.read_text(encoding="utf-8")
-    for key in {*keys(ssseg.doctor(root=root, fix=tmp_path / "copy")), *KINDS}:
-        assert f"`{key}`" in page, key
+    found = {"document": keys(ssseg.doctor(root=root, fix=tmp_path / "copy")), "checks": KINDS}
+    for name, words in found.items():
+        page = (DOCS / f"doctor-{name}.md").read_text(encoding="utf-8")
+        for word in words:
+            assert f"`{word}`" in page, word
 
 
 def test_the_page_shows_what_camvid_gives(camvid, capsys):
-    shown = re.findall(
-        r"```\n\$ ssseg doctor camvid (.*?)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL
-    )[0]
+    page = (DOCS / "doctor.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```\n\$ ssseg doctor camvid (.*?)\n(.*?)```", page, re.DOTALL)[0]
     assert main(["doctor", str(camvid), *shown[0].split()]) == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     # the network's memory is torch's and timm's to change
