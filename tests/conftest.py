@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock
 
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
@@ -26,7 +27,12 @@ warnings.filterwarnings("ignore", ".*does not have many workers")
 warnings.filterwarnings("ignore", ".*in eval mode at the start")
 warnings.filterwarnings("ignore", ".*mid-epoch")
 
-pytest_plugins = ["tests.benchmarking.fixtures", "tests.data.fixtures"]
+pytest_plugins = [
+    "tests.benchmarking.fixtures",
+    "tests.data.fixtures",
+    "tests.exporting.fixtures",
+    "tests.prediction.fixtures",
+]
 
 # the suite runs on two processes; threads of one would fight those of the other
 torch.set_num_threads(1)
@@ -40,6 +46,31 @@ def camvid():
     if not (folder / "classes.json").is_file():
         pytest.skip(f"no CamVid at {folder} (SSSEG_CAMVID says where it is)")
     return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder in which commands are given."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """`made_once(name, make)`: a folder that `make(folder)` fills once for all processes."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def made(name, make):
+        folder, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 def make_data(**options):

@@ -8,6 +8,8 @@ import pytest
 
 from ssseg.benchmarking import launchers as launch
 from ssseg.benchmarking import preflight as forecast
+from ssseg.benchmarking import runner
+from ssseg.benchmarking.grid import Planned
 from ssseg.cli import preflight as rehearsal
 from ssseg.cli.main import main
 
@@ -52,6 +54,10 @@ def in_this_process(monkeypatch, preflight_here):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def planned_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "PAUSE", 0)
+    monkeypatch.setattr(runner, "check_run_state", lambda planned, _: runner.run_state(planned))
+    return [
+        Planned(row, "", 0, tmp_path / row, ["fit", "--out", str(tmp_path / row)])
+        for row in ("a", "b", "c", "d")
+    ]

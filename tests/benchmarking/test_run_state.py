@@ -10,14 +10,7 @@ from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.run_state import check_run_state
 from ssseg.errors import UserError
 from ssseg.runs.run import config_hash
-
-CONFIG = {
-    "seed_everything": 3,
-    "out": "study/cutmix-seed3",
-    "trainer": {"max_steps": 8},
-    "model": {"method": {"class_path": "ssseg.methods.CutMix", "init_args": {"area": 0.5}}},
-    "data": {"source": {"init_args": {"root": "photos"}}},
-}
+from tests.benchmarking.runs import CONFIG, changed
 
 
 @pytest.fixture
@@ -39,17 +32,6 @@ def leave(folder, config=CONFIG, split_hash="abc", *, summary=True, tested=False
     if tested:
         (folder / "test").mkdir()
         (folder / "test" / "scores.json").write_text("{}")
-
-
-def changed(**changes):
-    config = json.loads(json.dumps(CONFIG))
-    for name, value in changes.items():
-        *parents, key = name.split("__")
-        place = config
-        for parent in parents:
-            place = place[parent]
-        place[key] = value
-    return config
 
 
 def test_how_far_it_is(planned):
@@ -123,10 +105,3 @@ def test_a_configuration_that_cannot_be_read(planned, text):
         file.write_text(text)
     with pytest.raises(UserError, match=r"config.yaml cannot be read"):
         check_run_state(planned, forecast())
-
-
-def test_the_hash_is_of_values_not_of_their_order():
-    backwards = dict(reversed(CONFIG.items()))
-    assert config_hash(backwards) == config_hash(CONFIG)
-    assert config_hash(changed(out="x", seed_everything=9)) == config_hash(CONFIG)
-    assert config_hash(changed(trainer__max_steps=9)) != config_hash(CONFIG)

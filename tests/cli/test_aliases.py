@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 
 import pytest
 
@@ -162,3 +163,71 @@ def test_a_method_that_needs_a_value_asks_for_it(here, capsys):
     out = capsys.readouterr().out
     assert "--method.strength   must be given" in out
     assert "--method.scales     [0.5, 2.0]" in out
+
+
+def test_short_names_are_spelled_out():
+    out = expand_aliases(
+        ["--method.threshold=0.5", "--method", "classmix", "--data.labeled", "1/8"]
+    )
+    at = out.index("--model.method")
+    assert out[at + 1] == "ssseg.methods.classmix.ClassMix"
+    assert out.index("--model.method.threshold") > at
+    assert out[-2:] == ["--data.labeled", "1/8"]
+    folder = expand_aliases(["--method", "cutmix", "--data", "folder", "--data.root", "x"])
+    assert folder[folder.index("--data.source") + 1] == "ssseg.data.datasets.folder.Folder"
+    assert folder[folder.index("--data.source.root") + 1] == "x"
+
+
+def network_of(args):
+    """The network's options after all overriding, by name."""
+    spelled = expand_aliases(args)
+    options = [
+        (flag.removeprefix("--model.network."), value)
+        for flag, value in pairwise(spelled)
+        if flag.startswith("--model.network.")
+    ]
+    return dict(options)
+
+
+def test_a_method_may_bring_a_decoder_of_its_own():
+    own = network_of(["--method", "guidedmix"])
+    common = network_of(["--method", "supervised"])
+    assert own.pop("decoder") == "guidedmix"
+    assert common.pop("decoder") == "unet"
+    assert own == common
+    assert own["encoder"] == "resnet18"
+    assert own["depth"] == "4"
+    named = {"decoder": "unet"}
+    assert network_of(["--method", "guidedmix", "--network", "unet"]) == named
+    assert network_of(["--network=unet", "--method=guidedmix"]) == named
+    part = network_of(["--method", "guidedmix", "--network.encoder", "resnet34"])
+    assert (part["decoder"], part["encoder"]) == ("guidedmix", "resnet34")
+    part = network_of(["--network.decoder", "fpn", "--method", "guidedmix"])
+    assert (part["decoder"], part["depth"]) == ("fpn", "4")
+    folder = ["--method", "guidedmix", "--data", "folder", "--data.root", "x"]
+    assert network_of(folder) == {"decoder": "guidedmix"}
+
+
+def test_the_network_auto_is_that_of_the_data_set_whatever_the_method():
+    auto = ["--network", "auto"]
+    for data in ([], ["--data", "objects"], ["--data", "folder", "--data.root", "x"]):
+        usual = network_of(["--method", "supervised", *data])
+        for method in ("supervised", "classmix", "guidedmix"):
+            assert network_of(["--method", method, *data, *auto]) == usual
+            assert network_of([*auto, *data, "--method", method]) == usual
+    part = network_of(["--method", "guidedmix", *auto, "--network.decoder", "fpn"])
+    assert (part["decoder"], part["depth"]) == ("fpn", "4")
+
+
+def test_a_configuration_keeps_its_network(here):
+    (here / "x.yaml").write_text("{}")
+    for more in ([], ["--method", "guidedmix"], ["--method", "guidedmix", "--data", "street"]):
+        assert network_of(["--config", "x.yaml", *more]) == {}
+    street = ["--config", "x.yaml", "--data", "street", "--network", "auto"]
+    assert network_of(street) == network_of(["--method", "supervised"])
+
+
+def test_the_network_auto_needs_a_data_set(here):
+    (here / "x.yaml").write_text("{}")
+    with pytest.raises(UserError, match="--data"):
+        expand_aliases(["--config", "x.yaml", "--network", "auto"])

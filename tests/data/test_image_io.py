@@ -6,8 +6,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from ssseg.data.datasets.folder import Folder
 from ssseg.data.image_io import ImageInfo, probe, read_ids, read_image
 from ssseg.errors import UserError
+from tests.data.trees import draw_mask, draw_tree, paint, save
 
 RNG = np.random.default_rng(0)
 HEIGHT, WIDTH = 12, 20
@@ -156,3 +158,118 @@ def test_a_mask_of_floats_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", values(1, np.float32)[..., 0])
     with pytest.raises(UserError, match=r"a\.tif has 1 channels of float32; expected one channel"):
         read_ids(tmp_path / "a.tif")
+
+
+def palette(mask, colors=256):
+    """Colors in no order, so that only the indices can tell the classes."""
+    image = Image.fromarray(mask)
+    image.putpalette([(place * step) % 256 for place in range(colors) for step in (91, 57, 133)])
+    return image
+
+
+MASKS = {
+    "palette": ("png", palette),
+    "16 bit": ("png", lambda m: Image.fromarray(m.astype(np.uint16))),
+    "32 bit": ("tif", lambda m: Image.fromarray(m.astype(np.int32))),
+    "bmp": ("bmp", Image.fromarray),
+    "tiff": ("TIFF", Image.fromarray),
+    "upper case": ("PNG", Image.fromarray),
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_masks_hold_class_ids_in_whatever_form(tmp_path, kind):
+    ending, make = MASKS[kind]
+    root = draw_tree(tmp_path, train=1)
+    expected = draw_mask(np.random.default_rng(9))
+    expected[0, :5] = 255
+    (root / "train" / "masks" / "a0.png").unlink()
+    make(expected).save(root / "train" / "masks" / f"a0.{ending}")
+    source = Folder(str(root))
+    mask = source.read_mask(source.records("train")[0])
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize(("colors", "bits"), [(3, 2), (16, 4)])
+def test_masks_with_a_small_palette(tmp_path, colors, bits):
+    root = draw_tree(tmp_path, train=1)
+    expected = draw_mask(np.random.default_rng(9))
+    path = root / "train" / "masks" / "a0.png"
+    palette(expected, colors).save(path)
+    assert path.read_bytes()[24] == bits  # the bit depth in the header
+    source = Folder(str(root))
+    np.testing.assert_array_equal(source.read_mask(source.records("train")[0]), expected)
+
+
+def test_masks_of_one_bit(tmp_path):
+    root = draw_tree(tmp_path, train=1)
+    expected = draw_mask(np.random.default_rng(9), num_classes=2)
+    save(expected.astype(bool), root / "train" / "masks" / "a0.png")
+    assert Image.open(root / "train" / "masks" / "a0.png").mode == "1"
+    source = Folder(str(root))
+    mask = source.read_mask(source.records("train")[0])
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_gray_photographs_have_one_channel(tmp_path):
+    root = draw_tree(tmp_path)
+    mask = draw_mask(np.random.default_rng(9))
+    save(paint(mask)[..., 0], root / "train" / "images" / "a0.png")
+    source = Folder(str(root))
+    assert source.in_channels == 1
+    records = source.records("train")
+    np.testing.assert_array_equal(source.read_image(records[0]), paint(mask)[..., :1])
+    # a colored one among them is converted, not refused
+    assert source.read_image(records[1]).shape == (24, 32, 1)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
+def test_photographs_of_other_color_modes_become_rgb(tmp_path, mode):
+    root = draw_tree(tmp_path)
+    rgb = Image.fromarray(paint(draw_mask(np.random.default_rng(9))))
+    path = root / "train" / "images" / "a1.png"
+    if mode == "CMYK":
+        path.unlink()
+        path = path.with_suffix(".tif")
+    rgb.convert(mode).save(path)
+    source = Folder(str(root))
+    image = source.read_image(source.records("train")[1])
+    assert image.shape == (24, 32, 3)
+    expected = np.asarray(rgb.convert(mode).convert("RGB"))
+    np.testing.assert_array_equal(image, expected)
+
+
+# what a viewer does with the stored pixels for each value of the EXIF orientation
+ORIENTATIONS = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: np.rot90(a, 2),
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_photographs_are_read_as_they_are_displayed(tmp_path, orientation, ending):
+    root = draw_tree(tmp_path, train=1, val=0, unlabeled=0)
+    (root / "train" / "images" / "a0.png").unlink()
+    stored = paint(draw_mask(np.random.default_rng(4)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if ending == ".jpg" else {}
+    save(stored, root / "train" / "images" / f"a0{ending}", exif=exif, **options)
+    displayed = ORIENTATIONS[orientation](stored)
+    mask = (displayed[..., 0] // 80).astype(np.uint8)
+    save(mask, root / "train" / "masks" / "a0.png")
+    source = Folder(str(root))
+    (record,) = source.records("train")
+    source.check([record])
+    image = source.read_image(record)
+    assert image.shape == displayed.shape
+    assert np.abs(image - displayed.astype(int)).mean() < (3 if ending == ".jpg" else 1e-9)

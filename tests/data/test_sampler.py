@@ -1,12 +1,11 @@
 from collections import Counter
-from itertools import islice, pairwise
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssseg.data.sampler import StepSampler, Stream, draws
-from ssseg.seeding import STREAMS, seed_of
 
 LABELED = Stream("labeled", 10, 4)
 UNLABELED = Stream("unlabeled", 23, 8)
@@ -98,23 +97,9 @@ def test_labeled_and_unlabeled_orders_are_independent():
     assert labeled != unlabeled
 
 
-def test_seeds_differ():
-    orders = {tuple(records(Stream("labeled", 40, 40), seed, [0])) for seed in range(20)}
-    assert len(orders) == 20
-
-
 @pytest.mark.parametrize(("size", "batch_size"), [(3, 8), (1, 4), (5, 10)])
 def test_a_batch_larger_than_the_set_repeats_evenly(size, batch_size):
     for step in range(10):
         count = Counter(records(Stream("labeled", size, batch_size), 0, [step]))
         assert set(count) == set(range(size))
         assert max(count.values()) - min(count.values()) <= 2  # two passes may meet in a batch
-
-
-def test_neighboring_places_have_unrelated_seeds():
-    seeds = [seed_of(0, "labeled", step, slot) for step in range(200) for slot in range(8)]
-    seeds += [seed_of(0, "unlabeled", step, slot) for step in range(200) for slot in range(8)]
-    assert len({seed % 2**32 for seed in seeds}) == len(seeds)
-    bits = [bin(a ^ b).count("1") for a, b in pairwise(seeds)]
-    assert 29 < sum(bits) / len(bits) < 34  # half of 63 bits change
-    assert len({seed_of(0, stream, 1) for stream in STREAMS}) == len(STREAMS)

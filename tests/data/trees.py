@@ -4,10 +4,12 @@ import json
 from itertools import islice
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.module import SegmentationData
+from ssseg.errors import UserError
 
 CLASSES = ("sky", "road", "car")
 SIZE = (24, 32)
@@ -93,3 +95,28 @@ def flat(batch):
 
 def ids(records):
     return [record.id for record in records]
+
+
+def use(root, **options):
+    """All that a run does with its data: look at it, train on it, validate on it."""
+    few = root.parent / "few.txt"
+    few.write_text("a0\na1\na2\na3\n")
+    options = {"labeled": str(few), "scale": (1.0, 1.0), **options}
+    data = data_of(options.pop("folder", root), **options)
+    data.setup("fit")
+    batches(data, 8)
+    list(data.val_dataloader())
+
+
+def error_of(root, **options):
+    with pytest.raises(UserError) as caught:
+        use(root, **options)
+    assert type(caught.value) is UserError
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) > 20
+    return message
+
+
+def options(**given):
+    return lambda root: given

@@ -6,7 +6,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.data.trees import draw_mask, paint, save
+from tests.data.trees import draw_mask, paint, save, write_classes
 
 ORIENTATION = 0x0112
 
@@ -77,3 +77,21 @@ def swap(root, name, image, split="train"):
     """Another file in place of an image of the tree."""
     (root / split / "images" / f"{name}.png").unlink()
     save(image, root / split / "images" / f"{name}.png")
+
+
+COLORS = [(0, 0, 200), (120, 120, 120), (200, 0, 0)]
+
+
+def colored(*names, odd=None):
+    """Masks in colour, of which the last may have a pixel of a colour of no class."""
+
+    def spoil(root):
+        classes = [{"name": n, "color": c} for n, c in zip("abc", COLORS, strict=True)]
+        write_classes(root, {"classes": classes})
+        for seed, name in enumerate(names):
+            pixels = np.array(COLORS, np.uint8)[mask(seed)]
+            if odd is not None:
+                pixels[0, 0] = odd
+            save(pixels, root / name)
+
+    return spoil

@@ -1,22 +1,19 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssseg.losses import trusted_from
-from ssseg.methods import METHODS, method_class
+from ssseg.methods import method_class
 from ssseg.methods.classmix import ClassMix
 from ssseg.methods.guidedmix import Pairs, _see
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import IMAGENET_STD as STD
 from ssseg.ops.mix import Mixed
 from ssseg.testing import NUM_CLASSES, SIDE, losses, make_method, step, tiny_batch, tiny_network
-from ssseg.training.callbacks.progress import announcement
 from ssseg.types import IGNORE
-from tests.conftest import make_data, make_module
 
 MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix")
+
 NORMS = ("batch", "running")
 
 
@@ -145,28 +142,6 @@ def test_classes_that_stand_on_padding_alone_are_neither_counted_nor_pasted(
             assert upper.all() != lower.all()
             assert upper.any() != lower.any()
         assert (task.label[:, :, half:] == IGNORE).all()
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_an_image_that_would_be_mixed_with_itself_is_remarked(name):
-    data = make_data(batch_size=2, unlabeled_batch_size=1)
-    data.prepare("fit", 1)
-    trainer = SimpleNamespace(
-        datamodule=data,
-        world_size=1,
-        max_steps=10,
-        accumulate_grad_batches=1,
-        limit_val_batches=0,
-    )
-    module = make_module(name)
-    said = [line for line in announcement(trainer, module) if "itself" in line]
-    assert [line for line in said if "unlabeled" in line] == [
-        f"{name}: the only unlabeled image of a step is mixed with itself, which changes nothing; "
-        "give a --data.unlabeled_batch_size of at least 2"
-    ] * (name in MIXING)
-    method = module.method
-    assert method.remarks_on_batch(2, 2) == []
-    assert len(method.remarks_on_batch(4, 4, 4)) == (name == "guidedmix")  # one on each device
 
 
 def test_blending_a_labeled_image_with_itself_is_remarked():

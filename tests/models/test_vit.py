@@ -1,27 +1,22 @@
 """Vision transformers as encoders: any grid of patches, of every family that timm has."""
 
-import copy
 from functools import partial
 
 import numpy as np
 import pytest
 import timm
 import torch
-from pytorch_lightning import Callback
-from safetensors.torch import save_file
 from torch.nn import functional as F
 
 import ssseg
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
-from ssseg.models import Segmenter
-from ssseg.models.activation_checkpointing import checkpoint_blocks
 from ssseg.models.encoder import create_encoder
 from ssseg.models.vit import RelativeBias, is_vit, taps_of
-from tests.conftest import make_data, make_module, make_trainer
+from tests.conftest import make_data
+from tests.models.transformers import TINY, assert_resumes_exactly, dpt_on, draw, make, shaken
 
-TINY = {"embed_dim": 48, "depth": 4, "num_heads": 2}
 # one of every way in which timm's transformers differ: prefix tokens, registers, rotary or relative
 # positions, a norm before the blocks, none after them, pooling by attention, convolutions in front
 NAMES = {
@@ -37,12 +32,6 @@ NAMES = {
 }
 
 
-def make(name="vit_small_patch14_dinov2", decoder="dpt", options=None, **given):
-    torch.manual_seed(0)
-    options = TINY if options is None else options
-    return Segmenter(4, decoder=decoder, encoder=name, encoder_options=options, **given)
-
-
 def encoder_of(name, **options):
     torch.manual_seed(0)
     options = {**TINY, **options}
@@ -50,19 +39,6 @@ def encoder_of(name, **options):
         name, in_channels=3, depth=4, output_stride=None, weights=None, options=options
     )
     return made.eval()
-
-
-def shaken(module):
-    """With weights that are not zero anywhere, as after some training."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for p in module.parameters():
-            p.add_(0.3 * torch.randn(p.shape, generator=generator))
-    return module
-
-
-def draw(*shape):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(("name", "patch"), NAMES.items())
@@ -209,175 +185,6 @@ def test_what_does_not_go_together_is_one_sentence(given, complaint):
     assert "\n" not in str(caught.value)
 
 
-class TestWeights:
-    def donor(self, name, **options):
-        torch.manual_seed(5)
-        return shaken(timm.create_model(name, **{**TINY, **options}))
-
-    @pytest.mark.parametrize("name", ["test_vit", "vit_small_patch16_dinov3"])
-    def test_of_a_file(self, tmp_path, name):
-        donor = self.donor(name)
-        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
-        network = make(name, weights=str(tmp_path / "donor.safetensors"))
-        loaded = network.encoder.model.state_dict()
-        assert all(torch.equal(loaded[k], v) for k, v in donor.state_dict().items() if k in loaded)
-        assert network.pretrained
-
-    def test_of_another_grid(self, tmp_path):
-        donor = self.donor("test_vit", img_size=64)
-        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
-        weights = str(tmp_path / "donor.safetensors")
-        network = make("test_vit", options={**TINY, "img_size": 96}, weights=weights)
-        assert network.encoder.model.pos_embed.shape == (1, 37, 48)
-        assert torch.equal(network.encoder.model.pos_embed[:, 0], donor.pos_embed[:, 0])
-
-    def test_of_another_window(self, tmp_path):
-        name = "beit_base_patch16_224"
-        donor = self.donor(name, img_size=64)
-        save_file(donor.state_dict(), tmp_path / "donor.safetensors")
-        weights = str(tmp_path / "donor.safetensors")
-        network = make(name, options={**TINY, "img_size": 96}, weights=weights)
-        table = donor.blocks[1].attn.relative_position_bias_table
-        bias = network.encoder.biases[1]
-        assert bias.patches.shape == (1, 2, 11, 11)
-        assert torch.equal(bias.token, table[-3:].T)
-        same = make(name, options={**TINY, "img_size": 64}, weights=weights)
-        assert torch.equal(same.encoder.biases[1].patches[0].flatten(1), table[:-3].T)
-
-    def test_as_the_authors_of_dinov2_name_them(self, tmp_path):
-        name = "vit_small_patch14_reg4_dinov2"
-        donor = self.donor(name, img_size=56)
-        weights = donor.state_dict()
-        weights["register_tokens"] = weights.pop("reg_token")
-        weights["mask_token"] = torch.zeros(1, 48)
-        token = weights["cls_token"] / 2  # its position is written down apart from it
-        weights["cls_token"] = token
-        weights["pos_embed"] = torch.cat((token, weights["pos_embed"]), 1)
-        torch.save(weights, tmp_path / "official.pth")
-        options = {**TINY, "img_size": 56}
-        network = make(name, options=options, weights=str(tmp_path / "official.pth"))
-        loaded = network.encoder.model.state_dict()
-        for key, value in donor.state_dict().items():
-            torch.testing.assert_close(loaded[key], value)
-
-    @pytest.mark.parametrize(
-        ("other", "options"),
-        [("test_vit", {"embed_dim": 64}), ("test_vit", {"depth": 3}), ("test_resnet", None)],
-    )
-    def test_of_another_network_are_refused(self, tmp_path, other, options):
-        options = {} if options is None else {**TINY, **options}
-        save_file(timm.create_model(other, **options).state_dict(), tmp_path / "other.safetensors")
-        with pytest.raises(UserError, match=r"other\.safetensors does not .*'test_vit'") as caught:
-            make("test_vit", weights=str(tmp_path / "other.safetensors"))
-        assert "\n" not in str(caught.value)
-
-    def test_normalised_otherwise_are_remarked_on(self, tmp_path):
-        name = "vit_base_patch16_clip_224"
-        save_file(self.donor(name).state_dict(), tmp_path / "clip.safetensors")
-        weights = str(tmp_path / "clip.safetensors")
-        (line,) = make(name, weights=weights).notices()
-        assert "normalised by mean [0.4815, 0.4578, 0.4082]" in line
-        assert '--data.std "[0.2686, 0.2613, 0.2758]"' in line
-        mean, std = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
-        assert make(name, weights=weights, mean=mean, std=std).notices() == []
-        assert make(name).notices() == []
-
-
-def test_checkpointing_its_blocks_changes_no_gradient():
-    plain = make()
-    saving = copy.deepcopy(plain)
-    assert checkpoint_blocks(saving.encoder) == 4
-    images = draw(2, 3, 28, 42)
-    for network in (plain, saving):
-        network(images).square().mean().backward()
-    theirs = dict(saving.named_parameters())
-    assert all(torch.equal(p.grad, theirs[n].grad) for n, p in plain.named_parameters())
-
-
-class SaveAt(Callback):
-    def __init__(self, step, path):
-        self.step, self.path = step, path
-
-    def on_train_batch_end(self, trainer, *_):
-        if trainer.global_step == self.step:
-            trainer.save_checkpoint(self.path)
-            trainer.should_stop = True
-
-
-def assert_resumes_exactly(folder, network, data, steps):
-    """Straight, and from half way with everything else forgotten."""
-    half = folder / "half.ckpt"
-    modules = [make_module("classmix", network=copy.deepcopy(network)) for _ in range(3)]
-    straight, first, resumed = modules
-    make_trainer(steps, folder).fit(straight, data())
-    make_trainer(steps, folder, callbacks=[SaveAt(steps // 2, half)]).fit(first, data())
-    with torch.no_grad():
-        for p in resumed.parameters():
-            p.add_(torch.ones_like(p))
-    make_trainer(steps, folder).fit(resumed, data(), ckpt_path=half)
-    theirs = resumed.state_dict()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in straight.state_dict().items())
-    return straight
-
-
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
-    network = dpt_on("beit_base_patch16_224", {**TINY, "img_size": 64})
-    assert_resumes_exactly(tmp_path, network, make_data, 4)
-
-
-def dpt_on(name, options=None, **given):
-    torch.manual_seed(0)
-    return Segmenter(8, decoder="dpt", encoder=name, encoder_options=options, **given)
-
-
-class TestFrozenEncoder:
-    def test_a_trainer_trains_the_decoder_only(self, tmp_path):
-        network = Segmenter(8, encoder="test_resnet", depth=3, freeze_encoder=True)
-        before = copy.deepcopy(network.state_dict())
-        module = make_module("classmix", network=network)
-        trainer = make_trainer(3, tmp_path, val_check_interval=1)
-        trainer.fit(module, make_data())
-        (group,) = trainer.optimizers[0].param_groups
-        assert group["name"] == "rest"
-        moved = {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
-        assert moved
-        assert all(name.startswith("decoder.") for name in moved)
-        teacher = module.method.teacher.module.encoder.state_dict()
-        assert all(torch.equal(tensor, before[f"encoder.{n}"]) for n, tensor in teacher.items())
-
-    def test_it_stays_in_eval_mode(self):
-        network = make(freeze_encoder=True).train()
-        assert network.training
-        assert network.decoder.training
-        assert not any(m.training for m in network.encoder.modules())
-        twin = Segmenter(**network.hparams)
-        assert twin.freeze_encoder
-        assert not any(p.requires_grad for p in network.new().encoder.parameters())
-        assert all(p.requires_grad for p in network.new().decoder.parameters())
-
-    def test_one_of_random_weights_is_remarked_on(self):
-        network = make(freeze_encoder=True)
-        (line,) = network.notices()
-        assert line.startswith("encoder vit_small_patch14_dinov2 is frozen, but its weights are")
-        network.pretrained = True  # by --init
-        assert network.notices() == []
-
-    def test_its_batchnorm_is_no_statistic_of_a_batch(self):
-        options = {"encoder": "test_resnet", "freeze_encoder": True}
-        assert not Segmenter(4, decoder="fcn", **options).independent
-        assert Segmenter(4, decoder="deeplabv2", **options).independent
-        assert not Segmenter(4, decoder="deeplabv2", encoder="test_resnet").independent
-
-    def test_its_graph_is_not_kept_but_images_may_ask_for_a_gradient(self):
-        network = make(freeze_encoder=True).train()
-        image = draw(2, 3, 28, 42)
-        assert not any(feats.requires_grad for feats in network.encode(image))
-        image.requires_grad_()
-        network(image).square().mean().backward()
-        assert image.grad.any()
-        assert not any(p.grad is not None for p in network.encoder.parameters())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("crop", [(98, 126), (100, 130)])
 def test_dinov2_small_trains_resumes_is_exported_and_predicts(tmp_path, crop):
@@ -403,3 +210,8 @@ def test_dinov2_small_trains_resumes_is_exported_and_predicts(tmp_path, crop):
     source = Street(train_images=8, val_images=2, size=130)
     data = partial(SegmentationData, source, labeled=4, batch_size=2, crop_size=crop)
     assert_resumes_exactly(tmp_path, dpt_on("vit_small_patch14_dinov2"), data, 20)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
+    network = dpt_on("beit_base_patch16_224", {**TINY, "img_size": 64})
+    assert_resumes_exactly(tmp_path, network, make_data, 4)

@@ -5,30 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from pytorch_lightning.callbacks import EarlyStopping
 
 import ssseg
 from ssseg.data.datasets import Street
 from ssseg.errors import UserError
 from ssseg.models import Segmenter
-from ssseg.runs.command import typed, typed_text, with_home
-from ssseg.runs.paths import all_at_home, as_path, at_home
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return str(tmp_path)
-
-
-def test_home_is_where_a_shell_would_put_it(home):
-    assert at_home("~/run") == f"{home}/run"
-    assert with_home(["fit", "--out=~/run", "~/x", "--a.b", "~", "x~", "--c=x=~/y", "-1"]) == [
-        *("fit", f"--out={home}/run", f"{home}/x", "--a.b", home, "x~", "--c=x=~/y", "-1")
-    ]
-    assert at_home("~lock.png") == "~lock.png"
-    assert as_path(Path("~/a")) == Path(home, "a")
-    assert all_at_home({"a": ["~/b", 3, {"c": "~"}]}) == {"a": [f"{home}/b", 3, {"c": home}]}
+from ssseg.runs.command import pairs, typed, typed_text
 
 
 def test_python_functions_find_the_home_folder(home, tmp_path):
@@ -92,3 +76,37 @@ def test_objects_are_refused_in_one_sentence():
         ssseg.fit(ssseg.methods.Supervised())
     with pytest.raises(UserError, match="holds an object"):
         typed_text({1, object()}, "x")
+
+
+def test_flags_are_paired_with_their_values():
+    assert list(pairs(["--a", "1", "--b=2=3", "--c", "x", "y"])) == [
+        ("--a", ["1"]),
+        ("--b", ["2=3"]),
+        ("--c", ["x", "y"]),
+    ]
+
+
+def test_values_become_what_is_typed():
+    options = {
+        "text": "1/8",
+        "spaced": "a b",
+        "whole": 500,
+        "number": 0.0001,
+        "flag": True,
+        "nothing": None,
+        "list": [321, 321],
+        "mapping": {"mitrans": False, "names": ["a", None]},
+    }
+    words = typed(options)
+    assert words == [
+        "--text=1/8",
+        "--spaced=a b",
+        "--whole=500",
+        "--number=0.0001",
+        "--flag=true",
+        "--nothing=null",
+        "--list=[321, 321]",
+        '--mapping={"mitrans": false, "names": ["a", null]}',
+    ]
+    back = {word[2:].split("=", 1)[0]: yaml.safe_load(word.split("=", 1)[1]) for word in words}
+    assert back == options

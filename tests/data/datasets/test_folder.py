@@ -6,34 +6,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssseg.data.datasets.class_list import read_classes
 from ssseg.data.datasets.folder import Folder
 from ssseg.errors import UserError
 from ssseg.runs import machine
-from tests.data.trees import batches, data_of, draw_mask, draw_pair, draw_tree, paint, save, take
+from tests.data.trees import (
+    batches,
+    data_of,
+    draw_mask,
+    draw_pair,
+    draw_tree,
+    error_of,
+    ids,
+    options,
+    paint,
+    save,
+    take,
+    use,
+    write_classes,
+)
 from tests.data.trees import write_classes as classes
-
-
-def use(root, **options):
-    """All that a run does with its data: look at it, train on it, validate on it."""
-    few = root.parent / "few.txt"
-    few.write_text("a0\na1\na2\na3\n")
-    options = {"labeled": str(few), "scale": (1.0, 1.0), **options}
-    data = data_of(options.pop("folder", root), **options)
-    data.setup("fit")
-    batches(data, 8)
-    list(data.val_dataloader())
-
-
-def error_of(root, **options):
-    with pytest.raises(UserError) as caught:
-        use(root, **options)
-    assert type(caught.value) is UserError
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) > 20
-    return message
-
 
 IMAGE, MASK, VAL_MASK = "train/images/a2.png", "train/masks/a2.png", "val/masks/a1.png"
 
@@ -89,10 +80,6 @@ def labels(content):
 
 def named(*entries):
     return lambda root: classes(root, list(entries))
-
-
-def options(**given):
-    return lambda root: given
 
 
 def jpeg_masks(root):
@@ -489,24 +476,6 @@ def test_damaged_files_never_end_in_another_exception(tmp_path, ending, monkeypa
     assert not [m for m in messages if "\n" in m or str(tmp_path) not in m]
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "null", "7", '"sky"', "[]", "{}", "[[]]", "[null]", "[{}]", '{"classes": 3}', "[1, 2]"],
-)
-def test_nonsense_in_classes_json(tmp_path, content):
-    path = tmp_path / "classes.json"
-    path.write_text(content)
-    with pytest.raises(UserError) as caught:
-        read_classes(path)
-    assert str(path) in str(caught.value)
-
-
-def test_classes_json_that_is_a_folder(tree):
-    (tree / "classes.json").unlink()
-    (tree / "classes.json").mkdir()
-    assert f"{tree}/classes.json" in error_of(tree)
-
-
 def test_an_image_that_disappears_between_check_and_reading(tree):
     source = Folder(str(tree))
     record = source.records("train")[0]
@@ -526,3 +495,104 @@ def test_16_bit_gray_images_would_have_been_clipped(tmp_path):
     path = tmp_path / "deep.png"
     save(np.array([[0, 300, 40_000]], np.uint16), path)
     assert np.asarray(Image.open(path).convert("L")).tolist() == [[0, 255, 255]]
+
+
+def test_a_folder_is_read(tree):
+    source = Folder(str(tree))
+    assert source.name == "photos"
+    assert [c.name for c in source.classes] == ["sky", "road", "car"]
+    assert source.in_channels == 3
+    assert ids(source.records("train")) == [f"a{i}" for i in range(8)]
+    assert ids(source.records("val")) == ["a0", "a1", "a2"]
+    assert source.records("test") == []
+    assert ids(source.unlabeled()) == ["u0.png", "u1.png", "u2.png", "u3.png"]
+    for record in source.records("train") + source.records("val"):
+        image, mask = source.read_image(record), source.read_mask(record)
+        assert image.dtype == mask.dtype == np.uint8
+        np.testing.assert_array_equal(image, paint(mask))
+    source.check(source.records("train") + source.unlabeled())
+
+
+def test_validation_and_test_are_optional(tmp_path):
+    source = Folder(str(draw_tree(tmp_path, val=0, unlabeled=0)))
+    assert source.records("val") == source.records("test") == source.unlabeled() == []
+    source = Folder(str(draw_tree(tmp_path, test=2)))
+    assert ids(source.records("test")) == ["a0", "a1"]
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".JPG", ".jpeg", ".png", ".bmp", ".tif", ".webp"])
+def test_endings(tmp_path, ending):
+    root = draw_tree(tmp_path, train=2, val=0, unlabeled=1, ending=ending)
+    source = Folder(str(root))
+    record = source.records("train")[0]
+    assert record.id == "a0"
+    expected = paint(source.read_mask(record)).astype(int)
+    assert np.abs(source.read_image(record) - expected).mean() < 8  # some formats lose a little
+    assert len(source.unlabeled()) == 1
+
+
+def test_names_with_spaces_dots_and_letters_of_all_kinds(tmp_path):
+    root = tmp_path / "meine Straße (1)"
+    write_classes(root, ["sky", "road", "car"])
+    names = ["a photo [2]", "straße", "v1.2.final", "東京 7"]
+    for name in names:
+        draw_pair(root, "train", name, np.random.default_rng(1))
+        save(np.zeros((8, 8, 3), np.uint8), root / "unlabeled" / "año 1" / f"{name}.jpg")
+    source = Folder(str(root))
+    assert source.name == "meine Straße (1)"
+    assert ids(source.records("train")) == sorted(names)
+    assert len(source.unlabeled()) == 4
+    source.check(source.records("train") + source.unlabeled())
+
+
+def test_unlabeled_folders_are_searched_with_their_subfolders(tree, tmp_path):
+    more = tmp_path / "more"
+    for name in ("b.jpg", "2024/05/c.jpg", "2024/06/c.JPG"):
+        save(np.zeros((8, 8, 3), np.uint8), more / name)
+    (more / "notes.txt").write_text("no photograph")
+    others = tmp_path / "others"
+    save(np.zeros((8, 8, 3), np.uint8), others / "d.png")
+    own = ["u0.png", "u1.png", "u2.png", "u3.png"]
+    found = ["2024/05/c.jpg", "2024/06/c.JPG", "b.jpg"]
+    assert ids(Folder(str(tree), str(more)).unlabeled()) == own + found
+    assert ids(Folder(str(tree), [str(more), str(others)]).unlabeled()) == [*own, *found, "d.png"]
+
+
+def test_the_own_unlabeled_folder_may_be_named_without_coming_twice(tree):
+    for name in (str(tree / "unlabeled"), str(tree / "train" / ".." / "unlabeled")):
+        assert len(Folder(str(tree), name).unlabeled()) == 4
+
+
+def test_files_that_file_managers_and_notebooks_leave_are_no_photographs(tree):
+    for path in ("train/images/._a0.jpg", "unlabeled/._u1.png", "train/masks/._a0.png"):
+        (tree / path).write_bytes(b"Mac OS X")
+    hidden = tree / "unlabeled" / ".ipynb_checkpoints" / "u0-checkpoint.png"
+    save(np.zeros((8, 8, 3), np.uint8), hidden)
+    for name in ("train/images/Thumbs.db", "train/images/list.txt", "unlabeled/.DS_Store"):
+        (tree / name).write_bytes(b"")
+    (tree / "train" / "images" / "folder.png").mkdir()
+    source = Folder(str(tree))
+    assert len(source.records("train")) == 8
+    assert len(source.unlabeled()) == 4
+    source.check(source.records("train") + source.unlabeled())
+
+
+def test_hidden_folders_above_the_data_do_not_matter(tmp_path):
+    root = draw_tree(tmp_path / ".cache" / "photos")
+    assert len(Folder(str(root)).records("train")) == 8
+    assert len(Folder(str(root)).unlabeled()) == 4
+
+
+def test_camvid(camvid):
+    data = data_of(camvid, labeled="1/8", image_size=(90, 120), crop_size=(64, 64))
+    source = data.source
+    assert [len(source.records(split)) for split in ("train", "val", "test")] == [367, 101, 233]
+    assert source.num_classes == 11
+    assert source.in_channels == 3
+    assert (len(data.split.labeled), len(data.unlabeled)) == (46, 321)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))
+    assert batch.labeled.image.shape == (2, 3, 64, 64)
+    (image, label), *_ = next(iter(data.val_dataloader()))
+    assert image.shape == (8, 3, 90, 120)
+    assert label.shape == (8, 360, 480)

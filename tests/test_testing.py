@@ -1,9 +1,10 @@
+"""The contract of a method, and that it notices faults."""
+
 import copy
 
 import pytest
 import torch
 
-from ssseg.errors import UserError
 from ssseg.methods import METHODS, method_class
 from ssseg.methods.mean_teacher import MeanTeacher
 from ssseg.testing import CONTRACT, check_method, make_method, step, tiny_batch
@@ -102,8 +103,3 @@ class GlobalRandomness(MeanTeacher):
 def test_the_contract_notices_planted_faults(broken, complaint):
     with pytest.raises(AssertionError, match=complaint):
         check_method(broken)
-
-
-def test_a_mistyped_value_is_refused_when_the_method_is_made():
-    with pytest.raises(UserError, match="rounding of ClassMix 'flor'; did you mean 'floor'"):
-        method_class("classmix")(rounding="flor")

@@ -11,26 +11,20 @@ import ssseg
 from ssseg.errors import UserError
 from tests.data.datasets.test_folder import CASES as REFUSED
 from tests.data.datasets.test_folder import use
-from tests.data.trees import draw_mask, draw_pair, draw_tree, paint, save, write_classes
-from tests.datacheck.faults import exif_photo, finding, kinds, mask, swap, truncate, with_palette
+from tests.data.trees import draw_tree, paint, save, write_classes
+from tests.datacheck.faults import (
+    COLORS,
+    colored,
+    exif_photo,
+    finding,
+    kinds,
+    mask,
+    swap,
+    truncate,
+    with_palette,
+)
 
-COLORS = [(0, 0, 200), (120, 120, 120), (200, 0, 0)]
 ALL_MASKS = [f"train/masks/a{i}.png" for i in range(8)] + [f"val/masks/a{i}.png" for i in range(3)]
-
-
-def colored(*names, odd=None):
-    """Masks in colour, of which the last may have a pixel of a colour of no class."""
-
-    def spoil(root):
-        classes = [{"name": n, "color": c} for n, c in zip("abc", COLORS, strict=True)]
-        write_classes(root, {"classes": classes})
-        for seed, name in enumerate(names):
-            pixels = np.array(COLORS, np.uint8)[mask(seed)]
-            if odd is not None:
-                pixels[0, 0] = odd
-            save(pixels, root / name)
-
-    return spoil
 
 
 def binary(*splits, value=255):
@@ -319,7 +313,6 @@ def test_a_fault_is_found(tmp_path, healthy, case):
 OPTIONS = {"root is a file", "unlabeled folder missing"} | {
     name for name, (spoil, _) in REFUSED.items() if spoil.__qualname__.startswith("options.")
 }
-"""Bad options, which the doctor answers as every verb does."""
 
 
 @pytest.mark.parametrize("case", [name for name in REFUSED if name not in OPTIONS])
@@ -331,124 +324,3 @@ def test_what_a_run_refuses_is_an_error(tmp_path, case):
     with pytest.raises(UserError):
         use(root, **options)
     assert not ssseg.doctor(root=root, labeled=options.get("labeled"))["verdict"]["ok"]
-
-
-def test_small_images_will_be_padded(tmp_path):
-    root = draw_tree(tmp_path / "photos", size=(70, 100), unlabeled=1)
-    save(paint(mask()), root / "unlabeled" / "small.png")
-    found = finding(ssseg.doctor(root=root), "image_small")
-    assert (found["severity"], found["files"]) == ("note", ["unlabeled/small.png"])
-    assert "smaller than crops of 64 x 64" in found["text"]
-
-
-def test_test_images_do_not_keep_training_from_starting(tmp_path):
-    root = draw_tree(tmp_path / "photos", test=2)
-    (root / "test" / "images" / "a1.png").write_bytes(b"")
-    (root / "test" / "masks" / "a0.png").unlink()
-    report = ssseg.doctor(root=root)
-    assert finding(report, "image_empty")["severity"] == "warning"
-    assert finding(report, "mask_missing")["severity"] == "warning"
-    assert report["verdict"]["ok"]
-
-
-def test_a_labeled_image_in_test_spoils_the_scores(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    draw_pair(root, "test", "t", np.random.default_rng(5))
-    shutil.copy(root / "train" / "images" / "a1.png", root / "test" / "images" / "t.png")
-    report = ssseg.doctor(root=root)
-    assert finding(report, "duplicates_labeled_test")["severity"] == "error"
-    assert report["verdict"]["text"] == "training cannot start: 1 problem"
-
-
-def test_a_method_decides_what_unlabeled_images_are_worth(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    (root / "unlabeled" / "u1.png").write_bytes(b"")
-    assert ssseg.doctor(root=root, method="supervised")["verdict"]["ok"]
-    assert not ssseg.doctor(root=root, method="classmix")["verdict"]["ok"]
-    shutil.rmtree(root / "unlabeled")
-    assert ssseg.doctor(root=root, method="supervised")["verdict"]["ok"]
-    report = ssseg.doctor(root=root, method="classmix")
-    assert finding(report, "no_unlabeled")["severity"] == "error"
-
-
-def test_few_images(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    report = ssseg.doctor(root=root, labeled=5, batch_size=6, method="cutmix")
-    assert "only 5; give --data.batch_size 5" in finding(report, "few_labeled")["text"]
-    report = ssseg.doctor(root=root, batch_size=5, method="cutmix")
-    assert "--data.unlabeled_batch_size 4" in finding(report, "few_unlabeled")["text"]
-    assert "few_unlabeled" not in kinds(ssseg.doctor(root=root, batch_size=5, method="supervised"))
-
-
-def test_values_help_to_write_the_missing_class_list(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    (root / "classes.json").write_text('["sky", "road",]')
-    report = ssseg.doctor(root=root)
-    assert "line 1" in finding(report, "classes")["text"]
-    assert "the values 0, 1 and 2" in finding(report, "classes_found")["text"]
-
-
-def test_smooth_masks_are_explained(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    colored()(root)
-    rng = np.random.default_rng(0)
-    save(rng.integers(0, 255, (24, 32, 3), np.uint8), root / "train" / "masks" / "a2.png")
-    assert "JPEG" in finding(ssseg.doctor(root=root), "mask_unknown_colors")["text"]
-
-
-def test_one_palette_for_all_is_no_fault_whatever_values_a_mask_holds(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    for i in range(8):
-        ids = draw_mask(np.random.default_rng(i), num_classes=1 + i % 3)
-        unused = [(i, i, i)] * 5
-        with_palette(ids, COLORS[: 1 + i % 3] + unused, root / "train" / "masks" / f"a{i}.png")
-    assert "mask_palette" not in kinds(ssseg.doctor(root=root))
-
-
-def test_a_list_that_names_a_broken_image_is_reported_beside_the_cause(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    (root / "train" / "masks" / "a2.png").unlink()
-    (tmp_path / "few.txt").write_text("a1\na2\n")
-    report = ssseg.doctor(root=root, labeled=tmp_path / "few.txt")
-    assert {"mask_missing", "split"} <= set(kinds(report))
-
-
-def test_a_coverage_is_chosen_whatever_is_wrong_with_some_masks(tmp_path):
-    root = draw_tree(tmp_path / "photos")
-    for name in ("a1", "a2", "a3"):
-        (root / "train" / "masks" / f"{name}.png").write_bytes(b"")
-    report = ssseg.doctor(root=root, labeled="2/class", batch_size=2)
-    assert report["verdict"]["ok"]
-    assert report["data"]["split"] == "2/class seed 0"
-
-
-def test_other_sources_say_their_own_sentence(tmp_path, monkeypatch):
-    (tmp_path / "odd_source.py").write_text(
-        "import numpy as np\n"
-        "from ssseg.data.datasets.base import ClassInfo, Record, Source\n"
-        "from ssseg.errors import UserError\n\n\n"
-        "class Odd(Source):\n"
-        "    name, classes = 'odd', [ClassInfo('a', (0, 0, 0)), ClassInfo('b', (9, 9, 9))]\n\n"
-        "    def __init__(self, shut: bool = False) -> None:\n"
-        "        if shut:\n"
-        "            raise UserError('the drawer is shut; open it')\n\n"
-        "    def records(self, split):\n"
-        "        if split == 'val':\n"
-        "            raise UserError('val is not unpacked; unpack it')\n"
-        "        return [Record(f'{split}/{i}', i, i) for i in range(6)]\n\n"
-        "    def read_image(self, record):\n"
-        "        return np.full((40, 50, 3), record.image + len(record.id), np.uint8)\n\n"
-        "    def read_mask(self, record):\n"
-        "        if record.id == 'train/3':\n"
-        "            raise UserError('mask train/3 is smudged; wash it')\n"
-        "        return np.full((40, 50), record.image % 2, np.uint8)\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    report = ssseg.doctor("odd_source.Odd", shut=True)
-    assert finding(report, "source")["text"] == "the drawer is shut; open it"
-    assert report["verdict"]["text"] == "training cannot start: 1 problem"
-    report = ssseg.doctor("odd_source.Odd")
-    assert finding(report, "source")["text"] == "val is not unpacked; unpack it"
-    assert "mask train/3 is smudged" in finding(report, "mask_refused")["text"]
-    assert report["sets"]["labeled"]["images"] == report["sets"]["test"]["images"] == 6
-    assert report["sets"]["labeled"]["masks"] == 5
