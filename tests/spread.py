@@ -52,3 +52,10 @@ def _work(rank, count, port, answers, function, args):
     answers.put((rank, answer))
     dist.barrier()
     dist.destroy_process_group()
+
+
+IMAGES = 4
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)

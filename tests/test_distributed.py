@@ -7,31 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from ssseg.distributed import SINGLE, DistInfo, GlobalBatchGenerator
+from ssseg.distributed import SINGLE
 from ssseg.losses import class_presence_loss, confidence_weight, cross_entropy, weighted_mean
 from ssseg.methods import create_method
-from ssseg.ops import (
-    Mixed,
-    beta_lambda,
-    block_class_mask,
-    box_mask,
-    class_mask,
-    color_jitter,
-    cow_mask,
-    half_box_mask,
-    next_in_ring,
-)
-from ssseg.ops.random import gamma, normal, uniform
+from ssseg.ops import Mixed, next_in_ring
 from ssseg.testing import NUM_CLASSES, SIDE, tiny_network
 from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
-from tests.spread import on_devices
+from tests.spread import IMAGES, on_devices, seeded
 
-IMAGES = 4
 NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def mine(devices, value):
@@ -146,50 +130,6 @@ def test_alone_nobody_is_asked():
     assert SINGLE.total(value) is value
     assert SINGLE.next_in_ring(value).tolist() == [1, 2, 3]
     assert SINGLE.denominator(torch.tensor(0)) == 1
-
-
-LABEL = torch.randint(0, NUM_CLASSES, (IMAGES, 9, 11), generator=seeded(1))
-IMAGE = torch.randn(IMAGES, 3, 9, 11, generator=seeded(2))
-NORM = {"mean": (0.5,) * 3, "std": (0.2,) * 3}
-DRAWS = {
-    "uniform": lambda n, g: uniform((n, 3), g),
-    "uniform, images second": lambda n, g: uniform((3, n), g, batch=1).T,
-    "normal": lambda n, g: normal((n, 2), g),
-    "gamma": lambda n, g: gamma((2, n), 0.3, g, batch=1).T,
-    "box": lambda n, g: box_mask((n, 9, 11), num_boxes=2, generator=g),
-    "half box": lambda n, g: half_box_mask((n, 9, 11), generator=g),
-    "cow": lambda n, g: cow_mask((n, 9, 11), sigma=(1.0, 3.0), generator=g),
-    "beta": lambda n, g: beta_lambda(n, 0.4, generator=g),
-    "beta, uniform": lambda n, g: beta_lambda(n, generator=g),
-}
-OF_A_PART = {
-    "class": lambda part, g: class_mask(LABEL[part], NUM_CLASSES, "random", generator=g),
-    "blocks": lambda part, g: block_class_mask(LABEL[part], NUM_CLASSES, 4, generator=g),
-    "jitter": lambda part, g: color_jitter(IMAGE[part], generator=g, **NORM),
-}
-
-
-@pytest.mark.parametrize("name", [*DRAWS, *OF_A_PART])
-@pytest.mark.parametrize("count", [2, 4])
-def test_draws_are_those_of_the_places_in_the_whole_batch(name, count):
-    """No process is needed: a part of the draws is kept, whoever draws."""
-    share = IMAGES // count
-    if name in DRAWS:
-        expected = DRAWS[name](IMAGES, seeded())
-        parts = [
-            DRAWS[name](share, GlobalBatchGenerator(seeded(), DistInfo(r, count)))
-            for r in range(count)
-        ]
-    else:
-        expected = OF_A_PART[name](slice(None), seeded())
-        parts = [
-            OF_A_PART[name](
-                slice(r * share, (r + 1) * share),
-                GlobalBatchGenerator(seeded(), DistInfo(r, count)),
-            )
-            for r in range(count)
-        ]
-    assert torch.equal(torch.cat(parts), expected)
 
 
 def losses_of(devices):

@@ -27,3 +27,10 @@ def changed(**changes):
             place = place[parent]
         place[key] = value
     return config
+
+
+SMALL = [
+    *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
+    *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
+    *("--trainer.max_steps", "2"),
+]

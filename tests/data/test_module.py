@@ -1,4 +1,3 @@
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +10,10 @@ from ssseg.data.datasets.base import ClassInfo, Record, Source
 from ssseg.data.datasets.street import Street
 from ssseg.data.module import SegmentationData
 from ssseg.data.splits.content_hash import content_hash
-from ssseg.data.torch_datasets import collate_by_size, read_resized, resize_mask
+from ssseg.data.torch_datasets import read_resized
 from ssseg.errors import UserError
 from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
-from tests.data.trees import GRAY, batches, data_of, draw_tree, flat, ids, paint, save
+from tests.data.trees import GRAY, batches, data_of, deep_tree, draw_tree, flat, ids, paint, save
 
 
 def identical(first, second):
@@ -390,16 +389,6 @@ def test_training_images_and_masks_are_resized_together(tree, image_size):
         np.testing.assert_array_equal(seen[:, 1:-1, 1:-1][calm], GRAY[label[:, 1:-1, 1:-1][calm]])
 
 
-def test_resized_masks_hold_no_ids_between_those_of_neighbors():
-    mask = np.random.default_rng(0).choice(np.array([0, 2, IGNORE], np.uint8), (12, 18))
-    np.testing.assert_array_equal(resize_mask(mask, (24, 36)), mask.repeat(2, 0).repeat(2, 1))
-    # the middle one of three pixels, not the first
-    np.testing.assert_array_equal(resize_mask(mask, (4, 6)), mask[1::3, 1::3])
-    for size in ((7, 5), (13, 40), (12, 18)):
-        assert resize_mask(mask, size).shape == size
-        assert set(np.unique(resize_mask(mask, size))) <= {0, 2, IGNORE}
-
-
 def test_images_of_different_sizes_are_validated_in_groups(tmp_path):
     root = draw_tree(tmp_path, val=0)
     sizes = [(24, 32), (32, 24), (24, 32), (40, 40), (32, 24), (24, 32)]
@@ -451,22 +440,6 @@ def test_training_images_of_different_sizes_make_one_batch(tmp_path):
         save(np.full((*size, 3), 90, np.uint8), root / "unlabeled" / f"odd{i}.png")
     for batch in batches(data_of(root, scale=(0.5, 1.5)), 6):
         assert batch.unlabeled.views[1].shape == (2, 3, 16, 16)
-
-
-def test_collate_by_size_keeps_every_image_and_the_order():
-    sizes = [4, 6, 4, 4, 6, 8]
-    samples = [
-        Labeled(torch.full((3, size, size), float(i)), torch.full((size, size), i))
-        for i, size in enumerate(sizes)
-    ]
-    groups = collate_by_size(samples)
-    assert [[int(label[0, 0]) for label in group.label] for group in groups] == [
-        [0, 2, 3],
-        [1, 4],
-        [5],
-    ]
-    assert all(isinstance(group, Labeled) for group in groups)
-    assert all((group.image[:, 0] == group.label).all() for group in groups)
 
 
 class Spectral(Source):
@@ -535,18 +508,6 @@ def test_examples_are_spread_over_the_validation_images():
     assert list(nothing.examples()) == []
 
 
-def deep_tree(root, dtype, scale):
-    """The drawn photographs as TIFF of 16 bits or of floats, two bands."""
-    draw_tree(root)
-    for path in [*root.glob("*/images/*.png"), *root.glob("unlabeled/*.png")]:
-        grey = np.array(Image.open(path))[..., 0].astype(np.float64)
-        bands = np.stack((scale * grey, scale * (300 - grey)), -1).astype(dtype)
-        how = {"photometric": "minisblack", "planarconfig": "contig"}
-        tifffile.imwrite(path.with_suffix(".tif"), bands, **how)
-        path.unlink()
-    return root
-
-
 @pytest.mark.parametrize(("dtype", "scale"), [(np.uint16, 200), (np.float32, -3.5)])
 def test_deep_images_of_two_bands_all_the_way(tmp_path, dtype, scale):
     data = data_of(deep_tree(tmp_path, dtype, scale), num_views=3, image_size=(24, 32))
@@ -570,22 +531,6 @@ def test_deep_images_of_two_bands_all_the_way(tmp_path, dtype, scale):
     np.testing.assert_allclose(group.image[0].numpy(), np.moveaxis(expected, -1, 0), atol=1e-4)
 
 
-def test_statistics_on_demand(tree):
-    imagenet = data_of(tree)
-    own = data_of(tree, statistics="data")
-    assert imagenet.mean == (0.485, 0.456, 0.406)
-    assert own.mean != imagenet.mean
-    assert data_of(tree, statistics="data", mean=(0.1, 0.2, 0.3)).mean == (0.1, 0.2, 0.3)
-
-
-def test_imagenet_statistics_are_for_eight_bit_colour(tmp_path):
-    root = deep_tree(tmp_path, np.uint16, 200)
-    with pytest.raises(
-        UserError, match=r"data\.statistics is imagenet, but .* 2 channels of uint16"
-    ):
-        data_of(root, statistics="imagenet")
-
-
 def test_each_image_is_decoded_once_per_step(tree, monkeypatch):
     data = data_of(tree, num_views=3)
     reads = []
@@ -595,23 +540,6 @@ def test_each_image_is_decoded_once_per_step(tree, monkeypatch):
     )
     batches(data, 5)
     assert len(reads) == 5 * (data.batch_size + data.unlabeled_batch_size)
-
-
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_the_watch_counts_waiting_and_nothing_else(tree, num_workers):
-    data = data_of(tree, num_workers=num_workers)
-    read = data.source.read_image
-    data.source.read_image = lambda record: time.sleep(0.02) or read(record)
-    iterator = iter(data.train_dataloader())
-    try:
-        next(iterator)
-        assert data.waiting.seconds > 4 * 0.02  # four images are read one after the other
-        before = data.waiting.seconds
-        time.sleep(0.3)  # a step of training
-        assert data.waiting.seconds == before
-    finally:
-        if num_workers:
-            iterator._shutdown_workers()
 
 
 def test_options_of_the_augmentation_arrive(tree):

@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from ssseg.data.datasets.folder import Folder
@@ -120,3 +121,20 @@ def error_of(root, **options):
 
 def options(**given):
     return lambda root: given
+
+
+def deep_tree(root, dtype, scale):
+    """The drawn photographs as TIFF of 16 bits or of floats, two bands."""
+    draw_tree(root)
+    for path in [*root.glob("*/images/*.png"), *root.glob("unlabeled/*.png")]:
+        grey = np.array(Image.open(path))[..., 0].astype(np.float64)
+        bands = np.stack((scale * grey, scale * (300 - grey)), -1).astype(dtype)
+        how = {"photometric": "minisblack", "planarconfig": "contig"}
+        tifffile.imwrite(path.with_suffix(".tif"), bands, **how)
+        path.unlink()
+    return root
+
+
+def scenes(source, split, count=12):
+    records = source.records(split)[:count]
+    return [(source.read_image(r), source.read_mask(r)) for r in records]

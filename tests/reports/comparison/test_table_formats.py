@@ -16,12 +16,13 @@ import pytest
 from PIL import Image
 
 import ssseg
-from ssseg.cli.main import main
 from ssseg.reports.comparison.plots import mean_curve, missing_plots
 from ssseg.reports.comparison.table_formats import Cell, Table, latex, markdown, tex
 from tests.benchmarking.folders import study, write, write_metrics, write_tiles
 
 NASTY = "50% of A&B_{x} #1 $2 ~^\\ <script>alert(1)</script> | `c` \"q\" 'z'"
+
+
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -325,36 +326,6 @@ def test_a_notebook_shows_the_page_in_a_frame_of_its_own(tmp_path):
     shown = made._repr_html_()
     assert shown.startswith('<iframe srcdoc="')
     assert Page(shown).tags == ["iframe"]
-
-
-def test_the_verb(tmp_path, capsys, monkeypatch):
-    study(tmp_path / "runs")
-    monkeypatch.chdir(tmp_path)
-    assert main(["report", "runs"]) == 0
-    said = capsys.readouterr().out
-    assert "classmix" in said
-    assert f"report   {Path('runs/report/report.html')}" in said
-    assert (tmp_path / "runs" / "report" / "report.html").is_file()
-    assert main(["report", "runs", "--out", "x", "--mix"]) == 0
-    assert (tmp_path / "x" / "report.md").is_file()
-    write(tmp_path / "runs" / "more [/x]", "cutmix", 0.5, steps=7)
-    assert main(["report", "runs"]) == 0
-    assert "differs in: steps" in " ".join(capsys.readouterr().out.split())
-
-
-def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for args, complaint in (
-        ([], "RUNS"),
-        (["nowhere"], "there is no folder nowhere"),
-        (["."], "no finished run with scores"),
-        (["--mixed", "."], "--mixed"),
-    ):
-        assert main(["report", *args]) == 2
-        err = capsys.readouterr().err
-        assert complaint in err
-        assert err.count("ssseg: error") == len(err.splitlines()) == 1
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_report_is_made_without_torch(tmp_path):

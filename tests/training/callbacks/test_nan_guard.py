@@ -1,7 +1,5 @@
 """A NaN is caught where it appears, named, and found again."""
 
-import shutil
-
 import pytest
 import torch
 
@@ -14,7 +12,8 @@ from ssseg.types import Labeled
 from tests.conftest import make_data
 
 STEP, SLOT = 12, 2
-"""Of the batch (from 0) and the place in it that go wrong."""
+
+
 OPTIONS = [
     *("fit", "--method", "classmix", "--method.threshold", "0", "--method.warmup_steps", "3"),
     *("--data", "street", "--data.train_images", "24", "--data.val_images", "4"),
@@ -150,22 +149,6 @@ def test_a_device_that_must_not_wait_looks_where_numbers_are_logged(
     assert looked == [10, 20]
     batch = torch.load(folder / "nonfinite" / f"batch_{STEP:06d}.pt", weights_only=True)
     assert batch["batch"] == STEP
-
-
-def test_replaying_what_is_finished_or_fine(tmp_path, capsys):
-    folder = tmp_path / "run"
-    assert main(["debug-nan", str(folder)]) == 2
-    assert "holds no unfinished run" in capsys.readouterr().err
-    assert main([*OPTIONS, "--out", str(folder)]) == 0
-    unfinished = tmp_path / "unfinished"
-    shutil.copytree(folder, unfinished)
-    (unfinished / "summary.json").unlink()
-    (unfinished / "checkpoints" / "last.ckpt").unlink()
-    capsys.readouterr()
-    assert main(["debug-nan", str(unfinished)]) == 0
-    assert "every loss and every gradient was finite this time" in capsys.readouterr().out
-    assert main(["debug-nan"]) == 2
-    assert "usage: ssseg debug-nan FOLDER" in capsys.readouterr().out
 
 
 def test_a_batch_is_drawn_again_as_it_was():
