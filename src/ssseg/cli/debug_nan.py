@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 
 from ssseg.cli.lightning_cli import TracelessCLI, training_environment
 from ssseg.errors import UserError
-from ssseg.runs.checkpoint import read_checkpoint
+from ssseg.runs.checkpoint import each_read_once, read_checkpoint
 from ssseg.runs.command import command_of, without
 from ssseg.training.callbacks.nan_tracer import NanTracer, NonFiniteFound
 from ssseg.training.resume import newest_checkpoint
@@ -41,10 +41,12 @@ def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
     args = command_of(folder)
     if args is None:
         raise UserError(f"{folder} holds no unfinished run; expected one that stopped at a NaN")
-    checkpoint = newest_checkpoint(folder)
-    step = 0 if checkpoint is None else read_checkpoint(checkpoint)["global_step"]
+    step = 0
     try:
-        with training_environment():
+        with training_environment(), each_read_once():
+            checkpoint = newest_checkpoint(folder)
+            if checkpoint is not None:
+                step = read_checkpoint(checkpoint)["global_step"]
             cli = NanTracerCLI("fit", without(without(args, "--out"), "--ckpt_path"))
             if checkpoint is None:
                 cli.take_weights()

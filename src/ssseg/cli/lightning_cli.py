@@ -256,7 +256,10 @@ class TrainingCLI(LightningCLI):
         if self.verb == "fit":
             options = {**self.plan(), **options}
         make = partial(super().instantiate_trainer, enable_progress_bar=False, **options)
-        return make_trainer(make, self.config.trainer.precision)
+        trainer = make_trainer(make, self.config.trainer.precision)
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that was asked for
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
@@ -295,10 +298,7 @@ class TrainingCLI(LightningCLI):
             about = origin(checkpoint, "ssseg " + shlex.join(self.typed))
             self.page = EvaluationPage(config.out, checkpoint, about)
             callbacks.append(self.page)
-        trainer = self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
-        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not one that was asked for
-            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-        return trainer
+        return self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
 
     def configuration(self) -> str:
         """Everything that decides a run, the defaults included, as YAML."""

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.cli.lightning_cli import TrainingCLI, training_environment
 from ssseg.errors import UserError
-from ssseg.runs.checkpoint import read_checkpoint
+from ssseg.runs.checkpoint import each_read_once, read_checkpoint
 from ssseg.runs.command import pairs, with_home, without
 from ssseg.runs.lock import FolderLock
 from ssseg.training.resume import asked_folder, continued, leads
@@ -30,7 +30,7 @@ def run(args: Sequence[str]) -> TrainingCLI:
         UserError: For anything in the options that cannot work.
     """
     verb, *rest = with_home(args)
-    with ExitStack() as held:
+    with ExitStack() as held, each_read_once():
         folder = asked_folder(rest)
         if verb == "fit" and folder is not None and leads():
             held.callback(FolderLock(folder).release)

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.atomic_write import atomic_write
+from ssseg.runs.checkpoint import take_checkpoint
 from ssseg.runs.run import LAST, PREVIOUS
 from ssseg.training.module import logged_at
 
@@ -150,6 +151,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     The checkpoint that last.ckpt was is kept as previous.ckpt, for a disk that loses what it was
     given.
     """
+
+    def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """The contents of a checkpoint; addresses such as s3://... are left to Lightning."""
+        if "://" in str(path):
+            return super().load_checkpoint(path, *args, **options)
+        return take_checkpoint(path)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
