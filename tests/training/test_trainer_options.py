@@ -333,15 +333,18 @@ class TestTime:
             seen = []
             strategy = SimpleNamespace(broadcast=lambda own: seen.append(own) or said)
             trainer = SimpleNamespace(
-                strategy=strategy, max_steps=9, global_step=1, val_check_interval=99,
-                val_check_batch=99,
-            )  # fmt: skip
-            EvaluateLast(3600.0).on_train_batch_end(trainer, None, None, None, 0)
+                strategy=strategy, max_steps=9, global_step=0, limit_val_batches=1.0
+            )
+            last = EvaluateLast(3600.0)
+            last.on_train_start(trainer, None)
+            last.on_train_batch_start(trainer, None, None, 0)
+            trainer.global_step = 1
+            last.on_train_batch_end(trainer, None, None, None, 0)
             assert len(seen) == 1
-            return trainer.val_check_batch
+            return trainer.limit_val_batches
 
-        assert decide(True) == 1
-        assert decide(False) == 99
+        assert decide(True) == 1.0
+        assert decide(False) == 0
 
     def test_a_time_is_no_number_to_the_base_of_60(self):
         flag = "--trainer.val_check_interval"

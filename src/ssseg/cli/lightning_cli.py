@@ -244,8 +244,8 @@ class TrainingCLI(LightningCLI):
             inference = self.model.inference
             interval = steps_between(steps, together, self.datamodule, inference) * together
             trainer.val_check_interval = interval
-        elif not isinstance(interval, int):  # a time: EvaluateLast looks at the clock
-            interval = steps * together
+        elif not isinstance(interval, int):  # a time: EvaluateLast decides after every step
+            interval = together
         told = {"val_check_interval": interval}
         # where min_steps is given, Lightning asks for an epoch to be over as well
         told["min_epochs"] = 0

@@ -14,11 +14,16 @@ from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.checkpoint import take_checkpoint
 from ssseg.runs.run import LAST, PREVIOUS
+from ssseg.training.callbacks.final_validation import validation_follows
 from ssseg.training.module import logged_at
+from ssseg.training.sigterm import SigtermHandler
 
 
 class LastCheckpoint(Callback):
     """Keeps checkpoints/last.ckpt, from which a run goes on as if it had never been cut off.
+
+    It also ends a run that gets a SIGTERM: once its optimiser step is complete, and a validation
+    that has begun or follows is finished; a checkpoint holds nothing of what is in between.
 
     Args:
         folder: Of the run.
@@ -28,34 +33,50 @@ class LastCheckpoint(Callback):
     def __init__(self, folder: Path, every: int | None = None) -> None:
         self.folder, self.every = folder, every
         self.row: dict[str, float] = {}
-        self.told_to_end = False
-        self.whole = True
+        self.sigterm: SigtermHandler | None = None
         self.over = False
-        self.step = self.validated = 0
+        self.step = 0
+        self.validated = -1
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Know where the run begins."""
-        self.step = self.validated = trainer.global_step
+        """Note where the run begins, and handle SIGTERM from here on."""
+        self.step = trainer.global_step
+        self.sigterm = SigtermHandler(trainer)
+        self.sigterm.install()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """End after a validation if told to; ModelCheckpoint has saved the run by then.
+
+        Raises:
+            SIGTERMException: Where any process of the run got a SIGTERM.
+        """
+        if self.validated == trainer.global_step and self._told_to_end():
+            raise SIGTERMException
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save where the run stands, if due.
+        """Save the run, if that is due or it is told to end.
 
         A step that is validated is saved after that: a run that went on from before would leave
         the validation out. Later than here Lightning's count of logged steps would be one ahead of
-        what a resumed run expects. Nor is anything saved, and no end obeyed, while gradients of a
-        step accumulate, which are in no checkpoint.
+        what a resumed run expects. Nothing is saved while gradients of a step accumulate, which are
+        in no checkpoint.
+
+        Raises:
+            SIGTERMException: Where any process of the run got a SIGTERM.
         """
-        self.whole, self.step = trainer.global_step > self.step, trainer.global_step
-        if not self.whole:
-            self._end_later(trainer)
+        complete, self.step = trainer.global_step > self.step, trainer.global_step
+        if not complete or validation_follows(trainer, batch_idx):
             return
-        self._end_now(trainer)
         due = self.every is not None and trainer.global_step % self.every == 0
-        validated = (batch_idx + 1) % (trainer.val_check_batch or 1) == 0
-        if due and not (validated and trainer.enable_validation):
+        told = self._told_to_end()
+        if due or told:
             self.save(trainer)
+        if told:
+            raise SIGTERMException
 
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint; all processes take part, one of them writes.
@@ -73,47 +94,13 @@ class LastCheckpoint(Callback):
             self.row = {**known, "epoch": trainer.current_epoch, "step": trainer.global_step - 1}
         trainer.save_checkpoint(self.folder / "checkpoints" / LAST)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """A validation is finished before a run that is told to end does so.
-
-        It would be lost else, with the steps before it: a checkpoint cannot stand in its middle.
-        """
-        self._end_later(trainer)
-
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Now it may end; where it stands is saved by ModelCheckpoint."""
+        """Note that this step is validated."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.validated = trainer.global_step
-            self._end_now(trainer)
 
-    def _end_later(self, trainer: Trainer) -> None:
-        if trainer.received_sigterm:
-            self.told_to_end = True
-            trainer._signal_connector.received_sigterm = False
-
-    def _end_now(self, trainer: Trainer) -> None:
-        if self.told_to_end:
-            trainer._signal_connector.received_sigterm = True
-
-    def on_exception(
-        self, trainer: Trainer, module: LightningModule, exception: BaseException
-    ) -> None:
-        """Save a run that is told to end, unless that has been done after its validation.
-
-        Lightning raises SIGTERMException between two batches, with all its counts whole.
-        """
-        told = isinstance(exception, SIGTERMException) and self.whole
-        unfinished = self.validated < trainer.global_step < trainer.max_steps
-        if told and unfinished:
-            self.save(trainer)
+    def _told_to_end(self) -> bool:
+        return self.sigterm is not None and self.sigterm.received_by_any()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """The final checkpoint, which knows the last scores."""

@@ -1,4 +1,4 @@
-"""The last step is always evaluated."""
+"""When a run validates: after its last step in any case, and by the clock where that is asked."""
 
 import time
 from typing import Any
@@ -7,17 +7,19 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 
 class EvaluateLast(Callback):
-    """The last step is always evaluated, whatever the interval: it is the number to report.
+    """The last step is always validated, whatever the interval: its scores are those to report.
 
     Args:
-        seconds: Between validations, where they go by time; the trainer's own interval in batches
-            is then to be longer than the run.
+        seconds: Between validations, where they go by time; the trainer's own interval is then one
+            optimiser step. None: the trainer's interval holds.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
         self.seconds = seconds
         self.validated = 0.0
         self.step = 0
+        self.limit: int | float = 1.0
+        """The trainer's own `limit_val_batches`."""
 
     @staticmethod
     def of(trainer: Trainer) -> "EvaluateLast | None":
@@ -26,25 +28,54 @@ class EvaluateLast(Callback):
         return next((one for one in callbacks if isinstance(one, EvaluateLast)), None)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """The time begins."""
+        """Start the clock."""
         self.validated, self.step = time.monotonic(), trainer.global_step
+        self.limit = trainer.limit_val_batches
+        self._switch_off(trainer)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """By time, a step is validated only if `on_train_batch_end` says so."""
+        self._switch_off(trainer)
+
+    def _switch_off(self, trainer: Trainer) -> None:
+        if self.seconds is not None:
+            trainer.limit_val_batches = 0
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Make the validation check that follows succeed where one is due.
+        """Decide whether Lightning validates after this step.
 
-        By time, one of the devices decides for all of them, which would wait for each other else;
-        and none is due while gradients of a step accumulate.
+        By time, one device decides for all, which would wait for each other otherwise; and no
+        validation comes between the batches of one optimiser step.
         """
-        if trainer.global_step >= trainer.max_steps:
-            trainer.val_check_batch = 1
-        elif self.seconds is not None:
+        last = trainer.global_step >= trainer.max_steps
+        if last:
+            trainer.should_stop = True  # before it stops, Lightning validates
+        if self.seconds is not None:
             stepped, self.step = trainer.global_step > self.step, trainer.global_step
             over = time.monotonic() - self.validated >= self.seconds
-            due = stepped and trainer.strategy.broadcast(over)
-            trainer.val_check_batch = 1 if due else trainer.val_check_interval
+            if last or (stepped and trainer.strategy.broadcast(over)):
+                trainer.limit_val_batches = self.limit
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """The time begins anew."""
+        """Start the clock anew."""
         self.validated = time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Leave the trainer's option as it was given."""
+        trainer.limit_val_batches = self.limit
+
+
+def validation_follows(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether Lightning validates after a batch, asked at its end.
+
+    Args:
+        trainer: Of the run.
+        batch_idx: Place of the batch in the run, from 0.
+    """
+    interval = int(trainer.val_check_interval)
+    due = trainer.should_stop or (batch_idx + 1) % interval == 0
+    return trainer.enable_validation and due

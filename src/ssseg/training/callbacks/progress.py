@@ -26,6 +26,33 @@ from ssseg.training.validation_interval import share_of_validation
 from ssseg.types import Batch
 
 
+class Throughput:
+    """Images per second of a run since it began or went on, validations included.
+
+    Args:
+        devices: That train, each on batches of one size.
+    """
+
+    def __init__(self, devices: int = 1) -> None:
+        self.devices = devices
+        self.images = 0
+        self.started = time.monotonic()
+
+    def add(self, batch: Batch) -> None:
+        """Count the images of one device's batch."""
+        self.images += len(batch.labeled.image) + len(batch.unlabeled.valid)
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self.started
+
+    @property
+    def images_per_second(self) -> float:
+        """Labeled and unlabeled images, on all devices."""
+        return self.images * self.devices / self.seconds
+
+
 class ProgressBar(Callback):
     """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
 
@@ -37,8 +64,7 @@ class ProgressBar(Callback):
         self.every = every
         self.console = Console()
         self.bar: Progress | None = None
-        self.seen = 0
-        self.since = 0.0
+        self.throughput = Throughput()
         self.waited = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -58,20 +84,19 @@ class ProgressBar(Callback):
         self.task = self.bar.add_task("", total=trainer.max_steps, text="")
         self.bar.update(self.task, completed=trainer.global_step)
         self.bar.start()
-        self.seen, self.since = 0, time.monotonic()
+        self.throughput = Throughput(trainer.world_size)
         self.waited = data_of(trainer).waiting.seconds
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count, and now and then read the numbers."""
-        self.seen += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        self.throughput.add(batch)
         if self.bar is None:
             return
         self.bar.update(self.task, completed=trainer.global_step)
         if trainer.global_step % self.every == 0:
-            seconds = time.monotonic() - self.since
-            rate = self.seen * trainer.world_size / seconds
+            rate, seconds = self.throughput.images_per_second, self.throughput.seconds
             waited = (data_of(trainer).waiting.seconds - self.waited) / seconds
             text = f"{_numbers(trainer)} | {rate:.0f} images/s, {waited:.0%} waiting for data"
             self.bar.update(self.task, text=text)
@@ -136,13 +161,13 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
 def validations(trainer: Trainer, module: SegmentationModule) -> str:
     """How often the run validates, and what that costs."""
     data, together = data_of(trainer), trainer.accumulate_grad_batches
-    images = len(data.source.records("val"))
-    if not images or not trainer.limit_val_batches:
+    images, last = len(data.source.records("val")), EvaluateLast.of(trainer)
+    limit = trainer.limit_val_batches if last is None else last.limit
+    if not images or not limit:
         why = "no validation" if images else "no validation images"
         return f"{why}: there will be no scores, and no best checkpoint"
     steps, networks = trainer.max_steps, len(module.method.networks)
     shown = f"{images} images by {networks} network{'s' * (networks > 1)}"
-    last = EvaluateLast.of(trainer)
     if last is not None and last.seconds is not None:
         return (
             f"validation {shown}, every {timedelta(seconds=last.seconds)} and after the last step"
@@ -193,32 +218,31 @@ class ProgressFile(Callback):
 
     Args:
         folder: Of the run.
-        every: Seconds between two beats.
+        every: Seconds between two writes.
     """
 
     def __init__(self, folder: Path, every: float = 1.0) -> None:
         self.folder, self.every = folder, every
-        self.images = 0
-        self.started = self.beaten = self.paused = 0.0
+        self.throughput = Throughput()
+        self.written = self.paused = 0.0
         self.first = 0
         self.lap = Lap(0, 0.0, 0.0)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to count."""
-        self.images, self.first = 0, trainer.global_step
-        self.started = time.monotonic()
-        self.beaten = 0.0
-        self.lap = Lap(self.first, self.started, _waited(trainer))
+        self.throughput = Throughput(trainer.world_size)
+        self.first, self.written = trainer.global_step, 0.0
+        self.lap = Lap(self.first, self.throughput.started, _waited(trainer))
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count, and now and then say so."""
-        self.images += len(batch.labeled.image) + len(batch.unlabeled.valid)
+        self.throughput.add(batch)
         now = time.monotonic()
-        if trainer.is_global_zero and now - self.beaten >= self.every:
-            self.beaten = now
-            self._beat(trainer, now - self.started)
+        if trainer.is_global_zero and now - self.written >= self.every:
+            self.written = now
+            self._write(trainer)
         step = trainer.global_step
         if logged_at(trainer, step) and step > self.lap.step:
             before, self.lap = self.lap, Lap(step, now, _waited(trainer))
@@ -235,16 +259,17 @@ class ProgressFile(Callback):
         """Scores are news."""
         self.lap = self.lap._replace(now=self.lap.now + time.monotonic() - self.paused)
         if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._beat(trainer, time.monotonic() - self.started)
+            self._write(trainer)
 
-    def _beat(self, trainer: Trainer, seconds: float) -> None:
+    def _write(self, trainer: Trainer) -> None:
         done = max(1, trainer.global_step - self.first)
+        left = (trainer.max_steps - trainer.global_step) * self.throughput.seconds / done
         metrics = trainer.callback_metrics
         news = {
             "step": trainer.global_step,
             "steps": trainer.max_steps,
-            "images_per_second": round(self.images * trainer.world_size / seconds, 2),
-            "seconds_left": round((trainer.max_steps - trainer.global_step) * seconds / done, 1),
+            "images_per_second": round(self.throughput.images_per_second, 2),
+            "seconds_left": round(left, 1),
             "miou": {
                 key.removeprefix("val/miou_"): float(value)
                 for key, value in metrics.items()
