@@ -111,6 +111,11 @@ class StepOutput(NamedTuple):
     pseudo: Pseudo | None = None
     """Its pseudo-labels, where it has made some; read on some steps only."""
 
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms, which training minimises."""
+        return torch.stack(list(self.losses.values())).sum()
+
 
 class Picture(NamedTuple):
     """One column of a sample picture."""

@@ -1,13 +1,11 @@
-"""The LightningModule: one for all methods, with a branch for none."""
+"""The LightningModule: one for all methods, without a branch for any of them."""
 
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.plugins import TorchSyncBatchNorm
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch import distributed as dist
@@ -25,29 +23,25 @@ from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
-from ssseg.serialization import from_config, to_config, to_plain
+from ssseg.serialization import from_config
+from ssseg.training.checkpoint_contents import contents_of, refuse_other
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import OptimizerConfig, create_optimizer, rates
-from ssseg.training.shape_check import check_evaluation, check_training
-from ssseg.types import Batch, Labeled, Step
-from ssseg.version import __version__
-
-SMALL = 8
-"""Images on a device, below which its statistics alone are too noisy to normalise by."""
-FORMAT = 2
-"""Of what a checkpoint says of itself; 2 tells split, scores, kind of images, names of weights."""
+from ssseg.training.shape_check import check_evaluation, check_labels, check_training
+from ssseg.training.sync_batchnorm import Replaced, restore, synchronise, wants_sync
+from ssseg.types import Batch, Labeled, Step, StepOutput
 
 
 class SegmentationModule(LightningModule):
     """Trains a network with a method and evaluates every network that the method keeps.
 
     Args:
-        method: The strategy; it receives the network and adds its own parts.
+        method: The training strategy; it receives the network and adds its own parts.
         network: The network to train.
         optim: Optimiser and schedule.
         inference: How networks are applied to the images that they are scored on.
-        missing_classes: What a class without pixels counts in the mIoU: nothing, or 0 (older
-            protocols).
+        missing_classes: Whether a class without pixels is left out of the mIoU, or counts as 0 (as
+            in older protocols).
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
         compute: How a step is computed.
@@ -68,183 +62,59 @@ class SegmentationModule(LightningModule):
         method.setup(network)
         self.method = method
         self.optim = optim
+        self.inference, self.missing_classes = inference, missing_classes
         self.seed = seed
         self.compute = compute
-        self._prepared = self._checked = False
-        self.batches_seen = 0
-        self.notes: list[str] = []
-        """What a person should know of this run before it trains, a line each."""
-        self.scores: dict[str, Scores] = {}
-        self.inference, self.missing_classes = inference, missing_classes
         classes = network.num_classes
         self.confusion = nn.ModuleDict(
-            {n: SegmentationScores(classes, missing_classes) for n in method.networks}
+            {name: SegmentationScores(classes, missing_classes) for name in method.networks}
         )
-        edges = method.networks if boundary else ()
-        self.boundary = nn.ModuleDict({name: BoundaryIoU(classes) for name in edges})
+        scored = method.networks if boundary else ()
+        self.boundary = nn.ModuleDict({name: BoundaryIoU(classes) for name in scored})
+        self.scores: dict[str, Scores] = {}
+        """Of each network, from the last validation."""
+        self.batches_seen = 0
+        self.notes: list[str] = []
+        """Lines about this run that are printed before it trains."""
         self._step: Step | None = None
-        self._told_to_stop = False
-
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, map_location: Any = "cpu", **options: Any
-    ) -> "SegmentationModule":
-        """The module that a checkpoint holds, with its weights.
-
-        Method and network are made as the checkpoint describes them; code in it is never run. What
-        it does not describe (`optim`, `inference`, ...) is as usual.
-
-        Args:
-            checkpoint_path: A checkpoint of ours.
-            map_location: The device that it is put on.
-            **options: Of this class, to be otherwise; a given `method` or `network` is used.
-
-        Raises:
-            UserError: For a file that is no such checkpoint, or a method or network that it does
-                not fit.
-        """
-        saved = read_checkpoint(checkpoint_path)
-        kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
-        for part, kind in kinds.items():
-            if part not in options:
-                options[part] = from_config(saved["ssseg"][part], kind)
-        module = cls(**options)
-        module.on_load_checkpoint(saved)
-        module.load_state_dict(saved["state_dict"])
-        return module.to(map_location)
-
-    def setup(self, stage: str) -> None:
-        """Make the networks ready; tell DDP what it need not find out, before it wraps them."""
-        self._fits_data()
-        strategy, data = self.trainer.strategy, self._data
-        if stage != "fit":
-            if isinstance(data, SegmentationData):
-                split: Split = "test" if stage == "test" else "val"
-                check_evaluation(self.method, self.inference, data, split)
-            return
-        self._told_to_stop = False
-        if isinstance(data, SegmentationData):
-            self.check_shapes(data, self.trainer.world_size)
-        if not self._prepared:
-            self.compute.prepare(self.method)
-            self._prepared = True
-        if not isinstance(strategy, DDPStrategy):
-            return
-        strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)
-        if self.shares_statistics:
-            strategy._layer_sync = TorchSyncBatchNorm()
-
-    def _fits_data(self) -> None:
-        """Refuse data of other classes or channels than the network has.
-
-        Raises:
-            UserError: Where they differ.
-        """
-        network = self.method.student
-        for name, what in (("num_classes", "classes"), ("in_channels", "channels")):
-            theirs, ours = getattr(self._data, name, None), getattr(network, name)
-            if theirs is not None and theirs != ours:
-                whose = getattr(getattr(self._data, "source", None), "name", "of the data module")
-                raise UserError(
-                    f"the network has {ours} {what}, but data set {whose!r} has {theirs}; make it "
-                    f"with {name}={theirs}"
-                )
-
-    @property
-    def shares_statistics(self) -> bool:
-        """Whether BatchNorm normalises over all devices.
-
-        Where nobody has said so: on GPUs (elsewhere PyTorch cannot), if BatchNorm is trained and a
-        device sees fewer than `SMALL` images of a kind in a step.
-        """
-        if self.compute.sync_batchnorm is not None:
-            return self.compute.sync_batchnorm
-        sizes = [
-            getattr(self._data, name, SMALL) for name in ("batch_size", "unlabeled_batch_size")
-        ]
-        few = min(sizes) // self.trainer.world_size < SMALL
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return few and on_gpu and not self.method.student.independent
-
-    def on_train_start(self) -> None:
-        """The learning rate is the schedule's, also where a checkpoint is of another length."""
-        for config in self.trainer.lr_scheduler_configs:
-            schedule: Any = config.scheduler
-            if isinstance(schedule, LambdaLR):
-                groups = schedule.optimizer.param_groups
-                for group, rate in zip(groups, rates(schedule), strict=True):
-                    group["lr"] = rate
-
-    def on_validation_start(self) -> None:
-        """All devices score the same networks.
-
-        Running statistics are those of the first device, as DDP sends them before every training
-        step; it would send them during the validation too, where devices may have seen different
-        numbers of batches and would wait for each other for ever.
-        """
-        wrapped = self.trainer.strategy.model
-        if self.trainer.world_size > 1 and isinstance(wrapped, DistributedDataParallel):
-            for buffer in self.buffers():
-                dist.broadcast(buffer, 0)
-            wrapped.require_forward_param_sync = False
-
-    @property
-    def num_views(self) -> int:
-        """What the data side must know of the method."""
-        return self.method.num_views
+        self._stop_requested = False
+        self._prepared = self._checked = False
+        self._replaced: list[Replaced] = []
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, C, H, W) of the method's predictor."""
+        """Logits (B, C, H, W) of the network that predicts."""
         logits: Tensor = self.method.networks[self.method.predictor](image)
         return logits
 
+    @property
+    def num_views(self) -> int:
+        """Views of each unlabeled image that the method asks for."""
+        return self.method.num_views
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The sum of the method's terms; every term and diagnostic is logged."""
-        self._step = self.make_step()
-        truth, batch = batch.truth, self.compute.arrange(batch._replace(truth=None))
-        out = self.method.losses(batch, self._step)
-        loss = torch.stack(list(out.losses.values())).sum()
-        found = {"loss": loss.detach()}
-        found |= {f"loss/{name}": term.detach() for name, term in out.losses.items()}
-        found |= {f"train/{name}": value for name, value in out.logs.items()}
-        if self.watched:
-            if out.pseudo is not None:
-                found |= pseudo_label_metrics(out.pseudo, truth, *self.classes)
-            found = self._step.devices.means(found)
-        self.log_dict(found)
+        """The loss of a batch; the method's terms and diagnostics are logged."""
+        step = self.make_step()
+        loss, out = self.compute_loss(batch, step)
+        self._log_step(loss, out, batch.truth, step)
         self.batches_seen += 1
-        # DDP waits for a gradient of every parameter
-        return loss + sum(0.0 * p.sum() for p in self.method.idle(self._step))
+        return loss
 
-    @property
-    def watched(self) -> bool:
-        """Whether the instruments are read at this step: those whose numbers are logged."""
-        return logged_at(self.trainer, self.global_step + 1)
+    def compute_loss(self, batch: Batch, step: Step) -> tuple[Tensor, StepOutput]:
+        """The sum of the method's loss terms, and what the method returned.
 
-    @property
-    def classes(self) -> tuple[Sequence[int] | None, list[str]]:
-        """Pixels of each class in the labeled set, and the classes' names."""
-        contents = getattr(self._data, "contents", None)
-        if contents is None:
-            return None, [f"class {i}" for i in range(self.method.student.num_classes)]
-        return contents.pixels, [c.name for c in self._data.source.classes]
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Read the gradient before it is clipped; take idle parameters out of the step.
-
-        An optimiser skips a parameter without a gradient, but decays one whose gradient is 0.
+        The method never sees the labels of unlabeled images (`truth`).
         """
-        if self._step is not None:
-            for p in self.method.idle(self._step):
-                p.grad = None
-        if self.watched:
-            self.log("train/gradient_norm", gradient_norm(list(self.method.parameters())))
+        self._step = step
+        out = self.method.losses(self.compute.arrange(batch._replace(truth=None)), step)
+        # DDP waits for a gradient of every parameter
+        idle = sum(0.0 * p.sum() for p in self.method.idle(step))
+        return out.total + idle, out
 
     def make_step(self) -> Step:
-        """This batch's place in the run, with its own random state.
+        """The place of the next batch in the run, with its own random state.
 
-        Dropout draws from torch's global state, so that is seeded per step too: a resumed run then
-        sees the same draws as one that was never interrupted.
+        Dropout draws from torch's global state, so that is seeded per batch too: a resumed run then
+        draws the same as one that was never interrupted.
         """
         seed = run_seed() if self.seed is None else self.seed
         batch, devices = self.batches_seen, DistInfo(self.global_rank, self.trainer.world_size)
@@ -267,20 +137,57 @@ class SegmentationModule(LightningModule):
             )
         return total
 
+    def _log_step(self, loss: Tensor, out: StepOutput, truth: Tensor | None, step: Step) -> None:
+        values = {"loss": loss.detach()}
+        values |= {f"loss/{name}": term.detach() for name, term in out.losses.items()}
+        values |= {f"train/{name}": value for name, value in out.logs.items()}
+        if self.is_logged:
+            if out.pseudo is not None:
+                values |= pseudo_label_metrics(out.pseudo, truth, *self.classes)
+            values = step.devices.means(values)
+        self.log_dict(values)
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether the trainer logs the numbers of this step; others need not be complete."""
+        return self.trainer.training and logged_at(self.trainer, self.global_step + 1)
+
+    @property
+    def classes(self) -> tuple[Sequence[int] | None, list[str]]:
+        """Pixels of each class in the labeled images (None: unknown), and the classes' names."""
+        contents = getattr(self._data, "contents", None)
+        if contents is None:
+            return None, [f"class {i}" for i in range(self.method.student.num_classes)]
+        return contents.pixels, [c.name for c in self._data.source.classes]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave idle parameters out of the step, and log the norm of the gradient before clipping.
+
+        An optimiser skips a parameter without a gradient, but decays one whose gradient is 0.
+        """
+        if self._step is not None:
+            for p in self.method.idle(self._step):
+                p.grad = None
+        if self.is_logged:
+            self.log("train/gradient_norm", gradient_norm(list(self.method.parameters())))
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """One optimiser step, then the method's own clock (not per batch under accumulation)."""
+        """One optimiser step, then that of the method: the teacher follows the student.
+
+        Under accumulation of gradients this is called once for several batches.
+        """
         super().optimizer_step(*args, **kwargs)
         if self._step is not None:
             self.method.after_step(self._step)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """A run that is told to stop, by its time or a callback, finishes its optimiser step.
+        """Let a run that a callback stops finish its optimiser step.
 
-        The gradients that accumulate are in no checkpoint.
+        Gradients that accumulate are in no checkpoint.
         """
-        self._told_to_stop |= self.trainer.should_stop
-        whole = self.batches_seen % self.trainer.accumulate_grad_batches == 0
-        self.trainer.should_stop = self._told_to_stop and whole
+        self._stop_requested |= self.trainer.should_stop
+        complete = self.batches_seen % self.trainer.accumulate_grad_batches == 0
+        self.trainer.should_stop = self._stop_requested and complete
 
     def configure_optimizers(self) -> Any:
         """Two parameter groups and a polynomial schedule."""
@@ -289,6 +196,86 @@ class SegmentationModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def on_train_start(self) -> None:
+        """Set the learning rate by the schedule: a checkpoint may be of a run of another length."""
+        for config in self.trainer.lr_scheduler_configs:
+            schedule: Any = config.scheduler
+            if isinstance(schedule, LambdaLR):
+                groups = schedule.optimizer.param_groups
+                for group, rate in zip(groups, rates(schedule), strict=True):
+                    group["lr"] = rate
+
+    def setup(self, stage: str) -> None:
+        """Check that network and data fit, and prepare the networks for training.
+
+        Raises:
+            UserError: Where they do not fit.
+        """
+        data = self._data
+        check_labels(self.method.student, data)
+        if stage == "fit":
+            self._stop_requested = False
+            if isinstance(data, SegmentationData):
+                self.check_shapes(data, self.trainer.world_size)
+            if not self._prepared:
+                self.compute.prepare(self.method)
+                self._prepared = True
+        elif isinstance(data, SegmentationData):
+            split: Split = "test" if stage == "test" else "val"
+            check_evaluation(self.method, self.inference, data, split)
+
+    def check_shapes(self, data: SegmentationData, devices: int = 1) -> None:
+        """Take the networks through the shapes of training and validation, once.
+
+        Raises:
+            UserError: For images that they cannot take.
+        """
+        if not self._checked:
+            check_training(self.method, data, devices)
+            check_evaluation(self.method, self.inference, data)
+            self._checked = True
+
+    def configure_model(self) -> None:
+        """Synchronise BatchNorm over devices where that is wanted, before DDP wraps the networks.
+
+        Undone by `teardown`: synchronised layers train on GPUs only.
+        """
+        self._restore_batchnorm()
+        trains = self.trainer.state.fn == "fit" and isinstance(self.trainer.strategy, DDPStrategy)
+        if trains and self.shares_statistics:
+            self._replaced = synchronise(self.method)
+
+    def teardown(self, stage: str) -> None:
+        """Give the networks back as they were made."""
+        self._restore_batchnorm()
+
+    def _restore_batchnorm(self) -> None:
+        restore(self._replaced)
+        self._replaced = []
+
+    @property
+    def shares_statistics(self) -> bool:
+        """Whether BatchNorm normalises over all devices."""
+        asked = self.compute.sync_batchnorm
+        return wants_sync(asked, self.method.student, self.trainer, self._data)
+
+    @property
+    def _data(self) -> Any:
+        return getattr(self.trainer, "datamodule", None)
+
+    def on_validation_start(self) -> None:
+        """Let all devices score the same networks.
+
+        Running statistics are those of the first device, which DDP sends before every training
+        step. It would send them before validation batches too; there may be fewer of these on one
+        device than on another, which would wait for ever.
+        """
+        wrapped = self.trainer.strategy.model
+        if self.trainer.world_size > 1 and isinstance(wrapped, DistributedDataParallel):
+            for buffer in self.buffers():
+                dist.broadcast(buffer, 0)
+            wrapped.require_forward_param_sync = False
 
     def validation_step(self, batch: list[Labeled], batch_idx: int) -> dict[str, list[Tensor]]:
         """Count every network's predictions at the labels' resolution.
@@ -308,35 +295,20 @@ class SegmentationModule(LightningModule):
         return {"predicted": kept}
 
     def _count(self, name: str, scores: Tensor, label: Tensor) -> Tensor:
-        """Count what a network says of some images, and give its classes back."""
+        """Count a network's class scores of some images; their argmax (B, H, W)."""
         predicted = cast(SegmentationScores, self.confusion[name]).add(scores, label)
         if name in self.boundary:
             cast(BoundaryIoU, self.boundary[name]).update(predicted, label)
         return predicted
 
-    def check_shapes(self, data: SegmentationData, devices: int = 1) -> None:
-        """Take the networks through the shapes of training and validation, once.
-
-        Raises:
-            UserError: For images that they cannot take.
-        """
-        if not self._checked:
-            check_training(self.method, data, devices)
-            check_evaluation(self.method, self.inference, data)
-            self._checked = True
-
-    @property
-    def _data(self) -> Any:
-        return getattr(self.trainer, "datamodule", None)
-
     def on_validation_epoch_end(self) -> None:
-        """Score the whole set, once, for every network."""
+        """Score every network on all images together."""
         self._score("val")
 
     test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
-        """Score the whole set, once, for every network."""
+        """Score every network on all images together."""
         self._score("test")
 
     def _score(self, stage: str) -> None:
@@ -352,47 +324,55 @@ class SegmentationModule(LightningModule):
         self.log(f"{stage}/miou", self.scores[self.method.predictor].miou)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to continue, and to predict without this run's configuration."""
+        """Add what is needed to go on, and to predict without this run's configuration."""
         info = getattr(self._data, "info", None)
-        names = [c.name for c in info.classes] if info else []
-        checkpoint["ssseg"] = {
-            "format": FORMAT,
-            "version": __version__,
-            "method": to_config(self.method),
-            "network": to_config(self.method.student),
-            "networks": {name: self._prefix(name) for name in self.method.networks},
-            "predictor": self.method.predictor,
-            "data": None if info is None else to_plain(info),
-            "scores": {name: score.as_dict(names) for name, score in self.scores.items() if names},
-            "batches_seen": self.batches_seen,
-        }
-
-    def _prefix(self, name: str) -> str:
-        """What the weights of a network are called in the checkpoint, up to their own names."""
-        network = self.method.networks[name]
-        network = getattr(network, "module", network)  # an averaged copy keeps it inside
-        return next(f"{path}." for path, part in self.named_modules() if part is network)
+        contents = contents_of(self, self.method, info, self.scores)
+        checkpoint["ssseg"] = {**contents, "batches_seen": self.batches_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another network or method in one sentence."""
+        """Go on from a checkpoint of the same method and network.
+
+        Raises:
+            UserError: For any other checkpoint.
+        """
         saved = checkpoint.get("ssseg")
         if saved is None:
             raise UserError("this checkpoint was not written by ssseg")
-        for part, mine in (("method", self.method), ("network", self.method.student)):
-            ours, theirs = to_config(mine), saved[part]
-            # an option that is younger than the checkpoint had its default then
-            usual = {name: p.default for name, p in signature(type(mine)).parameters.items()}
-            theirs = {**theirs, "init_args": {**usual, **theirs["init_args"]}}
-            if (found := _first_difference(theirs, ours)) is not None:
-                raise UserError(
-                    f"the checkpoint's {part} has {found[0]} = {found[1]!r}, but this run's has "
-                    f"{found[2]!r}; start from the configuration that the checkpoint was made with"
-                )
+        refuse_other(saved, self.method)
         self.batches_seen = saved["batches_seen"]
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: Any = "cpu", **options: Any
+    ) -> "SegmentationModule":
+        """The module that a checkpoint holds, with its weights.
+
+        Method and network are made as the checkpoint describes them; code in it is never run. What
+        it does not describe (`optim`, `inference`, ...) has its default.
+
+        Args:
+            checkpoint_path: A checkpoint of ours.
+            map_location: The device that the module is put on.
+            **options: Arguments of this class that replace those above, `method` and `network`
+                included.
+
+        Raises:
+            UserError: For a file that is no such checkpoint, or a given method or network that it
+                does not fit.
+        """
+        saved = read_checkpoint(checkpoint_path)
+        kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
+        for part, kind in kinds.items():
+            if part not in options:
+                options[part] = from_config(saved["ssseg"][part], kind)
+        module = cls(**options)
+        module.on_load_checkpoint(saved)
+        module.load_state_dict(saved["state_dict"])
+        return module.to(map_location)
 
 
 def logged_at(trainer: Trainer, step: int) -> bool:
-    """Whether the numbers of a step are logged, for which the host waits for the device.
+    """Whether the numbers of a step are logged; to do so the host waits for the device.
 
     Args:
         trainer: Of the run.
@@ -400,12 +380,3 @@ def logged_at(trainer: Trainer, step: int) -> bool:
     """
     every = int(getattr(trainer, "log_every_n_steps", 0))
     return every > 0 and step % every == 0
-
-
-def _first_difference(theirs: dict[str, Any], ours: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    if theirs["class_path"] != ours["class_path"]:
-        return "class", theirs["class_path"], ours["class_path"]
-    for key, value in ours["init_args"].items():
-        if (given := theirs["init_args"].get(key)) != value:
-            return key, given, value
-    return None

@@ -8,6 +8,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.methods.base import Method
-from ssseg.models.segmenter import evaluating
+from ssseg.models.segmenter import Segmenter, evaluating
 from ssseg.types import Batch, Labeled, Step, Unlabeled
 
 Size = tuple[int, int]
@@ -29,6 +30,26 @@ SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 ONE_VALUE = "more than 1 value per channel"
 """In what BatchNorm says of a single value, by which it cannot divide."""
 _known: dict[tuple[str, tuple[int, ...], bool], bool] = {}
+
+
+def check_labels(network: Segmenter, data: Any) -> None:
+    """Refuse data of other classes or channels than the network has.
+
+    Args:
+        network: To be trained or scored.
+        data: The data module; what it does not say is not compared.
+
+    Raises:
+        UserError: Where they differ.
+    """
+    for name, what in (("num_classes", "classes"), ("in_channels", "channels")):
+        theirs, ours = getattr(data, name, None), getattr(network, name)
+        if theirs is not None and theirs != ours:
+            whose = getattr(getattr(data, "source", None), "name", "of the data module")
+            raise UserError(
+                f"the network has {ours} {what}, but data set {whose!r} has {theirs}; make it "
+                f"with {name}={theirs}"
+            )
 
 
 def check_training(method: Method, data: SegmentationData, devices: int = 1) -> None:

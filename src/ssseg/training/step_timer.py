@@ -1,19 +1,26 @@
-"""A run's steps outside of its run, to see how long they take and how much they hold."""
+"""The time and memory of a run's steps, measured outside of the run."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import torch
 from pytorch_lightning import Trainer
+from torch import Tensor
 
 from ssseg.data.module import SegmentationData
+from ssseg.distributed import SINGLE
 from ssseg.training.module import SegmentationModule
 from ssseg.training.optimizer import create_optimizer
 from ssseg.types import Batch, Step
 
 
 class StepTimer:
-    """Computes steps and validations as a trainer would: on its device, in its precision.
+    """Computes steps and validations as a trainer would, on one device.
+
+    The trainer's own strategy does the optimiser step, so that precision, gradient scaler and
+    clipping are those of the run.
 
     Args:
         trainer: That would train; it is not started.
@@ -24,10 +31,12 @@ class StepTimer:
     def __init__(
         self, trainer: Trainer, module: SegmentationModule, data: SegmentationData
     ) -> None:
-        self.device = trainer.strategy.root_device
-        self.plugin = trainer.precision_plugin
+        self.strategy, self.plugin = trainer.strategy, trainer.precision_plugin
+        self.device = self.strategy.root_device
         self.steps, self.devices = trainer.max_steps, trainer.world_size
         self.batches_per_step = trainer.accumulate_grad_batches
+        module.trainer = trainer
+        self.strategy.connect(module)
         module.compute.prepare(module.method)
         self.plugin.convert_module(module)
         self.module = module.to(self.device)
@@ -36,34 +45,36 @@ class StepTimer:
         self.optimizer, _ = create_optimizer(module.method, module.optim, self.steps)
 
     def batches(self) -> Iterator[Batch]:
-        """Of the run, from its beginning."""
+        """The batches of the run, from its beginning."""
         return iter(self.data.train_dataloader())
 
     def step(self, batches: Iterator[Batch], index: int) -> float:
-        """One step.
+        """One step on one batch.
 
         Args:
             batches: Where its batch comes from.
             index: Its place in the run: a method may do other things early than late.
 
         Returns:
-            Seconds that it took, with its batch.
+            Seconds that it took, with reading its batch.
         """
         started, module = self._now(), self.module
-        batch = module.transfer_batch_to_device(next(batches), self.device, 0)
-        batch = self.plugin.convert_input(module.compute.arrange(batch)._replace(truth=None))
-        step = Step(index, self.steps, torch.Generator(self.device).manual_seed(index))
         module.train()
-        with self.plugin.train_step_context():
-            losses = module.method.losses(batch, step).losses
-        self.optimizer.zero_grad()
-        torch.autograd.backward(torch.stack(list(losses.values())).sum())
-        self.optimizer.step()
+        batch = self.plugin.convert_input(next(batches))
+        batch = module.transfer_batch_to_device(batch, self.device, 0)
+        step = replace(module.make_step(), index=index, devices=SINGLE, common=None)
+        self.strategy.optimizer_step(self.optimizer, partial(self._backward, batch, step))
         module.method.after_step(step)
         return self._now() - started
 
+    def _backward(self, batch: Batch, step: Step) -> Tensor:
+        with self.plugin.train_step_context():
+            loss, _ = self.module.compute_loss(batch, step)
+        self.optimizer.zero_grad()
+        return self.strategy.backward(loss, self.optimizer)
+
     def validation(self) -> float:
-        """Seconds of one validation, reckoned from its first batch."""
+        """Seconds of one validation, estimated from its first batch."""
         data, module = self.data, self.module
         records = data.source.records("val")
         if not records:
