@@ -21,16 +21,13 @@ from ssseg.cli.main import main
 from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.runs.quiet import quiet
+from ssseg.training.callback_rules import refuse_callbacks
 from ssseg.training.callbacks.checkpoint import LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.run_folder import RunFolder
-from ssseg.training.trainer_options import (
-    RULES,
-    in_one_sentence,
-    refuse,
-    refuse_callbacks,
-    seconds_of,
-)
+from ssseg.training.option_values import seconds_of
+from ssseg.training.trainer_errors import in_one_sentence
+from ssseg.training.trainer_options import RULES, refuse
 from tests.conftest import make_data, make_module, make_trainer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "trainer.md"

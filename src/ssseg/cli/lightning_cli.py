@@ -27,6 +27,7 @@ from ssseg.runs.lock import first_free, names
 from ssseg.runs.paths import all_at_home
 from ssseg.runs.quiet import quiet
 from ssseg.runs.run import Run, config_hash
+from ssseg.training.callback_rules import refuse_callbacks
 from ssseg.training.callbacks.alerts import TrainingAlerts, history_of
 from ssseg.training.callbacks.checkpoint import AtomicCheckpointIO
 from ssseg.training.callbacks.progress import ProgressBar
@@ -40,19 +41,14 @@ from ssseg.training.defaults import (
 )
 from ssseg.training.initial_weights import start_from
 from ssseg.training.module import SegmentationModule
+from ssseg.training.option_values import as_list, seconds_of
 from ssseg.training.resume import (
     leads,
     refuse_contradictions,
     refuse_other_labels,
 )
-from ssseg.training.trainer_options import (
-    in_one_sentence,
-    make_trainer,
-    refuse,
-    refuse_callbacks,
-    seconds_of,
-    several,
-)
+from ssseg.training.trainer_errors import in_one_sentence, make_trainer
+from ssseg.training.trainer_options import refuse
 from ssseg.training.validation_interval import steps_between
 
 CHOSEN = "SSSEG_RUN_FOLDER"
@@ -235,7 +231,7 @@ class TrainingCLI(LightningCLI):
         Raises:
             UserError: For callbacks that cannot work in this run.
         """
-        asked = several(self.config_init.trainer.callbacks)
+        asked = as_list(self.config_init.trainer.callbacks)
         refuse_callbacks(asked, list(self.model.method.networks), self.validates)
         trainer = self.config.trainer
         steps, together = trainer.max_steps, trainer.accumulate_grad_batches
@@ -264,8 +260,8 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
         config = self.config_init
-        callbacks = several(config.trainer.callbacks)
-        loggers = several(config.trainer.logger)
+        callbacks = as_list(config.trainer.callbacks)
+        loggers = as_list(config.trainer.logger)
         if self.verb == "fit":
             self.plan()  # it is part of the configuration
             folder = self._run_folder(config)

@@ -24,8 +24,8 @@ from ssseg.runs.command import without
 from ssseg.runs.run import config_hash
 from ssseg.training.memory import check_fits, memory_of_run
 from ssseg.training.module import SegmentationModule
+from ssseg.training.option_values import seconds_of
 from ssseg.training.step_timer import StepTimer
-from ssseg.training.trainer_options import seconds_of
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
 """Places in a run whose steps are timed: a method may do other things early than late."""

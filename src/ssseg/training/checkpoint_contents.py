@@ -47,16 +47,19 @@ def _prefix(root: nn.Module, network: nn.Module) -> str:
     return next(f"{path}." for path, part in root.named_modules() if part is network)
 
 
-def refuse_other(saved: Mapping[str, Any], method: Method) -> None:
-    """Refuse a checkpoint of another method or network.
+def refuse_other(checkpoint: Mapping[str, Any], method: Method) -> None:
+    """Refuse a checkpoint of another program, method or network.
 
     Args:
-        saved: What `contents_of` returned for the checkpoint.
+        checkpoint: With what `contents_of` returned under `ssseg`.
         method: That is to go on from it.
 
     Raises:
-        UserError: For the first option that differs.
+        UserError: For the first difference.
     """
+    saved = checkpoint.get("ssseg")
+    if saved is None:
+        raise UserError("this checkpoint was not written by ssseg")
     for part, mine in (("method", method), ("network", method.student)):
         ours, theirs = to_config(mine), saved[part]
         # an option that is younger than the checkpoint had its default then

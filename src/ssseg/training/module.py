@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule
 from pytorch_lightning.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
@@ -17,7 +17,7 @@ from ssseg.data.module import SegmentationData
 from ssseg.distributed import DistInfo
 from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
-from ssseg.evaluation.metrics import BoundaryIoU, MissingClasses, Scores, SegmentationScores
+from ssseg.evaluation.metrics import MissingClasses, Scores
 from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
@@ -26,7 +26,9 @@ from ssseg.seeding import run_seed, seed_of
 from ssseg.serialization import from_config
 from ssseg.training.checkpoint_contents import contents_of, refuse_other
 from ssseg.training.compute import Compute
-from ssseg.training.optimizer import OptimizerConfig, create_optimizer, rates
+from ssseg.training.logged_steps import logged_at
+from ssseg.training.network_metrics import NetworkMetrics
+from ssseg.training.optimizer import OptimizerConfig, create_optimizer, set_rates
 from ssseg.training.shape_check import check_evaluation, check_labels, check_training
 from ssseg.training.sync_batchnorm import Replaced, restore, synchronise, wants_sync
 from ssseg.types import Batch, Labeled, Step, StepOutput
@@ -65,12 +67,9 @@ class SegmentationModule(LightningModule):
         self.inference, self.missing_classes = inference, missing_classes
         self.seed = seed
         self.compute = compute
-        classes = network.num_classes
-        self.confusion = nn.ModuleDict(
-            {name: SegmentationScores(classes, missing_classes) for name in method.networks}
+        self.metrics = NetworkMetrics(
+            list(method.networks), network.num_classes, missing_classes, boundary=boundary
         )
-        scored = method.networks if boundary else ()
-        self.boundary = nn.ModuleDict({name: BoundaryIoU(classes) for name in scored})
         self.scores: dict[str, Scores] = {}
         """Of each network, from the last validation."""
         self.batches_seen = 0
@@ -181,10 +180,7 @@ class SegmentationModule(LightningModule):
             self.method.after_step(self._step)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Let a run that a callback stops finish its optimiser step.
-
-        Gradients that accumulate are in no checkpoint.
-        """
+        """Let a run that a callback stops finish its step: accumulated gradients are not saved."""
         self._stop_requested |= self.trainer.should_stop
         complete = self.batches_seen % self.trainer.accumulate_grad_batches == 0
         self.trainer.should_stop = self._stop_requested and complete
@@ -202,9 +198,7 @@ class SegmentationModule(LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             schedule: Any = config.scheduler
             if isinstance(schedule, LambdaLR):
-                groups = schedule.optimizer.param_groups
-                for group, rate in zip(groups, rates(schedule), strict=True):
-                    group["lr"] = rate
+                set_rates(schedule)
 
     def setup(self, stage: str) -> None:
         """Check that network and data fit, and prepare the networks for training.
@@ -289,17 +283,10 @@ class SegmentationModule(LightningModule):
             few = infer.images_at_once((image.shape[-2], image.shape[-1]))
             parts = list(zip(torch.split(image, few), torch.split(label, few), strict=True))
             for name, network in self.method.networks.items():
-                found = [self._count(name, infer(network, some), truth) for some, truth in parts]
+                found = [self.metrics.add(name, infer(network, i), truth) for i, truth in parts]
                 if name == self.method.predictor:
                     kept.append(torch.cat(found))
         return {"predicted": kept}
-
-    def _count(self, name: str, scores: Tensor, label: Tensor) -> Tensor:
-        """Count a network's class scores of some images; their argmax (B, H, W)."""
-        predicted = cast(SegmentationScores, self.confusion[name]).add(scores, label)
-        if name in self.boundary:
-            cast(BoundaryIoU, self.boundary[name]).update(predicted, label)
-        return predicted
 
     def on_validation_epoch_end(self) -> None:
         """Score every network on all images together."""
@@ -312,14 +299,8 @@ class SegmentationModule(LightningModule):
         self._score("test")
 
     def _score(self, stage: str) -> None:
-        for name, confusion in self.confusion.items():
-            scores = cast(SegmentationScores, confusion).scores()
-            cast(SegmentationScores, confusion).reset()
-            if name in self.boundary:
-                edge = cast(BoundaryIoU, self.boundary[name])
-                scores = scores._replace(boundary_iou=edge.per_class())
-                edge.reset()
-            self.scores[name] = scores
+        self.scores = self.metrics.scores()
+        for name, scores in self.scores.items():
             self.log(f"{stage}/miou_{name}", scores.miou)
         self.log(f"{stage}/miou", self.scores[self.method.predictor].miou)
 
@@ -335,11 +316,8 @@ class SegmentationModule(LightningModule):
         Raises:
             UserError: For any other checkpoint.
         """
-        saved = checkpoint.get("ssseg")
-        if saved is None:
-            raise UserError("this checkpoint was not written by ssseg")
-        refuse_other(saved, self.method)
-        self.batches_seen = saved["batches_seen"]
+        refuse_other(checkpoint, self.method)
+        self.batches_seen = checkpoint["ssseg"]["batches_seen"]
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -357,8 +335,7 @@ class SegmentationModule(LightningModule):
                 included.
 
         Raises:
-            UserError: For a file that is no such checkpoint, or a given method or network that it
-                does not fit.
+            UserError: For another kind of file, or a given method or network that it does not fit.
         """
         saved = read_checkpoint(checkpoint_path)
         kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
@@ -369,14 +346,3 @@ class SegmentationModule(LightningModule):
         module.on_load_checkpoint(saved)
         module.load_state_dict(saved["state_dict"])
         return module.to(map_location)
-
-
-def logged_at(trainer: Trainer, step: int) -> bool:
-    """Whether the numbers of a step are logged; to do so the host waits for the device.
-
-    Args:
-        trainer: Of the run.
-        step: Optimiser steps done after it.
-    """
-    every = int(getattr(trainer, "log_every_n_steps", 0))
-    return every > 0 and step % every == 0

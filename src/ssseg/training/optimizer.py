@@ -61,6 +61,12 @@ def rates(schedule: LambdaLR) -> list[float]:
     return [float(base * factor(step)) for base, factor in zip(bases, factors, strict=True)]
 
 
+def set_rates(schedule: LambdaLR) -> None:
+    """Give the optimiser's parameter groups the learning rates of the schedule."""
+    for group, rate in zip(schedule.optimizer.param_groups, rates(schedule), strict=True):
+        group["lr"] = rate
+
+
 def create_optimizer(
     module: nn.Module, optim: OptimizerConfig, total_steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:

@@ -69,7 +69,7 @@ class EvaluationPage(Callback):
         """Keep the counts over all devices; the module is about to score and forget them."""
         assert isinstance(pl_module, SegmentationModule)
         self.matrices: dict[str, list[list[int]]] = {}
-        for name, confusion in pl_module.confusion.items():
+        for name, confusion in pl_module.metrics.confusion.items():
             assert isinstance(confusion, SegmentationScores)
             self.matrices[name] = confusion.compute().tolist()
 

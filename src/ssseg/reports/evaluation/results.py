@@ -53,7 +53,7 @@ def protocol(
         "these counts, and mIoU is the mean over classes.",
         *_absent(module, data, found),
     ]
-    if module.boundary:
+    if module.metrics.boundary:
         sentences.append(
             "Boundary IoU counts only pixels within 2 % of the image's diagonal from a boundary of "
             "their class (Cheng et al., CVPR 2021)."

@@ -10,7 +10,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from ssseg.errors import UserError
 from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.run import Run
-from ssseg.training.module import SegmentationModule, logged_at
+from ssseg.training.logged_steps import logged_at
+from ssseg.training.module import SegmentationModule
 
 READINGS = 10
 """That agree, one after the other, before an alert is raised."""

@@ -15,7 +15,7 @@ from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.checkpoint import take_checkpoint
 from ssseg.runs.run import LAST, PREVIOUS
 from ssseg.training.callbacks.final_validation import validation_follows
-from ssseg.training.module import logged_at
+from ssseg.training.logged_steps import logged_at
 from ssseg.training.sigterm import SigtermHandler
 
 

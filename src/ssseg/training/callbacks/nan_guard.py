@@ -11,7 +11,8 @@ from torch import distributed as dist
 
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
-from ssseg.training.module import SegmentationModule, logged_at
+from ssseg.training.logged_steps import logged_at
+from ssseg.training.module import SegmentationModule
 from ssseg.types import Batch
 
 FOLDER = "nonfinite"

@@ -21,7 +21,8 @@ from ssseg.evaluation.pseudo_labels import to_floats
 from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import PROGRESS, SUMMARY
 from ssseg.training.callbacks.final_validation import EvaluateLast
-from ssseg.training.module import SegmentationModule, logged_at
+from ssseg.training.logged_steps import logged_at
+from ssseg.training.module import SegmentationModule
 from ssseg.training.validation_interval import share_of_validation
 from ssseg.types import Batch
 
