@@ -1,12 +1,11 @@
 """LightningCLI in instantiation-only mode, with our defaults, loggers and run folder."""
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jsonargparse
 import yaml
@@ -14,16 +13,17 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from ssseg.cli.aliases import LINKED, expand_aliases
+from ssseg.cli.aliases import expand_aliases
 from ssseg.cli.parsing import format_parser_error
+from ssseg.cli.run_folder import refuse_used, run_folder
+from ssseg.cli.training_options import TRAINER_DEFAULTS, add_training_options
 from ssseg.data.module import SegmentationData
 from ssseg.data.workers import one_thread
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
-from ssseg.models import NETWORKS
+from ssseg.methods.base import Method
 from ssseg.reports.evaluation.callback import EvaluationPage
 from ssseg.reports.evaluation.results import origin
-from ssseg.runs.lock import first_free, names
 from ssseg.runs.paths import all_at_home
 from ssseg.runs.quiet import quiet
 from ssseg.runs.run import Run, config_hash
@@ -43,25 +43,12 @@ from ssseg.training.initial_weights import start_from
 from ssseg.training.module import SegmentationModule
 from ssseg.training.option_values import as_list, seconds_of
 from ssseg.training.resume import (
-    leads,
     refuse_contradictions,
     refuse_other_labels,
 )
 from ssseg.training.trainer_errors import in_one_sentence, make_trainer
 from ssseg.training.trainer_options import refuse
 from ssseg.training.validation_interval import steps_between
-
-CHOSEN = "SSSEG_RUN_FOLDER"
-"""In the environment of the processes that the first one of a run starts: the folder it chose."""
-TRAINER_DEFAULTS = {
-    "max_steps": 800,
-    "max_epochs": -1,
-    "check_val_every_n_epoch": None,
-    "num_sanity_val_steps": 0,
-    "log_every_n_steps": 10,
-    "enable_model_summary": False,
-    "use_distributed_sampler": False,
-}
 
 
 class TrainingCLI(LightningCLI):
@@ -113,61 +100,7 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The run's folder and logger; what the network must know of the data."""
-        parser.add_argument(
-            "--out",
-            type=str | None,
-            default=None,
-            help="Folder of the run (default: runs/...), or of the page of an evaluation "
-            "(default: test-... beside checkpoints/).",
-        )
-        parser.add_argument(
-            "--checkpoint_every",
-            type=int | None,
-            default=None,
-            help="Steps between checkpoints, besides those after each validation.",
-        )
-        parser.add_argument(
-            "--reference",
-            type=str | None,
-            default=None,
-            help="Folder of a supervised run of the same split and budget: an alert is raised "
-            "where unlabeled images do not help.",
-        )
-        parser.add_argument(
-            "--init",
-            type=str | None,
-            default=None,
-            help="A model to start from (checkpoint or .safetensors of ssseg): weights that fit "
-            "are taken, layers of other classes start fresh.",
-        )
-        parser.add_argument(
-            "--logger", default="csv", help=f"Besides the CSV file: one of {', '.join(LOGGERS)}."
-        )
-        network = {"class_path": "ssseg.models.Segmenter", "init_args": NETWORKS["unet"]}
-        parser.set_defaults({"model.network": network})
-        parser.set_defaults({"data.source": {"class_path": "ssseg.data.datasets.Street"}})
-        for name in LINKED:
-            target = f"model.network.init_args.{name}"
-            parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
-        parser.add_argument(
-            "--ckpt_path",
-            type=str | None,
-            default=None,
-            help="The checkpoint to score, or that training goes on from.",
-        )
-        parser.add_argument(
-            "--weights_only",
-            type=bool | None,
-            default=None,
-            help="As in Lightning: read nothing but plain data from the checkpoint.",
-        )
-        if self.verb != "fit":
-            parser.add_argument(
-                "--page", type=bool, default=True, help="Write a page of the scores."
-            )
-        if self.verb == "test":
-            splits = Literal["test", "val"]
-            parser.add_argument("--split", type=splits, default="test", help="Images to score.")
+        add_training_options(parser, self.verb)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Paths in configurations are read as typed ones are."""
@@ -259,42 +192,57 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer that counts in steps, with our callbacks and loggers."""
+        options = self._run_options() if self.verb == "fit" else self._evaluation_options()
+        return self.make_trainer(**{**options, **kwargs})
+
+    def _run_options(self) -> dict[str, Any]:
+        """Callbacks, loggers and folder of a run, as options of its trainer."""
+        self.plan()  # it is part of the configuration
+        config = self.config_init
+        method = _method_name(config.model.method)
+        stem = f"{config.data.source.name}-{method}-seed{config.seed_everything}"
+        folder = run_folder(config.out, self.resumed, stem, self.held)
+        identity = {
+            "method": method,
+            "network": config.model.method.student.hparams["decoder"],
+            "seed": config.seed_everything,
+            "command": "ssseg " + shlex.join(self.typed),
+            "config_hash": config_hash(self.everything()),
+        }
+        self.folder = RunFolder(folder, self.configuration(), identity, self.typed[1:])
+        self.alerts = TrainingAlerts()
+        timed = seconds_of(self.config.trainer.val_check_interval)
+        callbacks = [
+            *as_list(config.trainer.callbacks),
+            *run_callbacks(self.folder, self.alerts, config.checkpoint_every, timed),
+            *(default_checkpoints(folder) if self.validates else []),
+        ]
+        if config.trainer.enable_progress_bar is not False:
+            callbacks.append(ProgressBar())
+        loggers = [
+            StepLogger(folder, self.resumed),
+            *default_loggers(config.logger, folder),
+            *as_list(config.trainer.logger),
+        ]
+        options: dict[str, Any] = {"callbacks": callbacks, "logger": loggers}
+        if config.trainer.default_root_dir is None:
+            # on SLURM a checkpoint is written there when a job is put back into the queue, and
+            # any run that finds one there begins with it
+            options["default_root_dir"] = folder
+        return options
+
+    def _evaluation_options(self) -> dict[str, Any]:
+        """Callbacks and loggers of `validate` or `test`, as options of its trainer."""
         config = self.config_init
         callbacks = as_list(config.trainer.callbacks)
-        loggers = as_list(config.trainer.logger)
-        if self.verb == "fit":
-            self.plan()  # it is part of the configuration
-            folder = self._run_folder(config)
-            text = self.configuration()
-            identity = {
-                "method": _short_name(METHODS, config.model.method),
-                "network": config.model.method.student.hparams["decoder"],
-                "seed": config.seed_everything,
-                "command": "ssseg " + shlex.join(self.typed),
-                "config_hash": config_hash(self.everything()),
-            }
-            options = self.typed[1:]
-            self.folder = RunFolder(folder, text, identity, options)
-            self.alerts = TrainingAlerts()
-            timed = seconds_of(self.config.trainer.val_check_interval)
-            callbacks += run_callbacks(self.folder, self.alerts, config.checkpoint_every, timed)
-            callbacks += default_checkpoints(folder) if self.validates else []
-            if config.trainer.default_root_dir is None:
-                # on SLURM a checkpoint is written there when a job is put back into the queue, and
-                # any run that finds one there begins with it
-                kwargs["default_root_dir"] = folder
-            if config.trainer.enable_progress_bar is not False:
-                callbacks.append(ProgressBar())
-            rows = StepLogger(folder, self.resumed)
-            loggers = [rows, *default_loggers(config.logger, folder), *loggers]
-        elif config.page:
+        if config.page:
             if config.out is not None:
-                _must_be_free(config.out)
+                refuse_used(config.out)
             checkpoint = Path(config.ckpt_path)
             about = origin(checkpoint, "ssseg " + shlex.join(self.typed))
             self.page = EvaluationPage(config.out, checkpoint, about)
             callbacks.append(self.page)
-        return self.make_trainer(callbacks=callbacks, logger=loggers or False, **kwargs)
+        return {"callbacks": callbacks, "logger": as_list(config.trainer.logger) or False}
 
     def configuration(self) -> str:
         """Everything that decides a run, the defaults included, as YAML."""
@@ -304,23 +252,6 @@ class TrainingCLI(LightningCLI):
     def everything(self) -> dict[str, Any]:
         """What `configuration` says, as data."""
         return dict(yaml.safe_load(self.configuration()))
-
-    def _run_folder(self, config: Any) -> Path:
-        """The folder of the run that goes on, or a free one."""
-        if self.resumed is not None:
-            return self.resumed.parent.parent
-        if config.out is not None:
-            _must_be_free(config.out)
-            return Path(config.out)
-        stem = Path(_usual_name(config.data, config.model, config.seed_everything))
-        if leads():
-            lock = first_free(stem)
-            self.held.callback(lock.release)
-            self.held.callback(os.environ.pop, CHOSEN, None)
-            os.environ[CHOSEN] = str(lock.folder)
-            return lock.folder
-        told = os.environ.get(CHOSEN)
-        return Path(told) if told else next(p for p in names(stem) if not p.exists())
 
 
 class TracelessCLI(TrainingCLI):
@@ -344,16 +275,6 @@ def training_environment() -> Iterator[None]:
         yield
 
 
-def _short_name(table: dict[str, Any], thing: object) -> str:
-    cls = type(thing).__name__
-    return next((name for name, entry in table.items() if entry.class_name == cls), cls)
-
-
-def _usual_name(data: SegmentationData, model: SegmentationModule, seed: object) -> str:
-    method = _short_name(METHODS, model.method)
-    return f"runs/{data.source.name}-{method}-seed{seed}"
-
-
-def _must_be_free(out: str) -> None:
-    if any(Path(out).glob("*")):
-        raise UserError(f"option out: the folder {out} is not empty; give a new one, or remove it")
+def _method_name(method: Method) -> str:
+    cls = type(method).__name__
+    return next((name for name, entry in METHODS.items() if entry.class_name == cls), cls)
