@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,30 @@ def test_four_processes_on_two_nodes_train_as_one(tmp_path, how):
     said = "".join(map(done, nodes))
     assert said.count("classmix on street: mIoU") == 1
     assert_same_run(Run(tmp_path / "one"), Run(tmp_path / "four"))
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_first_process_ends_all_and_the_run_goes_on(tmp_path):
+    """The signal is forwarded to the process that was launched; both stop after the same step."""
+    options = [*EXACT, "--method", "supervised", "--checkpoint_every", "2"]
+    options += ["--trainer.max_steps", "150", "--trainer.val_check_interval", "75"]
+    done(ssseg_process(*options, "--out", str(tmp_path / "one")))
+    two = [*options, "--out", str(tmp_path / "two"), *TWO]
+    process = ssseg_process(*two)
+    last = tmp_path / "two" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 200
+    while not last.is_file():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    # the output ends when both processes have; Lightning kills the first one if it ends later
+    said = process.communicate(timeout=200)[0]
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGKILL), said
+    assert not (tmp_path / "two" / "summary.json").exists()
+    assert torch.load(last, weights_only=True)["global_step"] < 150
+    done(ssseg_process(*two))
+    assert_same_run(Run(tmp_path / "one"), Run(tmp_path / "two"))
 
 
 SCRIPT = """

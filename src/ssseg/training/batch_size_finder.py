@@ -15,11 +15,11 @@ from ssseg.training.module import SegmentationModule
 from ssseg.training.step_timer import StepTimer
 
 TIMED = 2
-"""Steps of each size that are timed, after one that is not."""
+"""Timed steps of each size; one step before them is not timed."""
 SPARE = 0.95
-"""Of the memory, which batches may take: there are others, and fragments that nobody can use."""
+"""Share of the memory that batches may take; other programs and fragmentation need the rest."""
 LIMIT = 4096
-"""Images per step that nobody asks for."""
+"""Largest number of labeled images that is tried."""
 
 
 class TriedBatch(NamedTuple):
@@ -38,8 +38,8 @@ def search(
 ) -> list[TriedBatch]:
     """Double the batch until it does not fit, then halve the distance.
 
-    What will not fit by the line through the two largest sizes so far is not tried: on a CPU
-    nobody says that memory is at an end, the process is killed.
+    A size is not tried if a line through the two largest sizes so far says that it does not fit: on
+    a CPU, a process that runs out of memory is killed without an error.
 
     Args:
         attempt: Tries a size; None if it does not fit.
@@ -53,19 +53,21 @@ def search(
     fits: list[TriedBatch] = []
     size, beyond = first, most + 1
     while True:
-        done = None if _reckoned(fits, size) > room else attempt(size)
+        done = None if _extrapolated(fits, size) > room else attempt(size)
         if done is None:
             beyond = size
         else:
             fits.append(done)
         known = fits[-1].batch_size if fits else 0
-        if not fits or beyond - known <= max(1, known // 8):  # the last eighth is not worth it
+        if not fits or beyond - known <= max(
+            1, known // 8
+        ):  # an eighth more is not worth more tries
             return fits
         size = min(2 * known, beyond - 1) if beyond > most else (known + beyond) // 2
 
 
-def _reckoned(fits: Sequence[TriedBatch], size: int) -> float:
-    """MB of a size, by the two largest ones that were tried."""
+def _extrapolated(fits: Sequence[TriedBatch], size: int) -> float:
+    """MB of a size, extrapolated from the two largest that were tried."""
     if len(fits) < 2:
         return 0.0
     one, two = fits[-2:]
@@ -89,11 +91,11 @@ class BatchSizeFinder:
         self.data, self.device = data, self.steps.device
         self.ratio = data.unlabeled_batch_size / data.batch_size if module.num_views else 0.0
         data.num_workers = 0
-        self.steps.validation()  # it needs memory as well, whatever the batch
+        self.steps.validation()  # it needs memory too, whatever the batch
 
     @property
     def most(self) -> int:
-        """More labeled images in a batch there cannot be: each comes once."""
+        """Largest possible number of labeled images in a batch: each comes at most once."""
         most = len(self.data.split.labeled)
         if self.ratio:
             most = min(most, int(len(self.data.unlabeled) / self.ratio))
@@ -108,7 +110,7 @@ class BatchSizeFinder:
         return peak_memory() + SPARE * available_memory() / 2**20
 
     def attempt(self, size: int) -> TriedBatch | None:
-        """Steps late in the run, where every term counts; None where they do not fit."""
+        """Time steps at the end of the run, with every loss term; None where they do not fit."""
         data, cuda = self.data, self.device.type == "cuda"
         data.batch_size = size
         data.unlabeled_batch_size = max(1, round(self.ratio * size))

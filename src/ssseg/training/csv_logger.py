@@ -1,4 +1,4 @@
-"""metrics.csv: a row per time that numbers are logged, which no interruption can spoil."""
+"""metrics.csv: one row each time that numbers are logged; an interruption leaves it whole."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from ssseg.runs.run import METRICS, earlier_rows
 
 
 class StepLogger(Logger):
-    """Appends rows; a new column means a new file, which takes the place of the old one when whole.
+    """Appends rows; for a new column the file is written anew and replaced once it is complete.
 
-    Lightning's CSVLogger begins the file of a run that goes on anew, and writes over it in place.
+    Lightning's CSVLogger starts an empty file when a run is resumed, and overwrites it in place.
 
     Args:
         folder: Of the run.
@@ -32,12 +32,12 @@ class StepLogger(Logger):
 
     @property
     def name(self) -> str:
-        """None of its own: there is one per run."""
+        """Empty: there is one log per run."""
         return ""
 
     @property
     def version(self) -> str:
-        """None either."""
+        """Empty as well."""
         return ""
 
     @property
@@ -81,7 +81,7 @@ class StepLogger(Logger):
 
 
 def rows_before(folder: Path, checkpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the steps that a checkpoint has behind it; those of later ones come again.
+    """The rows of the steps before a checkpoint; later steps are logged again.
 
     The row of its own last step is written after it, by Lightning; a kill in between would lose
     that row, which is why the checkpoint has it too.

@@ -20,7 +20,7 @@ LOGGERS = ("csv", "wandb", "tensorboard")
 
 
 class LateWandb(WandbLogger):
-    """Makes the folder it needs as late as it can: other processes of the run choose theirs."""
+    """Creates its folder only once it is used: it must not look like that of another run."""
 
     @property
     def experiment(self) -> Any:
@@ -33,14 +33,14 @@ class LateWandb(WandbLogger):
 def run_callbacks(
     run: RunFolder, alerts: TrainingAlerts, checkpoint_every: int | None, timed: float | None
 ) -> list[Callback]:
-    """What watches, saves and describes a run, in the order in which they must act.
+    """The callbacks of every run, in the order in which they must act.
 
-    Values that are not finite are found before anybody saves, and alerts have read what is saved.
-    The summary comes after the last checkpoint: whoever finds it knows that everything is there.
+    Values that are not finite are found before a checkpoint is saved, and alerts are up to date in
+    it. The summary is written after the last checkpoint: a folder with a summary is complete.
 
     Args:
         run: Its folder.
-        alerts: That it raises.
+        alerts: The callback that raises them.
         checkpoint_every: Steps between checkpoints, besides those after each validation.
         timed: Seconds between validations; None: they are counted in steps.
     """

@@ -1,4 +1,4 @@
-"""A run starts from the weights of another model: what fits is taken, the rest starts fresh."""
+"""Starting a run from the weights of another model: those that fit are taken."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from ssseg.prediction.predictor import Predictor
 from ssseg.training.module import SegmentationModule
 
 FEW = 3
-"""Names that are said of what starts fresh."""
+"""Names of tensors that start fresh which are printed."""
 
 
 class Taken(NamedTuple):
-    """What a run has of another model; names of tensors, buffers included."""
+    """What a run took from another model; names of tensors, buffers included."""
 
     file: str
     network: str
@@ -55,8 +55,8 @@ def start_from(
     """Let a module that has not trained yet start from a model's weights.
 
     The student takes every tensor that its network has by the same name and in the same shape.
-    Layers that say classes are taken only where the classes have the same names. Teachers and other
-    parts of the method are made anew of this student.
+    Layers that predict classes are taken only where the classes have the same names. Teachers and
+    other parts of the method are made again from this student.
 
     Args:
         module: Of the run.
@@ -72,7 +72,9 @@ def start_from(
         UserError: For a file that is no such model, or one of another encoder.
     """
     student = module.method.student
-    with torch.random.fork_rng(devices=[]):  # other weights change nothing that is drawn later
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # loading a model does not change the run's random numbers
         model = load(file)
         heads = _heads(student)
     theirs, ours = model.network.hparams["encoder"], student.hparams["encoder"]

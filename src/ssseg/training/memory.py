@@ -1,7 +1,7 @@
-"""How much memory a training step and a validation take, counted without computing anything.
+"""How much memory a training step and a validation take, counted without computing values.
 
-torch's meta device knows the shape of every tensor and holds none of their values, so that a
-network can be taken through a step in a second whatever its size.
+Tensors on torch's meta device have shapes and no values, so that a step of a network of any size
+takes a second.
 """
 
 import json
@@ -31,7 +31,7 @@ FLOAT = 4
 LABEL = 8
 """Bytes of the label of a pixel."""
 IMAGES = 2
-"""That are counted, and divided by: BatchNorm refuses to train on a single value."""
+"""Images of the counted step: BatchNorm cannot train on one."""
 
 
 class Memory(NamedTuple):
@@ -69,7 +69,7 @@ def memory_of_step(
         crop_size: Height and width of the images.
         num_classes: Of the network.
         in_channels: Of the images.
-        images: That the network being trained sees in a step.
+        images: Number of images that the trained network sees in a step.
         teacher: Whether an averaged copy of the network is kept.
     """
     asked = json.dumps([network, num_classes, in_channels])
@@ -87,7 +87,7 @@ def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) ->
     alive = list[Tensor]()
 
     def keep(tensor: Tensor) -> Tensor:
-        # views and layers that work in place share a storage; what is alive keeps its address
+        # views and layers that work in place share a storage; a living tensor keeps its address
         storage = tensor.untyped_storage()
         kept[storage._cdata] = storage.nbytes()
         alive.append(tensor)
@@ -98,7 +98,7 @@ def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) ->
     own = {p.untyped_storage()._cdata for p in [*model.parameters(), *model.buffers()]}
     activations = sum(size for address, size in kept.items() if address not in own)
     parameters = sum(p.numel() for p in model.parameters())
-    del loss  # until here the graph holds on to what was counted
+    del loss  # the graph kept the counted tensors alive until here
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     held = (1 + teacher) * parameters + 3 * trained
     name = f"{model.hparams['decoder']} on {model.hparams['encoder']}"
@@ -121,8 +121,8 @@ def memory_of_validation(
         size: Height and width of the images, or of the windows that slide over them.
         num_classes: Of the network.
         in_channels: Of the images.
-        images: That go through the network at once.
-        batch: That are read at once.
+        images: Number of images that go through the network at once.
+        batch: Number of images that are read at once.
     """
     height, width = size
     peak = _peak(json.dumps([network, num_classes, in_channels]), (height, width))
@@ -236,7 +236,7 @@ def memory_of_run(data: SegmentationData, module: SegmentationModule) -> Needs |
 
 
 def check_fits(needs: Needs, at_once: int, device: torch.device) -> None:
-    """Refuse what needs more memory than there is, counted low: such a run would be killed."""
+    """Refuse a run that needs more memory than there is, by a lower bound: it would be killed."""
     if device.type == "cuda":
         total, at_once = torch.cuda.get_device_properties(device).total_memory, 1
     else:

@@ -1,4 +1,4 @@
-"""A run goes on in its own folder: as if it had never been cut off, or longer than it was told."""
+"""Resuming a run in its folder, as if it had never been interrupted, or for more steps."""
 
 import json
 import os
@@ -28,8 +28,8 @@ FREE = (
     *("trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
     *("trainer.profiler", "trainer.detect_anomaly", "trainer.default_root_dir"),
 )
-"""Options that a run may be given otherwise when it goes on: where, how fast and how long it is
-computed, and what is said on the way. Data may lie elsewhere, if they are the same."""
+"""Options that may change when a run is resumed: where, how fast and how long it is computed, and
+what is printed. Data may lie in another folder, if they are the same."""
 
 
 def leads() -> bool:
@@ -48,7 +48,7 @@ def asked_folder(args: list[str]) -> Path | None:
 
 
 class Continued(NamedTuple):
-    """What `fit` is asked, once it is known whether a run goes on."""
+    """The options of `fit`, once it is known whether a run is resumed."""
 
     args: list[str]
     checkpoint: Path | None
@@ -134,7 +134,7 @@ def steps_of(folder: Path) -> int | None:
 
 
 def wanted_steps(folder: Path, typed: list[str]) -> int:
-    """Optimiser steps that a run is to have in the end: as typed, else as it was told before."""
+    """Optimiser steps that a run is to have in the end: as typed now, else as before."""
     values = dict(pairs(typed)).get("--trainer.max_steps", ())
     if len(values) == 1 and values[0].isdecimal():
         return int(values[0])
@@ -158,7 +158,7 @@ def config_of(folder: Path) -> dict[str, Any]:
 
 
 def refuse_contradictions(folder: Path, config: Mapping[str, Any]) -> None:
-    """A run goes on as it was started, but for where and how fast it is computed, and how long.
+    """Refuse options that a run must keep, see `FREE`, where they differ from those of its start.
 
     Args:
         folder: Of the run.
@@ -175,7 +175,7 @@ def refuse_contradictions(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def refuse_other_labels(checkpoint: Path, split_hash: str) -> None:
-    """A run that goes on with data that lie elsewhere learns from the same labels.
+    """Refuse data with other labeled images than the run was started with.
 
     Args:
         checkpoint: That it goes on from.
@@ -194,7 +194,7 @@ def refuse_other_labels(checkpoint: Path, split_hash: str) -> None:
 
 
 def contradiction(folder: Path, option: str, theirs: object, mine: object) -> UserError:
-    """The error for an option that a run cannot change on its way."""
+    """The error for an option that cannot change when a run is resumed."""
     return UserError(
         f"option {option} is {mine!r}, but the run in {folder} was started with {theirs!r} and "
         "goes on with that; leave the option out, or start another run (--init takes the weights "
@@ -211,7 +211,7 @@ def _checkpoint_of(folder: Path) -> Path | None:
     """Where an unfinished run goes on from; None where it is to start anew."""
     newest = newest_checkpoint(folder)
     if newest is None:
-        if leads():  # cut off before its first checkpoint: nothing is lost by a new start
+        if leads():  # interrupted before its first checkpoint: nothing is lost by a new start
             shutil.rmtree(folder)
         return None
     return _as_last(newest)

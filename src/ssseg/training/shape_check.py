@@ -1,7 +1,7 @@
-"""Whether the networks of a run can take its images, found out before it trains.
+"""Checks before training that the networks of a run can take its images.
 
-Networks are taken through their passes on torch's meta device, which knows shapes and computes
-nothing. What is refused there is tried once more with values, and only then believed.
+Forward passes run on torch's meta device, which has shapes and no values. A pass that fails there
+is repeated with values, and only that failure counts.
 """
 
 import copy
@@ -28,7 +28,7 @@ LOOKS = 24
 SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 """Of crops that are tried, to propose one."""
 ONE_VALUE = "more than 1 value per channel"
-"""In what BatchNorm says of a single value, by which it cannot divide."""
+"""Part of the error that BatchNorm raises where it has a single value."""
 _known: dict[tuple[str, tuple[int, ...], bool], bool] = {}
 
 
@@ -131,7 +131,7 @@ def sizes_of(data: SegmentationData, split: Split) -> Counter[Size]:
         found = Counter({data.image_size: len(records)})
     else:
         known = [source.size_of(record) for record in records]
-        # where only decoding tells, images are taken to be alike
+        # where only decoding would tell, images are assumed to have one size
         height, width = known[0] or source.read_image(records[0]).shape[:2]
         found = Counter(size or (height, width) for size in known)
     if data.eval_crop is None:
@@ -150,7 +150,7 @@ def _unfit(
     found: tuple[Size, int, int],
     reason: str,
 ) -> UserError:
-    """What to say of a size, with ways out that were tried."""
+    """The error for a size, with remedies that were tried."""
     (height, width), count, others = found
     crop, channels = data.crop_size, data.in_channels
     ways, slide = [], replace(infer, mode="slide").within(crop)
@@ -207,7 +207,7 @@ def _refused(network: nn.Module, infer: Inference, size: Size, channels: int) ->
 
 
 def _refused_on_meta(network: nn.Module, shape: tuple[int, ...], *, train: bool) -> bool:
-    """Whether a pass fails on shapes alone; networks of one recipe are asked once."""
+    """Whether a pass fails on shapes alone; computed once for networks of one configuration."""
     recipe = _recipe(network)
     key = (recipe, shape, train)
     if recipe and key in _known:
@@ -217,7 +217,7 @@ def _refused_on_meta(network: nn.Module, shape: tuple[int, ...], *, train: bool)
         with torch.no_grad():
             twin(torch.empty(shape, device="meta"))
         refused = False
-    except Exception:  # of the layer that fails, or of one that computes with values
+    except Exception:  # a layer does not fit, or computes with values
         refused = True
     if recipe:
         _known[key] = refused
@@ -252,7 +252,7 @@ def _reason(error: Exception) -> str:
 
 
 def _recipe(network: nn.Module) -> str:
-    """All that shapes depend on; empty for networks that are not ours."""
+    """Everything that shapes depend on; empty for networks of other libraries."""
     return str(getattr(network, "hparams", ""))
 
 

@@ -1,4 +1,4 @@
-"""What Lightning refuses is said in one sentence."""
+"""Errors of Lightning as one sentence for the user."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from ssseg.training.option_values import precision_of
 
 @contextmanager
 def in_one_sentence() -> Iterator[None]:
-    """What Lightning itself refuses becomes a sentence.
+    """Raise what Lightning itself refuses as one sentence.
 
     Raises:
         UserError: For any complaint of Lightning about options of its Trainer.
@@ -36,14 +36,14 @@ def in_one_sentence() -> Iterator[None]:
 
 
 def make_trainer(make: Callable[[], Trainer], precision: Any) -> Trainer:
-    """A trainer, where Lightning agrees to its options.
+    """Make a trainer.
 
     Args:
         make: Makes it.
         precision: That was asked for.
 
     Raises:
-        UserError: Where Lightning does not agree, or would do something else in silence.
+        UserError: Where Lightning refuses an option, or would silently do something else.
     """
     try:
         trainer = make()

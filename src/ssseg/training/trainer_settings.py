@@ -1,4 +1,4 @@
-"""What of a trainer changes the result, for the summary of a run."""
+"""Settings of a trainer that change the result, for the summary of a run."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from pytorch_lightning.callbacks import (
 from ssseg.training.module import SegmentationModule
 
 CHANGING = (EarlyStopping, StochasticWeightAveraging, GradientAccumulationScheduler)
-"""Lightning's own callbacks that change what is trained; its others watch."""
+"""Lightning's own callbacks that change the training; its others only observe."""
 
 
 def training_of(trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
-    """What of the trainer changes the result."""
+    """Settings of the trainer that change the result."""
     ours = __name__.partition(".")[0]
     others = [type(callback) for callback in getattr(trainer, "callbacks", [])]
     several = trainer.world_size > 1

@@ -1,7 +1,7 @@
-"""How often a run validates: by what it costs, counted and never timed, so that runs repeat.
+"""How often a run validates: by the cost, which is counted and not timed, so that runs repeat.
 
-Cost is counted in pixels that pass a network. A backward pass counts as two forward ones, so a
-labeled crop costs three; an unlabeled one costs four, as somebody must say its pseudo-label.
+Cost is counted in pixels that pass a network. A backward pass counts as two forward passes, so a
+labeled crop costs three; an unlabeled one costs four, with the pass that makes its pseudo-label.
 """
 
 from math import prod
@@ -10,15 +10,15 @@ from ssseg.data.module import SegmentationData
 from ssseg.evaluation.inference import Inference
 
 SHARE = 0.2
-"""Of the computing, that validations may take where nobody has said how often they come."""
+"""Share of the computation that validations may take where no interval is given."""
 MOST = 8
-"""Validations of a run that nobody asked for."""
+"""Largest number of validations where no interval is given."""
 LABELED, UNLABELED = 3, 4
-"""Passes of a training image."""
+"""Cost of a training pixel, in forward passes."""
 
 
 def validation_pixels(data: SegmentationData, inference: Inference) -> int:
-    """Pixels that pass a network which is scored on the validation images."""
+    """Pixels that pass one network in a validation."""
     infer = inference.within(data.crop_size)
     sizes = (
         data.image_size or data.source.size_of(record) or data.crop_size
@@ -38,9 +38,9 @@ def steps_between(
 ) -> int:
     """Steps from one validation to the next, the last step always being validated.
 
-    At most `MOST` validations, and no more than fit `SHARE` of the run, if one does. Runs of all
-    methods on the same data are validated at the same steps, for their scores to be compared: what
-    counts is the cheaper training, be it supervised or with a second network to be scored.
+    At most `MOST` validations, which take at most `SHARE` of the run where more than one does. Runs
+    of all methods on the same data validate at the same steps, so that their scores can be
+    compared: the interval is that of the cheapest training, supervised or with a second network.
 
     Args:
         steps: Of the run.
@@ -68,7 +68,7 @@ def share_of_validation(
     networks: int,
     num_views: int,
 ) -> float:
-    """The part of a run's computing that its validations take.
+    """The share of a run's computation that its validations take.
 
     Args:
         steps: Of the run.

@@ -35,7 +35,7 @@ def test_a_run_that_goes_well_is_left_in_peace():
         ({**reading(), "loss/sup": 0.0}, "nothing labeled", "label more of the images"),
         (reading(trusted=0.0), "nothing trusted", "(--method.threshold, now 0.968)"),
         (reading(trusted=0.0), "nothing trusted", "--method.warmup_steps"),
-        (reading(trusted=1.0), "everything trusted", "keeps nothing out"),
+        (reading(trusted=1.0), "everything trusted", "has no effect"),
         (reading(largest=0.97, top="road"), "collapse", "97% or more"),
         (reading(largest=0.97, top="road"), "collapse", "'road', which has 30% of the labeled"),
     ],

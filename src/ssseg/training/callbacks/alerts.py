@@ -1,4 +1,4 @@
-"""What goes wrong with semi-supervised training, said in words while there is time to stop it."""
+"""Alerts: failures of semi-supervised training, reported while the run can still be stopped."""
 
 import sys
 from collections import deque
@@ -14,16 +14,16 @@ from ssseg.training.logged_steps import logged_at
 from ssseg.training.module import SegmentationModule
 
 READINGS = 10
-"""That agree, one after the other, before an alert is raised."""
+"""Number of consecutive readings that must agree before an alert is raised."""
 NOTHING, EVERYTHING = 0.001, 0.999
-"""Shares of trusted pseudo-labels that are as good as none and as all."""
+"""Shares of trusted pseudo-labels that count as none and as all."""
 COLLAPSED, COMMON = 0.95, 0.8
 """The share of one class in the pseudo-labels that is a collapse, unless labeled images have nearly
 as much of it."""
 
 
 class Alert(NamedTuple):
-    """One thing that goes wrong."""
+    """One failure."""
 
     step: int
     """Optimiser steps done when it was noticed."""
@@ -37,11 +37,11 @@ class Alert(NamedTuple):
 
 
 class AlertRules:
-    """Listens to readings and validations; every kind of alert is raised once.
+    """Raises alerts by readings and validations; every kind of alert is raised once.
 
     Args:
         threshold: Of the method; None where it has none.
-        labeled: The share of each class in the labeled pixels, by name; empty where nobody knows.
+        labeled: The share of each class in the labeled pixels, by name; empty where unknown.
         reference: mIoU of a supervised run by step.
         steps: Of the whole run.
     """
@@ -57,7 +57,7 @@ class AlertRules:
         self.reference, self.steps = dict(reference or {}), steps
         self.readings: deque[dict[str, float]] = deque(maxlen=READINGS)
         self.bare: list[int] = []
-        """Steps, one after the other, of readings without a labeled pixel."""
+        """Steps of the latest consecutive readings without a labeled pixel."""
         self.raised: list[Alert] = []
 
     def read(self, step: int, reading: Mapping[str, float]) -> list[Alert]:
@@ -98,14 +98,14 @@ class AlertRules:
         if max(trusted) < NOTHING:
             return {
                 "nothing trusted": f"{since} fewer than {NOTHING:.1%} of the pseudo-labels are "
-                "trusted, so that unlabeled images teach next to nothing; train longer before they "
+                "trusted, so that unlabeled images have almost no effect; train longer before they "
                 f"count (--method.warmup_steps), or lower the threshold{asked}"
             }
         if min(trusted) > EVERYTHING and self.threshold:
             return {
                 "everything trusted": f"{since} more than {EVERYTHING:.1%} of the pseudo-labels "
-                "are trusted, the wrong ones too: the threshold keeps nothing out; raise it"
-                f"{asked}, or look whether labels and classes are what they should be"
+                "are trusted, wrong ones included: the threshold has no effect; raise it"
+                f"{asked}, or check the labels and classes of the data"
             }
         return {}
 
@@ -126,8 +126,8 @@ class AlertRules:
         beside = "" if usual is None else f", which has {usual:.0%} of the labeled pixels"
         return {
             "collapse": f"{since} {least:.0%} or more of the pseudo-labels are {top!r}{beside}: "
-            "the network is about to say one class everywhere; train longer before unlabeled "
-            "images count (--method.warmup_steps), or let them count less (--method.weight)"
+            "the network is about to predict one class everywhere; train longer before unlabeled "
+            "images count (--method.warmup_steps), or lower their weight (--method.weight)"
         }
 
     def score(self, step: int, miou: float) -> list[Alert]:
@@ -153,7 +153,7 @@ class AlertRules:
 
 
 class TrainingAlerts(Callback):
-    """Reads what the instruments say whenever it is logged, and prints what is wrong.
+    """Checks the numbers whenever they are logged, and prints alerts.
 
     `watch.reference` may be given the `history_of` a supervised run to compare with.
     """
@@ -164,11 +164,11 @@ class TrainingAlerts(Callback):
 
     @property
     def raised(self) -> Sequence[Alert]:
-        """All of this run so far, also of before an interruption."""
+        """All of this run so far, also those before an interruption."""
         return self.watch.raised
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Learn what is usual here."""
+        """Take threshold, length and class shares of this run."""
         assert isinstance(module, SegmentationModule)
         watch = self.watch
         watch.threshold = getattr(module.method, "threshold", None)
@@ -181,7 +181,7 @@ class TrainingAlerts(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Once per step whose numbers are logged: they wait for the device anyway."""
+        """Check once per logged step: logging waits for the device anyway."""
         step = trainer.global_step
         if logged_at(trainer, step) and step != self.looked:
             self.looked = step

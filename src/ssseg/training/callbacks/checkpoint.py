@@ -1,4 +1,4 @@
-"""When a run is saved, and how it ends when it is told to."""
+"""When a run is saved, and how it ends after a SIGTERM."""
 
 import os
 from contextlib import suppress
@@ -103,14 +103,14 @@ class LastCheckpoint(Callback):
         return self.sigterm is not None and self.sigterm.received_by_any()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """The final checkpoint, which knows the last scores."""
+        """Save the final checkpoint, with the last scores."""
         self.over = True
         self.save(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """A run that is over may go on to more steps: from a state as of any other step.
+        """Give the final checkpoint the counts of any other step, so that the run can go on longer.
 
         At the end Lightning has closed its epoch, which here is the whole run, and counted the
         logged steps further than it expects of a checkpoint.
@@ -125,7 +125,7 @@ class LastCheckpoint(Callback):
             counts["completed"] -= 1
 
     def state_dict(self) -> dict[str, Any]:
-        """For the log of a resumed run."""
+        """The latest row of the log, for a resumed run."""
         return {"row": self.row}
 
 
@@ -135,8 +135,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writes in the system's temporary folder and moves: where that is another file
     system, the move is a copy onto the old checkpoint, and a kill in its middle costs both.
 
-    The checkpoint that last.ckpt was is kept as previous.ckpt, for a disk that loses what it was
-    given.
+    The former last.ckpt is kept as previous.ckpt, in case that the new one cannot be read.
     """
 
     def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
@@ -164,7 +163,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _keep(last: Path) -> None:
-    """A second name for a file, so that the first is never missing."""
+    """Give last.ckpt a second name, previous.ckpt, before it is replaced."""
     # there may be no such file yet, or a file system without second names
     with suppress(OSError), atomic_write(last.with_name(PREVIOUS)) as again:
         again.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A loss that is no number stops the run, before a checkpoint could keep what it did."""
+"""Stops a run at a loss that is not finite, before a checkpoint is saved after it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ from ssseg.training.module import SegmentationModule
 from ssseg.types import Batch
 
 FOLDER = "nonfinite"
-"""In the run's folder: batches whose loss was no number."""
+"""In the run's folder: batches whose loss was not finite."""
 WAITS = ("cpu",)
-"""Kinds of devices that are looked at after every step: the host computes there itself."""
+"""Kinds of devices whose loss is read after every step, as this makes nobody wait."""
 
 
 class NonFiniteError(UserError):
@@ -26,11 +26,11 @@ class NonFiniteError(UserError):
 
 
 class StopAtNaN(Callback):
-    """Stops at a loss that is no number, keeps the checkpoint before it, and saves the batch.
+    """Stops at a loss that is not finite, keeps the checkpoint before it, and saves the batch.
 
-    On a CPU it looks at every step. On a GPU looking would make the host wait, so the device notes
-    the first bad batch by itself, and is asked for it where the host waits anyway: where numbers
-    are logged, and before anything is saved. Weights are looked at before they are saved.
+    On a CPU it reads the loss of every step. On a GPU reading would make the host wait, so the
+    number of the first bad batch is kept on the device and read where the host waits anyway: where
+    numbers are logged, and before anything is saved. Weights are checked before they are saved.
 
     Args:
         folder: Of the run.
@@ -43,7 +43,7 @@ class StopAtNaN(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Note whether this batch's loss was a number, and look where that costs nothing."""
+        """Note whether this batch's loss is finite, and read that where it costs nothing."""
         assert isinstance(module, SegmentationModule)
         loss = outputs["loss"] if isinstance(outputs, Mapping) else outputs
         number = module.batches_seen - 1
@@ -53,17 +53,17 @@ class StopAtNaN(Callback):
             self._look(trainer, module, batch)
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Scores of weights that are no numbers would be the first thing to be seen."""
+        """Check before weights are scored that are not finite."""
         if trainer.state.fn == "fit":
             self._look(trainer, module)
 
     def on_save_checkpoint(
         self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Nothing that is no number is saved.
+        """Check that loss and weights are finite before they are saved.
 
         Raises:
-            NonFiniteError: Where a loss or a weight is none.
+            NonFiniteError: Where a loss or a weight is not.
         """
         self._look(trainer, module)
         weights = [p.detach() for p in module.parameters() if p.is_floating_point()]
@@ -119,8 +119,7 @@ def save_batch(path: Path, data: SegmentationData, number: int, batch: Batch | N
         path: The file.
         data: What it was drawn from.
         number: The place of the batch in the run, from 0.
-        batch: It, where it is at hand; else it is drawn once more: batches are functions of the
-            seed and their number.
+        batch: The batch, where it is known; else it is drawn again from the seed and its number.
     """
     drawn = data.draw(number)
     batch = (drawn.batch if batch is None else batch)._replace(truth=None)

@@ -13,8 +13,8 @@ from ssseg.training.module import SegmentationModule
 from ssseg.types import Batch, StepOutput
 
 
-class NonFiniteFound(Exception):  # noqa: N818 (what was looked for)
-    """What was looked for: sentences, the first thing that is no number first."""
+class NonFiniteFound(Exception):  # noqa: N818 (the search succeeded)
+    """A value that is not finite was found; `lines` name the earliest such value first."""
 
     def __init__(self, step: int, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
@@ -30,15 +30,15 @@ class NanTracer(Callback):
         self.images: list[str] = []
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Listen to every layer, and to what the method hands back."""
+        """Check the output of every layer, and note the losses of the method."""
         assert isinstance(module, SegmentationModule)
         for name, part in module.method.named_modules():
             if name and not list(part.children()):
-                part.register_forward_hook(partial(self._hear, name))
+                part.register_forward_hook(partial(self._check_layer, name))
         losses = module.method.losses
-        module.method.losses = partial(self._keep, losses)  # type: ignore[method-assign]
+        module.method.losses = partial(self._note_losses, losses)  # type: ignore[method-assign]
 
-    def _hear(self, name: str, layer: nn.Module, given: Any, made: Any) -> None:
+    def _check_layer(self, name: str, layer: nn.Module, given: Any, made: Any) -> None:
         if self.layer is None and not _finite(made):
             where = ""
             if not _finite(given):
@@ -47,7 +47,7 @@ class NanTracer(Callback):
                 where = ", and so is one of its weights"
             self.layer = f"the output of {name} ({type(layer).__name__}) is not finite{where}"
 
-    def _keep(self, losses: Callable[..., StepOutput], *args: Any) -> StepOutput:
+    def _note_losses(self, losses: Callable[..., StepOutput], *args: Any) -> StepOutput:
         out = losses(*args)
         self.terms = {name: float(term) for name, term in out.losses.items()}
         return out
@@ -55,7 +55,7 @@ class NanTracer(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Look at the images."""
+        """Check the images."""
         assert isinstance(module, SegmentationModule)
         self.layer = None
         parts = {"labeled": [batch.labeled.image], "unlabeled": batch.unlabeled.views}
@@ -73,10 +73,10 @@ class NanTracer(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, module: LightningModule, optimizer: Any
     ) -> None:
-        """Look at what this step made; end where something is wrong.
+        """Check losses and gradients of this step; stop where something is not finite.
 
         Raises:
-            Found: With everything that is wrong.
+            NonFiniteFound: With everything that is not finite.
         """
         bad = [
             name
@@ -85,7 +85,7 @@ class NanTracer(Callback):
         ]
         losses_fine = all(map(math.isfinite, self.terms.values()))
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-        # with scaled losses an infinite gradient is nothing unusual: the step is left out
+        # with scaled losses an infinite gradient is usual: the scaler skips the step
         if losses_fine and (not bad or scaled) and not self.images:
             return
         terms = ", ".join(f"{name} {value:.4g}" for name, value in self.terms.items())
@@ -93,14 +93,14 @@ class NanTracer(Callback):
         if bad and losses_fine:
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
             lines.append(
-                f"all losses are finite; the gradient of {bad[-1]}{more} is not: it was lost on "
-                "the way back"
+                f"all losses are finite; the gradient of {bad[-1]}{more} is not: it became so "
+                "in the backward pass"
             )
         raise NonFiniteFound(trainer.global_step + 1, lines)
 
 
 def _finite(value: Any) -> bool:
-    """Whether all tensors in it are."""
+    """Whether all tensors in it are finite."""
     if isinstance(value, Tensor):
         return not value.is_floating_point() or bool(value.detach().isfinite().all())
     if isinstance(value, tuple | list):

@@ -1,4 +1,4 @@
-"""What a person sees on the terminal while a network trains."""
+"""What the terminal and progress.json show while a network trains."""
 
 import json
 import time
@@ -58,7 +58,7 @@ class ProgressBar(Callback):
     """One bar over the steps: losses, trusted share, mIoU of every network, images per second.
 
     Args:
-        every: Steps between two looks at the numbers; each look waits for the device.
+        every: Steps between two updates of the numbers; each waits for the device.
     """
 
     def __init__(self, every: int = 10) -> None:
@@ -69,7 +69,7 @@ class ProgressBar(Callback):
         self.waited = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Say what is about to happen, and show the bar."""
+        """Print what is about to train, and show the bar."""
         if trainer.is_global_zero and isinstance(module, SegmentationModule):
             for line in announcement(trainer, module):
                 self.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -91,7 +91,7 @@ class ProgressBar(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count, and now and then read the numbers."""
+        """Count images; read the numbers every few steps."""
         self.throughput.add(batch)
         if self.bar is None:
             return
@@ -103,7 +103,7 @@ class ProgressBar(Callback):
             self.bar.update(self.task, text=text)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """One line that stays per validation."""
+        """Print one line per validation, which stays."""
         shown = trainer.is_global_zero and not trainer.sanity_checking
         if self.bar is not None and shown:
             self.bar.update(self.task, text=_numbers(trainer))
@@ -111,13 +111,13 @@ class ProgressBar(Callback):
             self.bar.console.print(line, highlight=False, soft_wrap=True)
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._stop()
 
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave the terminal clean for the message."""
+        """Remove the bar before the error is printed."""
         self._stop()
 
     def _stop(self) -> None:
@@ -186,7 +186,7 @@ def validations(trainer: Trainer, module: SegmentationModule) -> str:
 
 
 def _numbers(trainer: Trainer) -> str:
-    """Losses, trusted share and scores of the moment in one line."""
+    """The latest losses, trusted share and scores in one line."""
     metrics = to_floats(trainer.callback_metrics)
     parts = [
         f"{key.removeprefix('loss/')} {value:.3f}"
@@ -204,7 +204,7 @@ def _numbers(trainer: Trainer) -> str:
 
 
 class Lap(NamedTuple):
-    """Where the watch stood when numbers were last logged."""
+    """Step and times at which numbers were last logged."""
 
     step: int
     now: float
@@ -212,7 +212,7 @@ class Lap(NamedTuple):
 
 
 class ProgressFile(Callback):
-    """Writes progress.json about once a second, which is gone when the run is finished.
+    """Writes progress.json about once a second; it is removed when the run is finished.
 
     With the other numbers it logs `seconds/step` and `seconds/data_wait`, how much of it was
     waiting for data: means over the steps since the last time.
@@ -230,7 +230,7 @@ class ProgressFile(Callback):
         self.lap = Lap(0, 0.0, 0.0)
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Begin to count."""
+        """Start counting."""
         self.throughput = Throughput(trainer.world_size)
         self.first, self.written = trainer.global_step, 0.0
         self.lap = Lap(self.first, self.throughput.started, _waited(trainer))
@@ -238,7 +238,7 @@ class ProgressFile(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count, and now and then say so."""
+        """Count images; write the file about once a second."""
         self.throughput.add(batch)
         now = time.monotonic()
         if trainer.is_global_zero and now - self.written >= self.every:
@@ -253,11 +253,11 @@ class ProgressFile(Callback):
             module.log_dict(named, on_step=True, on_epoch=False)
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """A validation is no step."""
+        """Leave the validation out of the time of steps."""
         self.paused = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Scores are news."""
+        """Write the new scores."""
         self.lap = self.lap._replace(now=self.lap.now + time.monotonic() - self.paused)
         if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._write(trainer)
@@ -266,7 +266,7 @@ class ProgressFile(Callback):
         done = max(1, trainer.global_step - self.first)
         left = (trainer.max_steps - trainer.global_step) * self.throughput.seconds / done
         metrics = trainer.callback_metrics
-        news = {
+        contents = {
             "step": trainer.global_step,
             "steps": trainer.max_steps,
             "images_per_second": round(self.throughput.images_per_second, 2),
@@ -278,10 +278,10 @@ class ProgressFile(Callback):
             },
         }
         with atomic_write(self.folder / PROGRESS) as draft:
-            draft.write_text(json.dumps(news) + "\n", encoding="utf-8")
+            draft.write_text(json.dumps(contents) + "\n", encoding="utf-8")
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """What is finished has a summary."""
+        """Remove the file: a finished run has a summary."""
         if trainer.is_global_zero and (self.folder / SUMMARY).is_file():
             (self.folder / PROGRESS).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What happens around training: evaluation of the last step, and the run's folder."""
+"""The folder of a run: its configuration, sample pictures and summary."""
 
 import json
 import shutil
@@ -61,17 +61,17 @@ class RunFolder(Callback):
         self.seconds = 0.0
         self.started = 0.0
         self.init: dict[str, Any] | None = None
-        """What it started from, if not from the usual weights."""
+        """The model that `--init` gave; None where there is none."""
         self.lengths: list[dict[str, int]] = []
-        """From which step on the run was to have how many."""
+        """The lengths that the run was given, each with the step from which it holds."""
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """What ended a run that is to go on all the same begins anew."""
+        """Reset what ended a finished run that goes on, such as its time limit."""
         if (self.folder / SUMMARY).is_file():
             restart(getattr(trainer, "callbacks", []))
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Make the folder, and keep the configuration in it."""
+        """Make the folder and write the configuration into it."""
         self.started = time.monotonic()
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class RunFolder(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Keep what the first batch was, for comparisons of runs to see that it was the same."""
+        """Note hashes of the first batch, by which runs are checked to have started alike."""
         if trainer.global_step == 0 and "labeled" not in self.fingerprints:
             self.fingerprints["labeled"] = tensor_hash(*batch.labeled)
             if batch.unlabeled.views:
@@ -148,7 +148,7 @@ class RunFolder(Callback):
     def on_exception(
         self, trainer: Trainer, module: LightningModule, exception: BaseException
     ) -> None:
-        """Leave no folder of a run that failed before its first step."""
+        """Remove the folder of a run that failed before its first step."""
         failed = trainer.global_step == 0 and not isinstance(exception, NonFiniteError)
         if trainer.is_global_zero and failed and self.made:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -162,7 +162,7 @@ class RunFolder(Callback):
         self._finish(trainer, module)
 
     def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Of a run that was cut off after its last step there is no training left, and no end."""
+        """Write the summary of a run that was interrupted after its last step."""
         if trainer.global_step >= trainer.max_steps and not (self.folder / SUMMARY).exists():
             self._finish(trainer, module)
 
@@ -171,7 +171,7 @@ class RunFolder(Callback):
             return
         self._write_tiles(trainer, module)
         text = json.dumps(self.summary(trainer, module), indent=1)
-        # whole or not at all: who finds it knows that the run is finished
+        # whole or not at all: it says that the run is finished
         with atomic_write(self.folder / SUMMARY) as draft:
             draft.write_text(text + "\n", encoding="utf-8")
         (self.folder / "checkpoints" / PREVIOUS).unlink(missing_ok=True)
@@ -188,7 +188,7 @@ class RunFolder(Callback):
                 Image.fromarray(pixels).save(folder / f"{name}_{row}.png")
 
     def summary(self, trainer: Trainer, module: SegmentationModule) -> dict[str, Any]:
-        """Everything that a table or a reader may want to know of this run."""
+        """Everything that a report says of this run."""
         data, batches = data_of(trainer), module.batches_seen
         method = {"name": self.identity["method"], **to_plain(module.method.hparams)}
         student = module.method.student
@@ -228,13 +228,13 @@ class RunFolder(Callback):
 
     def _hash(self) -> str:
         """Of the configuration, and of the lengths that the run had on its way to this one."""
-        to_plain: str = self.identity["config_hash"]
+        own: str = self.identity["config_hash"]
         if len(self.lengths) < 2:
-            return to_plain
-        return config_hash({"config": to_plain, "lengths": self.lengths})
+            return own
+        return config_hash({"config": own, "lengths": self.lengths})
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on from."""
+        """The state that a resumed run goes on from."""
         elapsed = self.seconds + (time.monotonic() - self.started if self.started else 0)
         return {
             "history": self.history,
@@ -255,7 +255,7 @@ class RunFolder(Callback):
 
 
 def alerts_of(trainer: Trainer) -> list[dict[str, Any]]:
-    """What went wrong on the way."""
+    """The alerts of a run, as plain data."""
     callbacks: list[Callback] = getattr(trainer, "callbacks", [])
     found = [callback for callback in callbacks if isinstance(callback, TrainingAlerts)]
     return [alert._asdict() for callback in found for alert in callback.raised]
@@ -278,7 +278,7 @@ def _ended_by(trainer: Trainer) -> str:
 
 
 def restart(callbacks: Sequence[Callback]) -> None:
-    """Let callbacks that have ended a run begin anew: the time, and the patience."""
+    """Reset callbacks that have ended a run: the time limit, and the patience."""
     for callback in callbacks:
         if isinstance(callback, Timer):
             callback.load_state_dict({})
@@ -288,7 +288,7 @@ def restart(callbacks: Sequence[Callback]) -> None:
 
 
 def longer(trainer: Trainer, before: int) -> str:
-    """What it means that a run goes on to another number of steps, in a line."""
+    """One line on what changes when a run goes on to another number of steps."""
     schedule: Any = trainer.lr_scheduler_configs[0].scheduler
     rate, now = schedule.optimizer.param_groups[-1]["lr"], rates(schedule)[-1]
     return (
