@@ -325,12 +325,23 @@ class TestTime:
         out = capfd.readouterr().out
         assert re.search(r"validation 4 images by .*, every .* and after the last step", out)
 
+    def test_the_step_at_which_the_time_is_over_is_validated(self, here):
+        args = ["--trainer.val_check_interval", "01:00:00:00", "--trainer.max_time", "00:00:00:01"]
+        assert fit(*args, "--out", "run", steps=100000) == 0
+        run = ssseg.Run(here / "run")
+        assert run.summary["ended_early"]["by"] == "trainer.max_time"
+        assert [row["step"] for row in run.history] == [run.summary["steps"]]
+
     def test_one_device_decides_for_all(self):
         def decide(said):
             seen = []
             strategy = SimpleNamespace(broadcast=lambda own: seen.append(own) or said)
             trainer = SimpleNamespace(
-                strategy=strategy, max_steps=9, global_step=0, limit_val_batches=1.0
+                strategy=strategy,
+                max_steps=9,
+                global_step=0,
+                limit_val_batches=1.0,
+                should_stop=False,
             )
             last = EvaluateLast(3600.0)
             last.on_train_start(trainer, None)

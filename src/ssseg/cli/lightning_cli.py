@@ -38,6 +38,7 @@ from ssseg.training.defaults import (
     default_checkpoints,
     default_loggers,
     run_callbacks,
+    time_limit,
 )
 from ssseg.training.initial_weights import start_from
 from ssseg.training.module import SegmentationModule
@@ -212,8 +213,10 @@ class TrainingCLI(LightningCLI):
         self.folder = RunFolder(folder, self.configuration(), identity, self.typed[1:])
         self.alerts = TrainingAlerts()
         timed = seconds_of(self.config.trainer.val_check_interval)
+        asked = as_list(config.trainer.callbacks)
         callbacks = [
-            *as_list(config.trainer.callbacks),
+            *time_limit(config.trainer.max_time, asked),
+            *asked,
             *run_callbacks(self.folder, self.alerts, config.checkpoint_every, timed),
             *(default_checkpoints(folder) if self.validates else []),
         ]

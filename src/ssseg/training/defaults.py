@@ -1,11 +1,12 @@
 """The callbacks and loggers that a run has unless it is told otherwise."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from ssseg.training.callbacks.alerts import TrainingAlerts
@@ -28,6 +29,20 @@ class LateWandb(WandbLogger):
         if leads():
             Path(self.save_dir or ".").mkdir(parents=True, exist_ok=True)
         return super().experiment
+
+
+def time_limit(max_time: Any, asked: Sequence[Callback]) -> list[Callback]:
+    """Lightning's callback for `trainer.max_time`, unless the user gave one.
+
+    Lightning would add it after all others. It comes before them here, so that `EvaluateLast`
+    validates the step at which the time is over.
+
+    Args:
+        max_time: As the Trainer takes it; None: no limit.
+        asked: The user's callbacks.
+    """
+    given = any(isinstance(callback, Timer) for callback in asked)
+    return [] if max_time is None or given else [Timer(max_time)]
 
 
 def run_callbacks(

@@ -18,6 +18,7 @@ class EvaluateLast(Callback):
         self.seconds = seconds
         self.validated = 0.0
         self.step = 0
+        self.stopping = False
         self.limit: int | float = 1.0
         """The trainer's own `limit_val_batches`."""
 
@@ -30,7 +31,7 @@ class EvaluateLast(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Start the clock."""
         self.validated, self.step = time.monotonic(), trainer.global_step
-        self.limit = trainer.limit_val_batches
+        self.limit, self.stopping = trainer.limit_val_batches, False
         self._switch_off(trainer)
 
     def on_train_batch_start(
@@ -40,7 +41,7 @@ class EvaluateLast(Callback):
         self._switch_off(trainer)
 
     def _switch_off(self, trainer: Trainer) -> None:
-        if self.seconds is not None:
+        if self.seconds is not None and not self.stopping:
             trainer.limit_val_batches = 0
 
     def on_train_batch_end(
@@ -51,13 +52,13 @@ class EvaluateLast(Callback):
         By time, one device decides for all, which would wait for each other otherwise; and no
         validation comes between the batches of one optimiser step.
         """
-        last = trainer.global_step >= trainer.max_steps
-        if last:
+        if trainer.global_step >= trainer.max_steps:
             trainer.should_stop = True  # before it stops, Lightning validates
+        self.stopping |= trainer.should_stop
         if self.seconds is not None:
             stepped, self.step = trainer.global_step > self.step, trainer.global_step
             over = time.monotonic() - self.validated >= self.seconds
-            if last or (stepped and trainer.strategy.broadcast(over)):
+            if self.stopping or (stepped and trainer.strategy.broadcast(over)):
                 trainer.limit_val_batches = self.limit
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
