@@ -1,11 +1,13 @@
 """BatchNorm over all devices: converted before DDP wraps the networks, and given back after."""
 
 import copy
+import os
 
 import pytest
 import torch
 from pytorch_lightning import Callback
 from timm.layers import BatchNormAct2d
+from torch import distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
@@ -14,6 +16,17 @@ from ssseg.models import Segmenter
 from ssseg.training.compute import Compute
 from ssseg.training.sync_batchnorm import restore, synchronise
 from tests.conftest import make_data, make_module, make_trainer
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """Lightning leaves a process group and its address in the environment, for other tests too."""
+    before = dict(os.environ)
+    yield
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def norms(module):
