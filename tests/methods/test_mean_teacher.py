@@ -146,9 +146,9 @@ def test_classes_that_stand_on_padding_alone_are_neither_counted_nor_pasted(
 
 def test_blending_a_labeled_image_with_itself_is_remarked():
     made = method_class("guidedmix")
-    (line,) = made().remarks_on_batch(1, 8)
+    (line,) = made().batch_size_notices(1, 8)
     assert "give a --data.batch_size of at least 2" in line
-    assert made(dec_weight=0.0).remarks_on_batch(1, 8) == []
+    assert made(dec_weight=0.0).batch_size_notices(1, 8) == []
 
 
 def test_extra_augmentation_jitters_four_of_five_images(monkeypatch):

@@ -53,5 +53,5 @@ def test_what_timm_has_nothing_like_is_not_guessed(name):
 
 
 def test_a_network_says_so():
-    with pytest.raises(UserError, match=r"SegFormer's encoder is not one of timm's.*'pvt_v2_b0'"):
+    with pytest.raises(UserError, match=r"timm does not have SegFormer's encoder.*'pvt_v2_b0'"):
         Segmenter(3, encoder="mit_b0")

@@ -169,9 +169,9 @@ def test_our_decoders_take_feature_maps_of_one_stride(decoder):
     [
         ({"decoder": "unet"}, "'unet' needs feature maps of several strides, .* annet, deeplabv2"),
         ({"name": "resnet18", "options": {}}, "'dpt' needs a vision transformer, .*vit_small"),
-        ({"output_stride": 8}, "output stride 8 .*its stride is that of its patches, 14"),
-        ({"depth": 6}, "6 feature maps are wanted of 4 blocks"),
-        ({"depth": 3}, "'dpt' cannot be built .* fuses 4 feature maps, the encoder gives 3"),
+        ({"output_stride": 8}, "output stride 8 .*its stride is the side of its patches, 14"),
+        ({"depth": 6}, "cannot take 6 feature maps from 4 blocks"),
+        ({"depth": 3}, "'dpt' cannot be built .* gives 3 feature maps, the decoder needs 4"),
         (
             {"name": "beit_base_patch16_224", "options": {**TINY, "use_rel_pos_bias": False}},
             "every block of BEiT needs relative position biases",

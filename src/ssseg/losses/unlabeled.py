@@ -1,4 +1,4 @@
-"""Losses of unlabeled images, per pixel, and how their pixels count."""
+"""Losses of unlabeled images: loss maps per pixel, and the weights of pixels."""
 
 import math
 from typing import Literal
@@ -16,15 +16,24 @@ Denominator = Literal["valid", "all", "trusted"]
 
 
 def pixel_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Cross-entropy of every pixel against hard labels, 0 where IGNORE. (B, H, W)."""
+    """Cross-entropy of every pixel, (B, H, W) float; 0 where the label is IGNORE.
+
+    Args:
+        logits: (B, C, H, W) float.
+        label: (B, H, W) int64.
+    """
     return F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
 
 
 def pixel_soft_cross_entropy(logits: Tensor, probs: Tensor) -> Tensor:
-    """Cross-entropy of every pixel against target probabilities (B, C, H, W). (B, H, W).
+    """Cross-entropy of every pixel against target probabilities, (B, H, W) float.
+
+    Args:
+        logits: (B, C, H, W) float.
+        probs: (B, C, H, W) float, each pixel sums to 1.
 
     Raises:
-        ValueError: For class ids where probabilities belong.
+        ValueError: If `probs` has another shape than `logits`, for example class ids.
     """
     _same_shape(logits, probs)
     return F.cross_entropy(logits, probs, reduction="none")
@@ -33,15 +42,16 @@ def pixel_soft_cross_entropy(logits: Tensor, probs: Tensor) -> Tensor:
 def pixel_squared_error(
     logits: Tensor, probs: Tensor, classes: Literal["sum", "mean"] = "sum"
 ) -> Tensor:
-    """Squared difference of the softmax from target probabilities. (B, H, W).
+    """Squared difference of the softmax and target probabilities, (B, H, W) float.
 
     Args:
         logits: (B, C, H, W) float.
-        probs: (B, C, H, W) float, each pixel summing to 1.
-        classes: Sum over the classes (French et al.'s code) or their mean (PixelSSL, CCT).
+        probs: (B, C, H, W) float, each pixel sums to 1.
+        classes: Sum over the classes (French et al.'s code) or mean over them (PixelSSL, CCT).
 
     Raises:
-        ValueError: For class ids where probabilities belong, which some shapes would let pass.
+        ValueError: If `probs` has another shape than `logits`, for example class ids, which some
+            shapes would broadcast.
     """
     _same_shape(logits, probs)
     error = (logits.softmax(1) - probs).square()
@@ -58,29 +68,30 @@ def _same_shape(logits: Tensor, probs: Tensor) -> None:
 def pixel_sigmoid_focal(
     logits: Tensor, label: Tensor, gamma: float = 0.5, alpha: float = 0.5
 ) -> Tensor:
-    """Sigmoid focal loss against hard labels, mean over the classes. (B, H, W).
+    """Sigmoid focal loss of every pixel, mean over the classes, (B, H, W) float.
 
-    `-a (1 - p)^gamma log p` per class, with p the probability given to the truth of "is it this
-    class" and a = alpha where it is, 1 - alpha where it is not (Lin et al., ICCV 2017, Eq. 5).
+    `-a (1 - p)^gamma log p` per class (Lin et al., ICCV 2017, Eq. 5). For the class of the label, p
+    is the sigmoid of its logit and a = alpha; for the others p is 1 minus the sigmoid and
+    a = 1 - alpha.
 
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64 in [0, C).
-        gamma: Focus on hard pixels. The default is GuidedMix-Net's released code.
-        alpha: Weight of the true class against the others. The default is the same code.
+        gamma: Focusing parameter. The default is from GuidedMix-Net's released code.
+        alpha: Weight of the label's class against the others. The default is from the same code.
     """
     truth = torch.zeros_like(logits).scatter(1, label[:, None], 1.0)
     towards = logits * (2 * truth - 1)
     balance = alpha * truth + (1 - alpha) * (1 - truth)
-    # torchvision's raises 1 - p to gamma, whose slope is infinite at p = 1 for gamma below 1
+    # torchvision's function computes (1 - p)**gamma, whose slope at p = 1 is infinite for gamma < 1
     focus = (gamma * F.logsigmoid(-towards)).exp()
     return (-balance * focus * F.logsigmoid(towards)).mean(1)
 
 
 def trusted_from(conf: Tensor, threshold: float) -> Tensor:
-    """1.0 where a confidence is at least the threshold, else 0.0.
+    """1.0 where the confidence is at least the threshold, else 0.0; same shape, at least float32.
 
-    Not in half precision, in which sums over an image are no longer exact.
+    Half precision is not used, because sums over an image would be inexact.
     """
     return (conf >= threshold).to(torch.promote_types(conf.dtype, torch.float32))
 
@@ -88,15 +99,15 @@ def trusted_from(conf: Tensor, threshold: float) -> Tensor:
 def confidence_weight(
     trusted: Tensor, valid: Tensor, mode: ConfidenceWeight, devices: DistInfo = SINGLE
 ) -> Tensor:
-    """How much every pixel of an unlabeled image counts.
+    """The weight of every pixel of an unlabeled image in the loss.
 
     Args:
-        trusted: (B, H, W) float in [0, 1], 1 where the pseudo-label's confidence passes.
-        valid: (B, H, W) bool.
-        mode: `image` the trusted share of each image (the ClassMix paper); `batch` one share for
-            the whole batch (the released ClassMix, CutMix-Seg and PixelSSL code); `pixel` only
-            trusted pixels count, fully; `none` every pixel does.
-        devices: That the batch is spread over; the share of a `batch` is that of all of it.
+        trusted: (B, H, W) float in [0, 1], 1 where the confidence is at least the threshold.
+        valid: (B, H, W) bool, False on padding.
+        mode: `image`: the share of trusted pixels of each image (the ClassMix paper). `batch`: one
+            share for the whole batch (the released ClassMix, CutMix-Seg and PixelSSL code).
+            `pixel`: 1 for trusted pixels, 0 for others. `none`: 1 for every pixel.
+        devices: Devices that share the batch; the share of `batch` is over all of them.
 
     Returns:
         (B, H, W) float in [0, 1].
@@ -120,19 +131,22 @@ def weighted_mean(
     denominator: Denominator = "valid",
     devices: DistInfo = SINGLE,
 ) -> Tensor:
-    """Mean of a loss map over an explicit count; invalid pixels add nothing.
+    """Weighted sum of a loss map, divided by an explicit count; invalid pixels add 0.
 
     Args:
         loss: (B, H, W) float.
         weight: (B, H, W) float.
-        valid: (B, H, W) bool.
-        denominator: `valid` counts the valid pixels, `all` every pixel, padding too (the released
-            ClassMix code), `trusted` the sum of the weights (so the weights change who counts,
-            not how much the term counts).
-        devices: That the batch is spread over; the count is that of all of it.
+        valid: (B, H, W) bool, False on padding.
+        denominator: `valid`: the number of valid pixels. `all`: the number of all pixels with
+            padding (the released ClassMix code). `trusted`: the sum of the weights, so that a
+            smaller share of trusted pixels does not make the term smaller.
+        devices: Devices that share the batch; the count is over all of them.
+
+    Returns:
+        Scalar.
     """
     weight = weight * valid
-    # selected, not multiplied: what stands at an invalid pixel may be infinite
+    # selected, not multiplied, because the loss at an invalid pixel may be infinite
     total = (loss.masked_fill(~valid, 0) * weight).sum()
     if denominator == "all":
         return total / max(1, loss.numel())

@@ -1,6 +1,6 @@
-"""Methods by name. A method lives in the file of its name; one line here makes it known.
+"""Methods by name. Each method is in the file of its name and has one entry in `METHODS`.
 
-Nothing here imports torch, so that `ssseg methods` and `ssseg --help` answer at once.
+This module does not import torch, so that `ssseg methods` and `ssseg --help` start fast.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MethodEntry(NamedTuple):
-    """A method in one line."""
+    """A method in the output of `ssseg methods`: class name, paper and one line of summary."""
 
     class_name: str
     source: str
@@ -24,9 +24,9 @@ class MethodEntry(NamedTuple):
 
 
 METHODS = {
-    "supervised": MethodEntry("Supervised", "-", "labeled images only: the bound to beat"),
+    "supervised": MethodEntry("Supervised", "-", "labeled images only: the baseline"),
     "mean_teacher": MethodEntry(
-        "MeanTeacher", "Tarvainen & Valpola 2017", "agree with an averaged copy; no mixing"
+        "MeanTeacher", "Tarvainen & Valpola 2017", "consistency with the EMA teacher; no mixing"
     ),
     "mixup": MethodEntry("MixUp", "Verma et al. 2019 (ICT)", "blend two unlabeled images"),
     "cutmix": MethodEntry("CutMix", "French et al. 2020", "paste a rectangle of another image"),
@@ -40,16 +40,16 @@ METHODS = {
         "ComplexMix", "Chen et al. 2021", "paste half of the classes, block by block"
     ),
     "guidedmix": MethodEntry(
-        "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then separate"
+        "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),
 }
 
 
 def method_class(name: str) -> type[Method]:
-    """The class of a method, by its name here or by a dotted path to your own.
+    """The class of a method, by a name in `METHODS` or by the dotted path of another class.
 
     Raises:
-        UserError: For an unknown name, or a path that leads to no method.
+        UserError: For an unknown name, or a path that is not the path of a `Method` subclass.
     """
     if name not in METHODS and "." not in name:
         raise one_of("method", name, list(METHODS))
@@ -63,7 +63,7 @@ def method_class(name: str) -> type[Method]:
 
 
 def create_method(name: str, **hparams: Any) -> Method:
-    """A method by name, with its hyper-parameters."""
+    """Create a method by name or dotted path with the given hyper-parameters."""
     return method_class(name)(**hparams)
 
 

@@ -1,4 +1,4 @@
-"""The one interface of the library: what a semi-supervised method is."""
+"""The interface of all semi-supervised methods."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -15,18 +15,18 @@ from ssseg.types import Batch, Picture, Step, StepOutput
 
 @dataclass(eq=False, repr=False)
 class Method(nn.Module, ABC):
-    """A training strategy. It owns its networks and turns a batch into named loss terms.
+    """A training method. It holds its networks and computes named loss terms from a batch.
 
-    A method is made in two moments: the constructor takes hyper-parameters only (the fields of a
-    dataclass: `@dataclass(eq=False, repr=False)` on every subclass), and `setup` takes the network
-    and adds whatever else the method trains as attributes.
+    A method is made in two steps. The constructor takes hyper-parameters only; they are the fields
+    of a dataclass (`@dataclass(eq=False, repr=False)` on every subclass). `setup` takes the network
+    and adds the other networks that the method needs as attributes.
     """
 
     num_views: ClassVar[int] = 1
     """Views per unlabeled image: 0 none, 1 weak, 2 weak + strong, 3 weak + two strong."""
     decoder: ClassVar[str | None] = None
-    """The decoder that the method was published with, if that is a part of it; the command line
-    takes it where no network is named."""
+    """Name of the published decoder, if it is a part of the method; the command line uses it when
+    no network is given."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -37,27 +37,35 @@ class Method(nn.Module, ABC):
                 raise one_of(f"{field.name} of {type(self).__name__}", str(value), names)
 
     def setup(self, model: Segmenter) -> None:
-        """Take the network to train; subclasses add teachers, peers, decoders, heads."""
+        """Set the student network; subclasses add a teacher, further decoders or heads."""
         self.student = model
 
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> StepOutput:
-        """Weighted loss terms of one step. Terms from labeled data are named `sup...`."""
+        """Compute the weighted loss terms of one step.
+
+        Args:
+            batch: Labeled images with labels and unlabeled images, on the device of the networks.
+            step: Number of the step, generator and devices.
+
+        Returns:
+            Scalar loss terms by name; names of terms from labeled data start with `sup`.
+        """
 
     def idle(self, step: Step) -> Iterable[nn.Parameter]:
-        """Trainable parameters that no term of this step reaches; none, unless overridden.
+        """Trainable parameters without a gradient in this step; none by default.
 
-        The training keeps them in the graph with a weight of 0, which training on several devices
-        needs, and leaves them out of the optimiser's step: no weight decay, no momentum.
+        The training adds them to the loss with weight 0, which DDP needs, and removes them from the
+        optimiser's step, so that they get no weight decay and no momentum.
         """
         return ()
 
     def after_step(self, step: Step) -> None:
-        """Called once after every optimiser step (not per batch when gradients accumulate)."""
+        """Called once after every optimiser step, not after every accumulated batch."""
 
     @property
     def networks(self) -> Mapping[str, nn.Module]:
-        """What is validated, saved and reported, by name; the last one is the predictor."""
+        """The networks that are validated and saved, by name; the last one is the predictor."""
         networks: dict[str, nn.Module] = {"student": self.student}
         teacher = getattr(self, "teacher", None)
         if isinstance(teacher, EMA):
@@ -70,31 +78,31 @@ class Method(nn.Module, ABC):
         return list(self.networks)[-1]
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
-        """Columns of a sample picture, asked for only when one is due; no gradients."""
+        """Columns of a sample picture; called only when a picture is saved, without gradients."""
         return []
 
     def notices(self) -> list[str]:
-        """What a person should know before training starts, a line each; asked after `setup`."""
+        """Messages that are printed before training, one line each; called after `setup`."""
         return []
 
-    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
-        """The same, of the sizes of a batch.
+    def batch_size_notices(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+        """Messages about the batch sizes that are printed before training, one line each.
 
         Args:
             labeled: Labeled images per step, over all devices.
             unlabeled: Unlabeled images per step, over all devices.
-            devices: How many.
+            devices: Number of devices.
         """
         return []
 
     @property
     def hparams(self) -> dict[str, Any]:
-        """The hyper-parameters by name: `type(self)(**self.hparams)` makes a twin."""
+        """The hyper-parameters by name; `type(self)(**self.hparams)` makes an equal method."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
 
 
 def defaults(method: type[Method]) -> dict[str, Any]:
-    """The hyper-parameters of a method with their defaults; `MISSING` where one must be given."""
+    """The hyper-parameters of a method with their defaults; `MISSING` for required ones."""
     return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
         for field in fields(method)

@@ -21,17 +21,19 @@ from ssseg.types import Step
 
 @dataclass(eq=False, repr=False)
 class ClassMix(MeanTeacher):
-    """Pastes half of the classes that the teacher sees in an image onto the next image.
+    """Pastes half of the classes that the teacher predicts in an image onto the next image.
 
     Args:
-        threshold: Confidence that counts as trusted (paper and code: 0.968).
-        conf_weight: Trusted share per `image` (the paper's Algorithm 1) or per `batch` (the
-            released code); `pixel` and `none` are lines of the paper's ablation.
-        rounding: Of half an odd number of classes: `floor` in the released code.
-        extra_augmentation: Colour jitter (of pictures, not of images in a unit of their own) and
-            blur of the mixed image. Off in the paper's main table; on in the released Cityscapes
-            configuration.
-        denominator: `valid` leaves padding out; `all` is the released code.
+        threshold: Confidence from which a pseudo-label is trusted (paper and code: 0.968).
+        conf_weight: Weight of the loss: the share of trusted pixels per `image` (the paper's
+            Algorithm 1) or per `batch` (the released code); `pixel` and `none` are in the paper's
+            ablation.
+        rounding: How half of an odd number of classes is rounded; `floor` in the released code.
+        extra_augmentation: Colour jitter (only of images with values in [0, 1] before
+            normalisation) and blur of the mixed image. Off in the paper's main table, on in the
+            released Cityscapes configuration.
+        denominator: Pixels that the mean of the loss counts: `valid` excludes padding, `all`
+            includes it (the released code).
     """
 
     num_views: ClassVar[int] = 1
@@ -43,12 +45,12 @@ class ClassMix(MeanTeacher):
     extra_augmentation: bool = False
 
     def mask(self, label: Tensor, step: Step) -> Tensor:
-        """True on the classes that stay."""
+        """(B, 1, H, W) bool, True on the selected classes."""
         classes = self.student.num_classes
         return class_mask(label, classes, self.rounding, generator=step.draws)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
-        """Mix, and where asked for change colours and sharpness of the result."""
+        """Mix; with `extra_augmentation`, then apply colour jitter and blur."""
         task = super().combine(sample, hard, step)
         if not self.extra_augmentation:
             return task
@@ -57,8 +59,8 @@ class ClassMix(MeanTeacher):
         apply, draw, often = uniform((3, batch), step.draws, batch=1, device=device)
         norm = {"mean": self.student.mean, "std": self.student.std}
         jittered = color_jitter(image, 0.25, **norm, generator=step.draws)
-        # of the images; the released code draws for the batch whether it changes all or none
+        # drawn per image; the released code draws once for all images of the batch
         image = torch.where((often > 0.2)[:, None, None, None], jittered, image)
-        # sigma U(0.15, 1.15) on half of them
+        # blur with sigma from U(0.15, 1.15) for half of the images
         sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
         return Task(target._replace(image=gaussian_blur(image, sigma)), mask)

@@ -20,27 +20,27 @@ from ssseg.types import IGNORE, Step
 
 @dataclass(eq=False, repr=False)
 class ComplexMix(MeanTeacher):
-    """ClassMix drawn anew in every block of a grid whose size changes from step to step.
+    """ClassMix, drawn independently in every block of a grid whose size changes every step.
 
-    No code was published. Where the paper contradicts itself, the docs page of this method says
-    which reading is the default and why. Threshold, decay and weight are not printed there; the
-    values here are ClassMix's, whose code base it almost certainly shares.
+    No code was published. The docs page of this method lists the points where the paper contradicts
+    itself, with the default and its reason. The paper does not give threshold, decay and weight;
+    the defaults are those of ClassMix, on which the paper builds.
 
     Args:
-        blocks: The paper's set of p; one is drawn per step.
-        grid: p blocks in `total` (2 x 2 to 8 x 16 blocks, useful at any image size, and "squares of
-            identical size" at 512 x 1024) or `per_side` (the printed "p x p": at p = 128 blocks of
-            4 x 8 pixels in the paper's images, and less than a pixel in small ones).
+        blocks: The paper's set of p; one value is drawn per step.
+        grid: p blocks in `total` (2 x 2 to 8 x 16 blocks; these are the paper's "squares of
+            identical size" at 512 x 1024) or `per_side` (the paper's "p x p"; p = 128 gives blocks
+            of 4 x 8 pixels in the paper's images and of less than a pixel in small images).
         class_pool: Half of the classes `present` in the block (the paper's introduction), or half
             of `all` classes (its section 2).
-        rounding: Of half an odd number of classes. `random` keeps the expected share at 1/2 in
-            blocks of a single class, of which small blocks mostly consist; `floor` (ClassMix)
-            never takes them, so that small blocks would hardly mix.
-        gate: `image` weighs every mixed image by its trusted share, as ClassMix does;
-            `pixel_before` is the paper's printed order: pixels below the threshold lose their
-            label before mixing, are never selected and count in no loss, all others fully
-            (`conf_weight` has no say).
-        threshold: Confidence that counts as trusted.
+        rounding: How half of an odd number of classes is rounded. `random` keeps the expected share
+            at 1/2 in blocks with one class; most small blocks have one. `floor` (ClassMix) never
+            selects such a class, so that small blocks are almost never mixed.
+        gate: `image` weighs every mixed image by its share of trusted pixels, as ClassMix does.
+            `pixel_before` is the order in the paper: pixels below the threshold lose their label
+            before mixing, are never selected and do not count in the loss; all others have weight
+            1 (`conf_weight` has no effect).
+        threshold: Confidence from which a pseudo-label is trusted.
     """
 
     num_views: ClassVar[int] = 1
@@ -55,8 +55,8 @@ class ComplexMix(MeanTeacher):
     gate: Literal["image", "pixel_before"] = "image"
 
     def mask(self, label: Tensor, step: Step) -> Tensor:
-        """True where a pixel's class stays in its block."""
-        # the generator's seed, not a draw from it: the size of a grid must be known on the host
+        """(B, 1, H, W) bool, True where the class of the pixel is selected in its block."""
+        # from the generator's seed, because a draw on the device needs a copy to the host
         blocks = Random(step.draws.initial_seed()).choice(self.blocks)
         return block_class_mask(
             label,
@@ -69,11 +69,11 @@ class ComplexMix(MeanTeacher):
         )
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
-        """Mix; with `pixel_before` only what is trusted carries a label at all."""
+        """Mix; with `pixel_before`, first remove the labels of pixels that are not trusted."""
         if self.gate == "image":
             return super().combine(sample, hard, step)
         trusted = sample.conf > 0
         hard = torch.where(trusted, hard, IGNORE)
-        # what is not valid counts in no loss, whether its label is a class or probabilities
+        # an invalid pixel does not count in the loss, for hard and for soft labels
         sample = sample._replace(conf=torch.ones_like(sample.conf), valid=sample.valid & trusted)
         return super().combine(sample, hard, step)

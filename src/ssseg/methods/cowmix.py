@@ -20,12 +20,14 @@ class CowMix(MeanTeacher):
     """Pastes cow-spotted regions; targets and loss as in ClassMix.
 
     Args:
-        share: Share of its own pixels that an image keeps. (The released ClassMix code keeps
-            `1 - share`; at its only value, 0.5, the two are the same law.)
-        sigma_min: Smallest blur of the noise, in pixels (log-uniform range); ClassMix's code: 8.
-        sigma_max: Largest blur of the noise, in pixels; ClassMix's code: 32.
-        threshold: Confidence that counts as trusted.
-        conf_weight: Trusted share per `image`; `batch` in the released ClassMix code.
+        share: Expected share of its own pixels that an image keeps. (The released ClassMix code
+            keeps `1 - share`; at its only value, 0.5, the distributions are equal.)
+        sigma_min: Smallest standard deviation of the blur of the noise, in pixels; the value is
+            drawn log-uniformly. ClassMix's code: 8.
+        sigma_max: Largest standard deviation of the blur, in pixels. ClassMix's code: 32.
+        threshold: Confidence from which a pseudo-label is trusted.
+        conf_weight: Weight of the loss: the share of trusted pixels per `image`; per `batch` in the
+            released ClassMix code.
     """
 
     num_views: ClassVar[int] = 1
@@ -38,7 +40,7 @@ class CowMix(MeanTeacher):
     sigma_max: float = 32.0
 
     def mask(self, label: Tensor, step: Step) -> Tensor:
-        """True on the spots that stay."""
+        """(B, 1, H, W) bool, True on the spots that the image keeps."""
         size = (label.shape[0], label.shape[1], label.shape[2])
         sigma = (self.sigma_min, self.sigma_max)
         return cow_mask(size, self.share, sigma, generator=step.draws, device=label.device)

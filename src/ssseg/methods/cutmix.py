@@ -19,18 +19,19 @@ from ssseg.types import Step
 class CutMix(MeanTeacher):
     """Pastes a rectangle of the partner; soft targets, squared error summed over the classes.
 
-    The partner is the next image of the batch, where the authors' code draws two batches from one
-    loader (an image may then meet itself). Everything else as published, the options of
-    `MeanTeacher` among them.
+    The partner is the next image of the batch. (The authors' code draws two batches from one
+    loader, so that an image can be mixed with itself.) All else is as published.
 
     Args:
-        area: Share of the image that the rectangle covers.
-        num_boxes: Rectangles per image (those that overlap cancel).
-        law: `french` for the authors' log-uniform rectangles, `classmix` for the law of the
-            CutMix mode in the released ClassMix code.
-        threshold: Confidence that counts as trusted; 0.97 in the authors' code.
-        conf_weight: `batch` as in the authors' code; `pixel` is its `--conf_per_pixel`.
-        startup: False in the authors' code, whose teacher starts as the pretrained student.
+        area: Share of the image that the rectangle covers, in (0, 1].
+        num_boxes: Rectangles per image; where two overlap, the image keeps its pixels.
+        law: Distribution of the rectangles: `french` for the authors' log-uniform one, `classmix`
+            for the one of the CutMix mode in the released ClassMix code.
+        threshold: Confidence from which a pseudo-label is trusted; 0.97 in the authors' code.
+        conf_weight: Weight of the loss: the share of trusted pixels per `batch`, as in the authors'
+            code; `pixel` is its `--conf_per_pixel`.
+        startup: Let the decay of the teacher start as 1 - 1 / (t + 1). False in the authors' code,
+            whose teacher starts as a copy of the pretrained student.
     """
 
     num_views: ClassVar[int] = 1
@@ -42,7 +43,7 @@ class CutMix(MeanTeacher):
     law: Literal["french", "classmix"] = "french"
 
     def mask(self, label: Tensor, step: Step) -> Tensor:
-        """False inside the pasted rectangle."""
+        """(B, 1, H, W) bool, False inside the pasted rectangle."""
         size = (label.shape[0], label.shape[1], label.shape[2])
         if self.law == "classmix":
             return half_box_mask(size, generator=step.draws, device=label.device)

@@ -1,4 +1,4 @@
-"""Mean teacher, and the template of every method that mixes images under one.
+"""Mean teacher, and the base class of methods that mix images under a mean teacher.
 
 Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017.
 """
@@ -37,42 +37,46 @@ ERRORS: dict[ConsistencyLoss, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Task(NamedTuple):
-    """What the student is asked to predict in one step."""
+    """Input and target of the student on the unlabeled images of one step."""
 
     target: Mixed
+    """Mixed images, their labels, trust and validity."""
     mask: Tensor | None
+    """(B, 1, H, W) bool, the mixing mask; None without mixing by a mask."""
     label: Tensor | None = None
-    """(B, H, W) int64, the teacher's argmax before mixing, IGNORE on padding; `task` fills it
-    in."""
+    """(B, H, W) int64, the teacher's argmax before mixing, IGNORE on padding; set by `task`."""
     trusted: Tensor | None = None
-    """(B, H, W) float, its trust before mixing; `task` fills it in."""
+    """(B, H, W) float, 1 where `label` is trusted; set by `task`."""
 
 
 @dataclass(eq=False, repr=False)
 class MeanTeacher(Method):
-    """The student follows, on a strong view, what an averaged copy of itself says on the weak one.
+    """The student's prediction on a strong view must match the EMA teacher's on the weak view.
 
-    A method that mixes images under a mean teacher overrides `mask` and sets its own defaults.
+    The teacher is the exponential moving average of the student's weights. A method that mixes
+    images under a mean teacher overrides `mask` and sets its own defaults.
 
     Args:
-        weight: Of the unlabeled term.
+        weight: Weight of the unlabeled loss term.
         threshold: Confidence (largest softmax value) from which a pseudo-label is trusted.
-        conf_weight: How trust weighs the loss, see `ssseg.losses.confidence_weight`.
+        conf_weight: How trusted pixels weigh the loss: by their share per `image` or per `batch`,
+            by `pixel`, or `none`; see `ssseg.losses.confidence_weight`.
         loss: `cross_entropy` against the teacher's argmax, `soft_cross_entropy` against its
-            probabilities, or their `squared_error` (summed over the classes).
-        denominator: What the mean over pixels counts, see `ssseg.losses.weighted_mean`.
-        decay: Of the teacher's average.
-        startup: Let the decay start as 1 - 1 / (t + 1).
-        teacher_norm: The teacher labels with `batch` statistics or with its `running` ones (right
-            for pretrained networks). BatchNorm that is frozen in the student uses the running ones
-            in the teacher too, which is always evaluated with them.
-        passes: Of the student per step. `two`: labeled and mixed images apart, each with batch
-            statistics of their own, as published. `one`: together, which is faster. `auto`: one
-            where it makes no difference, as BatchNorm is frozen or there is none.
-        warmup_steps: Supervised steps before the unlabeled term starts, counted in the budget;
-            below 1 a share of the run. Most papers start from pretrained networks and have 0;
-            ComplexMix and GuidedMix-Net have such a start, of a length that they do not give.
-        rampup_steps: Steps over which the weight then grows; below 1 a share of the run.
+            probabilities, or `squared_error` to its probabilities (summed over the classes).
+        denominator: Pixels that the mean of the loss counts, see `ssseg.losses.weighted_mean`.
+        decay: Decay of the teacher's moving average, in [0, 1].
+        startup: Let the decay start as 1 - 1 / (t + 1), with t the number of updates.
+        teacher_norm: BatchNorm statistics with which the teacher makes pseudo-labels: those of the
+            `batch`, or the `running` ones (better for pretrained networks). Layers that are frozen
+            in the student use the running ones. Validation always uses the running ones.
+        passes: Forward passes of the student per step. `two`: labeled and mixed images separately,
+            each with their own batch statistics, as published. `one`: together, which is faster.
+            `auto`: one if BatchNorm is frozen or absent (the result is the same), else two.
+        warmup_steps: Supervised steps before the unlabeled term starts, part of all steps; a value
+            below 1 is a share of the run. Most papers start from pretrained networks and use 0;
+            ComplexMix and GuidedMix-Net use a warm-up but do not give its length.
+        rampup_steps: Steps after the warm-up over which the weight grows; below 1 a share of the
+            run.
     """
 
     num_views: ClassVar[int] = 2
@@ -90,12 +94,12 @@ class MeanTeacher(Method):
     rampup_steps: float = 0.0
 
     def setup(self, model: Segmenter) -> None:
-        """Take the network and make its teacher."""
+        """Set the student and make its teacher."""
         super().setup(model)
         self.teacher = EMA(model, self.decay, startup=self.startup)
 
-    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
-        """Say so where an image has no other one to be mixed with."""
+    def batch_size_notices(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+        """A message if a step has no second unlabeled image to mix with."""
         kind = type(self)
         mixes = kind.mask is not MeanTeacher.mask or kind.combine is not MeanTeacher.combine
         if unlabeled > 1 or not mixes:
@@ -106,17 +110,21 @@ class MeanTeacher(Method):
         ]
 
     def mask(self, label: Tensor, step: Step) -> Tensor | None:
-        """Where every image keeps its own pixels, (B, 1, H, W) bool; None mixes nothing.
+        """The mixing mask, (B, 1, H, W) bool, True = this image's pixel; None: no mixing.
 
         Args:
             label: (B, H, W) int64, the teacher's argmax on the unmixed images; IGNORE on padding,
-                so that nothing is chosen by what stands there.
-            step: The step, with its generator.
+                so that predictions on padding do not affect the mask.
+            step: The step with its generator.
         """
         return None
 
     def trust(self, conf: Tensor) -> Tensor:
-        """1 where a pseudo-label is trusted, (B, H, W) float; computed on unmixed images."""
+        """(B, H, W) float, 1 where the pseudo-label is trusted; computed before mixing.
+
+        Args:
+            conf: (B, H, W) float, the teacher's largest softmax value.
+        """
         return trusted_from(conf, self.threshold)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
@@ -125,7 +133,7 @@ class MeanTeacher(Method):
         Args:
             sample: Images, labels, trust and validity.
             hard: (B, H, W) int64, the teacher's argmax; IGNORE on padding.
-            step: The step, with its generator.
+            step: The step with its generator.
         """
         mask = self.mask(hard, step)
         if mask is None:
@@ -133,7 +141,7 @@ class MeanTeacher(Method):
         return Task(paste_all(sample, next_in_ring(sample, step.devices), mask), mask)
 
     def task(self, unlabeled: Unlabeled, step: Step) -> Task:
-        """The teacher's labels of the weak view and what becomes of them and the last view."""
+        """Pseudo-labels of the weak view, mixed together with the last view."""
         with torch.inference_mode():
             logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
         probs = logits.softmax(1)
@@ -145,7 +153,7 @@ class MeanTeacher(Method):
         return self.combine(sample, hard, step)._replace(label=hard, trusted=trusted)
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
-        """`sup` on labeled images and, after the warm-up, `unsup` on what `task` asks for."""
+        """`sup` on labeled images and, after the warm-up, `unsup` on the images of `task`."""
         image, label = batch.labeled
         warmup = step.length(self.warmup_steps)
         if step.index < warmup:
@@ -163,7 +171,7 @@ class MeanTeacher(Method):
         assert task.label is not None
         assert task.trusted is not None
         valid = batch.unlabeled.valid
-        # of the pseudo-labels as they are: what a method makes of them may leave out the distrusted
+        # of the pseudo-labels before mixing: `combine` may remove pixels that are not trusted
         logs = {"trusted": weighted_mean(task.trusted, torch.ones_like(task.trusted), valid)}
         if mask is not None:
             logs["mask_mean"] = mask.float().mean()
@@ -172,18 +180,18 @@ class MeanTeacher(Method):
         return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs, pseudo)
 
     def _answers(self, labeled: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
-        """The student's logits of both batches."""
+        """The student's logits of the labeled and of the mixed images."""
         if self.passes == "two" or (self.passes == "auto" and not self.student.independent):
             return self.student(labeled), self.student(mixed)
         both = self.student(torch.cat((labeled, mixed)))
         return both[: len(labeled)], both[len(labeled) :]
 
     def after_step(self, step: Step) -> None:
-        """The teacher follows."""
+        """Update the teacher."""
         self.teacher.update(self.student, step.index)
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
-        """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's answer."""
+        """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's prediction."""
         if not batch.unlabeled.views:
             return []
         unlabeled = batch.unlabeled
@@ -200,8 +208,8 @@ class MeanTeacher(Method):
             columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
         return [
             *columns,
-            Picture("what the student sees", "image", target.image),
+            Picture("student input", "image", target.image),
             Picture("pseudo-label", "label", label),
             Picture("trusted pixels", "mask", target.conf * target.valid),
-            Picture("student says", "label", answer),
+            Picture("student prediction", "label", answer),
         ]

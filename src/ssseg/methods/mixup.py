@@ -21,13 +21,15 @@ from ssseg.types import Step
 class MixUp(MeanTeacher):
     """Blends every image with the next one; the target is the blend of the teacher's probabilities.
 
-    Trust is blended too: `lam [conf >= t] + (1 - lam) [conf' >= t]`. A pixel is valid where it is
-    in both images. Hard labels cannot be blended, so `loss` cannot be `cross_entropy`.
+    Trust is blended too: `lam [conf >= t] + (1 - lam) [conf' >= t]`. A pixel is valid if it is
+    valid in both images. Hard labels cannot be blended, so `loss` cannot be `cross_entropy`.
 
     Args:
-        alpha: Of the Beta(alpha, alpha) that the share is drawn from, per image.
-        threshold: Confidence that counts as trusted.
-        conf_weight: `batch` as in French et al.'s code.
+        alpha: Parameter of the Beta(alpha, alpha) distribution that the share of each image is
+            drawn from.
+        threshold: Confidence from which a pseudo-label is trusted.
+        conf_weight: Weight of the loss: the share of trusted pixels per `batch`, as in French et
+            al.'s code.
     """
 
     num_views: ClassVar[int] = 1
@@ -37,7 +39,11 @@ class MixUp(MeanTeacher):
     alpha: float = 0.1
 
     def setup(self, model: Segmenter) -> None:
-        """Take the network and make its teacher."""
+        """Set the student and make its teacher.
+
+        Raises:
+            UserError: If `loss` is `cross_entropy`.
+        """
         if self.loss == "cross_entropy":
             raise UserError(
                 f"option loss of mixup is {self.loss!r}; expected 'squared_error' or "
@@ -46,7 +52,7 @@ class MixUp(MeanTeacher):
         super().setup(model)
 
     def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
-        """Blend images, probabilities and trust by one share per image."""
+        """Blend images, probabilities and trust with one share per image."""
         theirs = next_in_ring(sample, step.devices)
         lam = beta_lambda(
             len(hard), self.alpha, folded=False, generator=step.draws, device=hard.device

@@ -10,7 +10,7 @@ from ssseg.types import Batch, Step, StepOutput
 
 @dataclass(eq=False, repr=False)
 class Supervised(Method):
-    """Cross-entropy on the labeled batch; unlabeled images are not even read."""
+    """Cross-entropy on the labeled batch; unlabeled images are not read."""
 
     num_views: ClassVar[int] = 0
 

@@ -1,6 +1,6 @@
-"""Networks: timm encoders with standard decoders, cut in two named halves.
+"""Networks: timm encoders with standard decoders; encoder and decoder can be called separately.
 
-Their names can be had without torch: what needs it is imported when it is first used.
+The tables of names do not need torch; classes are imported when they are first used.
 """
 
 from importlib import import_module

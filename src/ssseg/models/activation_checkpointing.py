@@ -1,4 +1,7 @@
-"""Less memory for more time: a block's activations are computed again in the backward pass."""
+"""Activation checkpointing: activations of a block are computed again in the backward pass.
+
+It saves memory and takes more time.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,26 +15,26 @@ from torch.utils.checkpoint import checkpoint
 
 
 def checkpoint_blocks(network: nn.Module) -> int:
-    """Keep of every block of a network only what goes in (Chen et al., 2016).
+    """Keep only the input of every block for the backward pass (Chen et al., 2016).
 
-    A block is what stands in a sequence and has layers of its own: a residual block, a transformer
-    layer. Gradients stay the same to the bit, and running statistics are updated once.
+    A block is a module with submodules in an `nn.Sequential` or `nn.ModuleList`: a residual block,
+    a transformer layer. Gradients are bitwise the same, and running statistics are updated once.
 
     Args:
-        network: Changed in place; its parameters and their names stay as they are.
+        network: Changed in place; its parameters and their names do not change.
 
     Returns:
-        How many blocks were found.
+        Number of blocks.
     """
     blocks = list(_blocks(network))
     for block in blocks:
-        # on the instance: class, children and state stay what they are
+        # set on the instance, so that class, submodules and state dict do not change
         block.forward = partial(_recomputed, block, block.forward)
     return len(blocks)
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost blocks."""
+    """The outermost blocks; blocks inside a block are not returned."""
     sequence = isinstance(module, nn.Sequential | nn.ModuleList)
     for child in module.children():
         nested = isinstance(child, nn.Sequential | nn.ModuleList)
@@ -44,15 +47,16 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 def _recomputed(block: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
     if not (torch.is_grad_enabled() and block.training):
         return forward(*args, **kwargs)
-    contexts = lambda: (nullcontext(), _still(block))  # noqa: E731
+    contexts = lambda: (nullcontext(), _statistics_unchanged(block))  # noqa: E731
     return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
 
 
 @contextmanager
-def _still(block: nn.Module) -> Iterator[None]:
-    """BatchNorm normalises by the batch again, but does not count it again.
+def _statistics_unchanged(block: nn.Module) -> Iterator[None]:
+    """BatchNorm normalises by batch statistics, but does not update its running ones again.
 
-    By a momentum of 0, not without running statistics: what is saved must be what was saved before.
+    A momentum of 0 does this and keeps `track_running_stats`, so that the recomputed forward pass
+    saves the same tensors as the first one, which `checkpoint` requires.
     """
     layers = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     kept = [(layer, layer.momentum, layer.num_batches_tracked) for layer in layers]

@@ -8,17 +8,18 @@ from torch import Tensor, nn
 from ssseg.models.layers import conv_bn_relu
 
 GRIDS = (1, 3, 6, 8)
-"""Of the pooling that makes 110 anchors of all positions."""
+"""Grids of the pooling: 1 + 9 + 36 + 64 = 110 anchors."""
 ATTENTION = 256
 """Channels of queries, keys and values."""
 DROPOUT = 0.05
+"""Probability that `Dropout2d` sets a channel to 0."""
 
 
 class Anchors(nn.Module):
-    """A feature map by a few means over its regions.
+    """Anchors: means of a feature map over the cells of several grids.
 
     Args:
-        grids: Rows and columns of each pooling.
+        grids: Rows and columns of each grid; grid g gives g * g anchors.
     """
 
     def __init__(self, grids: Sequence[int]) -> None:
@@ -31,13 +32,13 @@ class Anchors(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every position of one feature map attends to the anchors of another one (Eq. 8 to 10).
+    """Attention of every position of one feature map to the anchors of another one (Eq. 8 to 10).
 
     Args:
-        low: Channels of the feature map that is attended to.
-        high: Channels of the one that attends.
-        shared: Keys are made as the queries are; both feature maps are the same then.
-        grids: Of the anchors.
+        low: Channels of the feature map that keys and values are made from.
+        high: Channels of the feature map that queries are made from.
+        shared: Use the layer of the queries for the keys; both feature maps are the same then.
+        grids: Grids of the anchors.
     """
 
     def __init__(self, low: int, high: int, shared: bool, grids: Sequence[int]) -> None:
@@ -47,7 +48,7 @@ class Attention(nn.Module):
         self.value = nn.Conv2d(low, ATTENTION, 1)
         self.anchors = Anchors(grids)
         self.expand = nn.Conv2d(ATTENTION, high, 1)
-        # as published: the context is added to the features little by little
+        # as published: the context is 0 at the start of training
         nn.init.zeros_(self.expand.weight)
         assert self.expand.bias is not None
         nn.init.zeros_(self.expand.bias)
@@ -64,18 +65,18 @@ class Attention(nn.Module):
 
 
 class AnnetDecoder(nn.Module):
-    """Fusion of the two deepest feature maps by attention (AFNB), then attention within (APNB).
+    """Attention between the two deepest feature maps (AFNB), then self-attention (APNB).
 
-    The auxiliary classifier on the second deepest features is left out.
+    The auxiliary classifier on the second deepest features is omitted.
 
     Args:
         encoder_channels: Channels of the encoder's feature maps; the last two are used.
         num_classes: Channels of the logits.
-        channels: Of the second attention.
-        grids: Of the pooling that makes anchors.
+        channels: Channels of the self-attention.
+        grids: Grids of the pooling that makes the anchors.
 
     Raises:
-        ValueError: For an encoder of one stage.
+        ValueError: For an encoder with fewer than two stages.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class AnnetDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(encoder_channels) < 3:
-            raise ValueError("it needs an encoder of at least two stages")
+            raise ValueError("the decoder needs an encoder with at least two stages")
         low, high = encoder_channels[-2:]
         self.fusion = Attention(low, high, shared=False, grids=grids)
         self.fused = nn.Sequential(

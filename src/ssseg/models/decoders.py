@@ -1,4 +1,4 @@
-"""Decoders by name: segmentation-models-pytorch's and ours."""
+"""Decoders by name: those of segmentation-models-pytorch and those of ssseg."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ from ssseg.models.guidedmix_decoder import GuidedMixDecoder
 from ssseg.models.layers import Encoder
 from ssseg.models.vit import VitEncoder
 
-_STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp passes their stride to the encoder
-_U_SHAPED = ("manet", "unet", "unetplusplus")  # one width per encoder stage
+_STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp takes an output stride for these
+_U_SHAPED = ("manet", "unet", "unetplusplus")  # these have one width per encoder stage
 _OURS: dict[str, type[nn.Module]] = {
     "annet": AnnetDecoder,
     "deeplabv2": DeepLabV2Decoder,
@@ -25,24 +25,24 @@ _OURS: dict[str, type[nn.Module]] = {
     "fcn": FcnDecoder,
     "guidedmix": GuidedMixDecoder,
 }
-_DILATED = ("deeplabv3plus_plain",)  # their dilations follow from the stride
+_DILATED = ("deeplabv3plus_plain",)  # dilations depend on the output stride
 _U_WIDTHS = (256, 128, 64, 32, 16)
 
 
 def create_decoder(
     name: str, encoder: Encoder, recipe: dict[str, Any], options: dict[str, Any]
 ) -> nn.Module:
-    """A freshly initialised decoder: feature maps -> logits at the decoder's own stride.
+    """Create a newly initialised decoder: feature maps -> logits at the stride of the decoder.
 
     Args:
         name: One of `ssseg.models.DECODERS`.
-        encoder: The encoder that it will follow.
-        recipe: The encoder's `encoder`, `depth`, `output_stride`, `in_channels`,
-            `encoder_options`, and `num_classes`.
-        options: Further arguments of the decoder; smp's start with `decoder_`.
+        encoder: The encoder whose feature maps the decoder takes.
+        recipe: `encoder`, `depth`, `output_stride`, `in_channels`, `encoder_options` and
+            `num_classes` of the network, as in `Segmenter.hparams`.
+        options: Further arguments of the decoder; those of smp start with `decoder_`.
 
     Raises:
-        UserError: For options that it does not take, or an encoder that it does not go with.
+        UserError: For options that the decoder does not have, or an encoder that does not fit it.
     """
     _check_pair(name, encoder, recipe["encoder"])
     options = dict(options)
@@ -56,7 +56,7 @@ def create_decoder(
             options["encoder_output_stride"] = recipe["output_stride"]
         if name in _U_SHAPED:
             options.setdefault("decoder_channels", _U_WIDTHS[-recipe["depth"] :])
-        # smp builds whole networks; the encoder made here on the way is dropped
+        # smp builds whole networks; only the decoder and the head are used
         network = smp.create_model(
             name,
             f"tu-{recipe['encoder']}",
@@ -75,7 +75,7 @@ def create_decoder(
 
 
 def _check_pair(name: str, encoder: Encoder, encoder_name: str) -> None:
-    """Refuse a decoder on feature maps of the other kind: of one stride, or of several."""
+    """Raise `UserError` if the decoder needs one stride and the encoder has several, or reverse."""
     vit = isinstance(encoder, VitEncoder)
     if name == "dpt" and not vit:
         raise UserError(

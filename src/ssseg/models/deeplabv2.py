@@ -14,8 +14,12 @@ class DeepLabV2Decoder(nn.Module):
     Args:
         encoder_channels: Channels of the encoder's feature maps; the last one is used.
         num_classes: Channels of the logits.
-        aspp_branches: 4 as published. The released code of ClassMix, DACS, AdvSemiSeg, s4GAN and
-            CutMix-Seg returns inside its loop and sums only the first 2 dilations; pass 2 for that.
+        aspp_branches: Number of dilations, 4 as published. The released code of ClassMix, DACS,
+            AdvSemiSeg, s4GAN and CutMix-Seg returns inside its loop and sums only the first 2
+            dilations; pass 2 to reproduce it.
+
+    Raises:
+        ValueError: For an `aspp_branches` outside 1..4.
     """
 
     def __init__(

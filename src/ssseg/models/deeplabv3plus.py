@@ -1,4 +1,4 @@
-"""DeepLabV3+ as the semi-supervised field has it: ST++, UniMatch, CorrMatch, PrevMatch, CPS."""
+"""DeepLabV3+ as in semi-supervised code: ST++, UniMatch, CorrMatch, PrevMatch, CPS."""
 
 from collections.abc import Sequence
 
@@ -10,31 +10,31 @@ from torch import Tensor, nn
 from ssseg.models.layers import conv_bn_relu
 
 RATES = (6, 12, 18)
-"""Dilations at an output stride of 16; twice these at 8."""
+"""Dilations at an output stride of 16; doubled at 8."""
 LOW = 2
-"""The feature map of stride 4, which is joined to the deepest one."""
+"""Index of the feature map of stride 4, which is concatenated with the deepest one."""
 
 
 class DeepLabV3PlusDecoder(nn.Module):
-    """ASPP, joined to features of stride 4, two 3 x 3 convolutions and a 1 x 1 convolution.
+    """ASPP, concatenation with features of stride 4, two 3 x 3 and one 1 x 1 convolution.
 
-    segmentation-models-pytorch's differs in four points, each of which changes the results: its
-    dilations are 12, 24, 36 at any stride, its convolutions are separable, it drops half of what
-    the ASPP gives, and it fuses with one convolution.
+    The decoder of segmentation-models-pytorch differs in four points, each of which changes the
+    results: dilations 12, 24, 36 at any stride, separable convolutions, dropout of 0.5 after the
+    ASPP, and one convolution after the concatenation.
 
     Args:
         encoder_channels: Channels of the encoder's feature maps, finest first; the third and the
             last one are used.
         num_classes: Channels of the logits.
-        output_stride: Of the last feature map; decides the dilations.
-        atrous_rates: Dilations of the ASPP. None: `RATES`, as far apart in the image.
-        aspp_separable: Separable convolutions in the ASPP.
-        aspp_dropout: Probability that a value of the ASPP is dropped.
-        channels: Of the ASPP and the fused features.
-        low_channels: That the features of stride 4 are reduced to.
+        output_stride: Stride of the last feature map, which sets the default dilations.
+        atrous_rates: Dilations of the ASPP. None: `RATES` times 16 / `output_stride`.
+        aspp_separable: Use separable convolutions in the ASPP.
+        aspp_dropout: Dropout probability after the ASPP.
+        channels: Channels of the ASPP and of the convolutions after the concatenation.
+        low_channels: Channels of the reduced features of stride 4.
 
     Raises:
-        ValueError: For an encoder of fewer than three stages.
+        ValueError: For an encoder with fewer than three stages.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DeepLabV3PlusDecoder(nn.Module):
     ) -> None:
         super().__init__()
         if len(encoder_channels) < LOW + 2:
-            raise ValueError("it needs an encoder of at least three stages")
+            raise ValueError("the decoder needs an encoder with at least three stages")
         if atrous_rates is None:
             atrous_rates = [round(16 * rate / output_stride) for rate in RATES]
         deepest = encoder_channels[-1]

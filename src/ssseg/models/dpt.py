@@ -6,21 +6,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = 4
-"""Feature maps of the encoder."""
+"""Number of feature maps of the encoder."""
 SIZES = {
     384: ((48, 96, 192, 384), 64),
     768: ((96, 192, 384, 768), 128),
     1024: ((256, 512, 1024, 1024), 256),
     1536: ((1536, 1536, 1536, 1536), 384),
 }
-"""Width of a transformer -> widths of the four levels, channels of the features they become."""
+"""Width of a transformer -> widths of the four levels, and channels of the fused features."""
 
 
 def sizes_for(width: int) -> tuple[tuple[int, ...], int]:
-    """The published sizes of a transformer's width; of others, by the rule of the small ones.
+    """Sizes of the decoder for the width of a transformer.
+
+    They are the published ones if there are some, else 1/8, 1/4, 1/2 and 1 of the width.
 
     Returns:
-        Widths of the four levels, finest first, and the channels of the features.
+        Widths of the four levels, finest first, and the channels of the fused features.
     """
     if width in SIZES:
         return SIZES[width]
@@ -43,12 +45,12 @@ class Refine(nn.Module):
 
 
 class Fusion(nn.Module):
-    """What comes from the coarser levels, joined with a level and enlarged.
+    """Adds a level to the features of the coarser levels and enlarges the sum.
 
     Args:
         features: Channels.
-        skip: Whether a level is joined; the coarsest one comes alone, and the unit that would
-            prepare another one would never get a gradient.
+        skip: Whether a level is added. The coarsest block adds none and has no residual unit for
+            it, because that unit would never get a gradient.
     """
 
     def __init__(self, features: int, skip: bool) -> None:
@@ -58,29 +60,29 @@ class Fusion(nn.Module):
         self.project = nn.Conv2d(features, features, 1)
 
     def forward(self, feats: Tensor, level: Tensor | None, size: tuple[int, int]) -> Tensor:
-        """(B, C, h, w), and a level of this shape -> (B, C, *size)."""
+        """(B, C, h, w) features, and a level of the same shape -> (B, C, *size)."""
         if self.skip is not None:
             feats = feats + self.skip(level)
-        # published the other way around, which gives the same: one is linear over the channels, the
-        # other over the positions with weights of sum 1; this one is four times as cheap
+        # published in the other order; a 1 x 1 convolution and an interpolation commute, and this
+        # order takes a quarter of the operations
         feats = self.project(self.merge(feats))
         return F.interpolate(feats, size, mode="bilinear", align_corners=True)
 
 
 class DptDecoder(nn.Module):
-    """Four feature maps of one stride become a pyramid, which is fused from coarse to fine.
+    """Makes a pyramid from four feature maps of one stride and fuses it from coarse to fine.
 
-    No statistics of a batch and no dropout: an image's logits are its own.
+    It has no BatchNorm and no dropout, so the logits of an image do not depend on the batch.
 
     Args:
-        encoder_channels: Channels of the encoder's feature maps; the first is the image itself and
-            not used, the other four come from blocks of one transformer.
+        encoder_channels: Channels of the encoder's feature maps; the first is the image and not
+            used, the other four are outputs of transformer blocks.
         num_classes: Channels of the logits.
-        widths: Of the four levels, finest first. None: by the transformer's width.
-        features: Channels of the levels where they are fused. None: by the transformer's width.
+        widths: Channels of the four levels, finest first. None: `sizes_for` the transformer.
+        features: Channels of the fused features. None: `sizes_for` the transformer.
 
     Raises:
-        ValueError: For other than four feature maps or widths.
+        ValueError: If the number of feature maps or of widths is not four.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class DptDecoder(nn.Module):
         super().__init__()
         taps = list(encoder_channels[1:])
         if len(taps) != LEVELS:
-            raise ValueError(f"it fuses {LEVELS} feature maps, the encoder gives {len(taps)}")
+            raise ValueError(
+                f"the encoder gives {len(taps)} feature maps, the decoder needs {LEVELS}"
+            )
         usual, usual_features = sizes_for(taps[-1])
         widths, features = list(widths or usual), features or usual_features
         if len(widths) != LEVELS:

@@ -1,4 +1,4 @@
-"""The averaged copy of a network: the teacher."""
+"""The exponential moving average of a network: the teacher."""
 
 import copy
 from collections.abc import Iterator
@@ -11,17 +11,25 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class EMA(nn.Module):
-    """A frozen running average of a network (Tarvainen & Valpola, NeurIPS 2017, Eq. 1).
+    """Exponential moving average of a network (Tarvainen & Valpola, NeurIPS 2017, Eq. 1).
 
-    Parameters and floating buffers are averaged, integer and boolean buffers copied. At update t
-    (from 0) the decay is `min(1 - 1 / (t + 1), decay)`: the first update copies the student, the
-    next ones are plain means until `decay` takes over.
+    Parameters and floating buffers are averaged, integer and boolean buffers are copied. It gets no
+    gradient. At update t (from 0) the decay is `min(1 - 1 / (t + 1), decay)`: update 0 copies the
+    student, the next updates compute the mean of all students, until `decay` is smaller.
 
-    It has two voices. Called, it evaluates: eval mode, running statistics. `label` makes
+    `forward` evaluates in eval mode, with running statistics. `label` computes the logits of
     pseudo-labels: dropout is off, and BatchNorm normalises with the statistics of the batch
-    (`norm="batch"`, as in the released ClassMix and CutMix-Seg code) without touching its buffers,
-    or with the running ones (`norm="running"`). Layers that the network keeps frozen in training
-    (`freeze_bn`) always use the running ones, as they do in the student.
+    (`norm="batch"`, as in the released ClassMix and CutMix-Seg code) without changing its buffers,
+    or with the running statistics (`norm="running"`). Layers that are frozen in training
+    (`freeze_bn`) always use the running statistics, as in the student.
+
+    Args:
+        module: The network to copy.
+        decay: Decay of the average, in [0, 1].
+        startup: Whether the decay starts as 1 - 1 / (t + 1).
+
+    Raises:
+        ValueError: For a `decay` outside [0, 1].
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.99, *, startup: bool = True) -> None:
@@ -33,24 +41,34 @@ class EMA(nn.Module):
         self.startup = startup
 
     def train(self, mode: bool = True) -> "EMA":
-        """Stays in eval mode whatever its owner does."""
+        """Stay in eval mode; `mode` has no effect."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
-        """The averaged network's logits in eval mode."""
+        """Logits (B, C, H, W) of the averaged network in eval mode."""
         logits: Tensor = self.module(image)
         return logits
 
     @torch.no_grad()
     def label(self, image: Tensor, norm: Literal["batch", "running"] = "batch") -> Tensor:
-        """The logits that pseudo-labels are made of; buffers stay as they are."""
+        """Logits (B, C, H, W) for pseudo-labels; buffers do not change.
+
+        Args:
+            image: (B, C, H, W) float, normalised.
+            norm: Statistics that BatchNorm normalises with.
+        """
         with labeling(self.module, norm):
             return self.forward(image)
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Follow the student after optimiser step `step` (from 0)."""
+        """Update the average with the student's weights.
+
+        Args:
+            module: The student.
+            step: Number of updates before this one.
+        """
         decay = min(1 - 1 / (step + 1), self.decay) if self.startup else self.decay
         ours, theirs = list(_tensors(self.module)), list(_tensors(module))
         floating = [t.is_floating_point() for t in ours]
@@ -69,15 +87,15 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
 
 @contextmanager
 def labeling(module: nn.Module, norm: Literal["batch", "running"] = "batch") -> Iterator[None]:
-    """The mode in which pseudo-labels are made: no gradient, dropout off, buffers untouched.
+    """The mode for making pseudo-labels: no gradient, dropout off, buffers unchanged.
 
     Args:
-        module: The network; it gets its own modes back afterwards.
+        module: The network; the modes of its layers are restored afterwards.
         norm: Whether BatchNorm normalises with the statistics of the batch or the running ones.
-            Layers that stay in eval mode in training use the running ones in any case.
+            Layers that are frozen in training always use the running ones.
     """
     modes = {part: part.training for part in module.modules()}
-    module.train()  # shows which layers normalise by the batch when the network learns
+    module.train()  # to find the layers that use batch statistics in training
     layers = [
         m for m in modes if isinstance(m, _BatchNorm) and m.training and m.track_running_stats
     ]

@@ -1,4 +1,4 @@
-"""timm encoders as feature pyramids, with weights that are checked before they are used."""
+"""timm encoders as feature pyramids; weight files are checked before they are loaded."""
 
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,20 @@ def create_encoder(
     weights: str | None,
     options: dict[str, Any],
 ) -> Encoder:
-    """A timm encoder: images (B, C, H, W) -> the image itself and feature maps, finest first.
+    """Create a timm encoder: images (B, C, H, W) -> the image and feature maps, finest first.
 
     Args:
         name: timm's name of the network.
-        in_channels: Channels of the images; pretrained first layers are adapted by timm.
-        depth: Number of stages; of a vision transformer, of feature maps.
-        output_stride: Stride of the deepest features; a vision transformer has that of its patches
-            only, which None stands for.
+        in_channels: Channels of the images; timm adapts a pretrained first layer.
+        depth: Number of stages; for a vision transformer, number of feature maps.
+        output_stride: Stride of the deepest features. For a vision transformer None or the side of
+            a patch.
         weights: `imagenet`, a file with timm's key names, or None for random weights.
         options: Further arguments of `timm.create_model`.
 
     Raises:
-        UserError: For an unknown encoder, a stride that it cannot have, or a file whose weights
-            are not this encoder's.
+        UserError: For an unknown encoder, a stride that it does not support, or a file with the
+            weights of another network.
     """
     if not timm.is_model(name):
         raise unknown_encoder(name)
@@ -53,7 +53,7 @@ def create_encoder(
             asked = dict(pretrained=pretrained, **source, **options)
             encoder = create_vit(name, in_channels, depth, asked)
             if output_stride not in (None, encoder.divisor):
-                raise ValueError(f"its stride is that of its patches, {encoder.divisor}")
+                raise ValueError(f"its stride is the side of its patches, {encoder.divisor}")
         else:
             encoder = TimmUniversalEncoder(
                 name,
@@ -70,18 +70,18 @@ def create_encoder(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"encoder {name!r} cannot be built with depth {depth}, output stride "
-            f"{output_stride or 'its own'} and options {options}: {reason}"
+            f"{output_stride or 'of its patches'} and options {options}: {reason}"
         ) from error
 
 
 def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and std per channel of the images that timm's weights of an encoder were trained on."""
+    """Mean and std per channel with which timm's weights of an encoder were trained, or None."""
     mean, std = (timm.get_pretrained_cfg_value(name, key) for key in ("mean", "std"))
     return None if mean is None or std is None else (tuple(mean), tuple(std))
 
 
 def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:
-    """Refuse a file that is not this encoder's; timm would load what fits and say nothing."""
+    """Raise `UserError` for a file of another encoder; timm loads the matching keys silently."""
     found = _read_weights(path)
     with torch.device("meta"):
         model = timm.create_model(name, **options)
@@ -89,7 +89,7 @@ def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:
     if is_vit(name):
         try:
             found = converted(found, model)
-        except Exception as error:  # timm's renaming and resampling fail in many ways
+        except Exception as error:  # timm's conversion raises many types of exceptions
             raise UserError(
                 f"{path} does not hold the weights of encoder {name!r} ({type(error).__name__} "
                 "while timm converts them); give the encoder that the file was made for"

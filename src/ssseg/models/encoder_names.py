@@ -1,4 +1,4 @@
-"""Names of encoders that people know from elsewhere, and what timm calls them."""
+"""Encoder names of other libraries and timm's names for the same networks."""
 
 import re
 from difflib import get_close_matches
@@ -8,8 +8,8 @@ import timm
 from ssseg.errors import UserError
 
 PREFIXES = re.compile(r"^(hf[-_]hub:|timm/|tu-|timm-|nvidia/)+")
-"""Of names in segmentation-models-pytorch and on the Hugging Face hub."""
-ELSEWHERE = {
+"""Prefixes of names in segmentation-models-pytorch and on the Hugging Face hub."""
+TORCHVISION = {
     r"mobilenetv2": "mobilenetv2_100",
     r"mobilenetv3(large|small)": r"mobilenetv3_\1_100",
     r"swint": "swin_tiny_patch4_window7_224",
@@ -19,15 +19,15 @@ ELSEWHERE = {
     r"swinv2s": "swinv2_small_window8_256",
     r"swinv2b": "swinv2_base_window8_256",
 }
-"""Names of torchvision, without what is no letter or digit."""
-SIMILAR = {r"(?:mit|segformer)(b[0-5])": (r"pvt_v2_\1", "SegFormer's encoder is not one of timm's")}
-"""Networks that timm does not have: the most like them that it has, and what to say."""
+"""Names of torchvision, letters and digits only -> names of timm."""
+SIMILAR = {r"(?:mit|segformer)(b[0-5])": (r"pvt_v2_\1", "timm does not have SegFormer's encoder")}
+"""Networks that timm does not have -> the most similar one in timm, and the reason to print."""
 SHOWN = 5
-"""Names in a sentence, of those that begin as the given one."""
+"""Largest number of suggested names in a message."""
 
 
 def unknown_encoder(name: str) -> UserError:
-    """The error for a name that timm does not know, with the name that was meant."""
+    """The error for a name that timm does not know, with the most likely names."""
     text = PREFIXES.sub("", name.lower())
     squeezed = _squeezed(text)
     for pattern, (other, why) in SIMILAR.items():
@@ -46,13 +46,13 @@ def unknown_encoder(name: str) -> UserError:
 
 
 def _meant(text: str, squeezed: str) -> list[str]:
-    """Timm's names for it, the most certain way of finding them first."""
+    """Timm's names for a name of another library: equal, translated, longer, then similar names."""
     if timm.is_model(text):
         return [text]
     known: dict[str, str] = {}
     for model in timm.list_models():
         known.setdefault(_squeezed(model), model)
-    for pattern, other in ELSEWHERE.items():
+    for pattern, other in TORCHVISION.items():
         if found := re.fullmatch(pattern, squeezed):
             return [found.expand(other)]
     if regnet := re.fullmatch(r"regnet_([xy])_(\d+)_?(\d*)([mg])f", text):

@@ -1,4 +1,4 @@
-"""The head of FCN on a dilated network (Long et al., CVPR 2015), as torchvision has it."""
+"""The head of FCN on a dilated network (Long et al., CVPR 2015), as in torchvision."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ class FcnDecoder(nn.Module):
     Args:
         encoder_channels: Channels of the encoder's feature maps; the last one is used.
         num_classes: Channels of the logits.
-        channels: Between the convolutions. None: a quarter of the encoder's.
-        dropout: Probability that a value is dropped.
+        channels: Channels between the convolutions. None: a quarter of the encoder's channels.
+        dropout: Dropout probability.
     """
 
     def __init__(

@@ -11,27 +11,27 @@ from ssseg.models.layers import conv_bn_relu
 
 
 class MutualAttention(nn.Module):
-    """The attention of MITrans: every position adds what it finds at positions like it (Eq. 5).
+    """The residual self-attention of MITrans (Eq. 5).
 
-    Q and K have half the channels, V all of them; weights are a softmax over the positions attended
-    to (the paper says "over the channel dimension", which no residual sum over positions can mean).
+    Q and K have half of the channels, V has all of them. The softmax is over the positions of the
+    keys. (The paper says "over the channel dimension", which does not fit its sum over positions.)
 
     Args:
-        channels: Of the features, even.
+        channels: Channels of the features, even.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.query = nn.Conv2d(channels, channels // 2, 1)
-        # a bias would add one number to all scores of a softmax, which changes nothing
+        # a bias of the keys adds the same number to all scores of a softmax, without effect
         self.key = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.value = nn.Conv2d(channels, channels, 1)
 
     def forward(self, feats: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
         batch, channels, height, width = feats.shape
-        # kernels that never build the (h w) x (h w) matrix want Q, K and V of one width, so the
-        # halves of V are two heads with the same weights; and channels next to each other in memory
+        # memory-efficient kernels need the same width of Q, K and V, so the halves of V are two
+        # heads with the same Q and K; they also need the channels contiguous in memory
         query, key = (
             layer(feats).flatten(2).transpose(1, 2).contiguous().unsqueeze(1).expand(-1, 2, -1, -1)
             for layer in (self.query, self.key)
@@ -45,10 +45,10 @@ class Stage(nn.Module):
     """MITrans: attention, a convolution, PixelShuffle to twice the size, fusion with the skip.
 
     Args:
-        channels: Of the coarse features.
-        skip_channels: Of the encoder's features at twice the size.
-        out_channels: Of the result.
-        attention: Whether to attend; without it this is a plain U-Net stage.
+        channels: Channels of the coarse features.
+        skip_channels: Channels of the encoder's features at twice the size.
+        out_channels: Channels of the result.
+        attention: Whether the stage has attention; without it this is a plain U-Net stage.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Stage(nn.Module):
     def forward(self, feats: Tensor, skip: Tensor) -> Tensor:
         """(B, C, h, w) and (B, S, H, W) -> (B, out_channels, H, W)."""
         larger = F.pixel_shuffle(self.expand(self.attention(feats)), 2)
-        if larger.shape[-2:] != skip.shape[-2:]:  # an encoder with an output stride repeats a size
+        if larger.shape[-2:] != skip.shape[-2:]:  # dilated stages of an encoder keep the size
             larger = F.interpolate(larger, skip.shape[-2:], mode="bilinear", align_corners=False)
         fused: Tensor = self.fuse(torch.cat((larger, skip), 1))
         return fused
@@ -76,14 +76,13 @@ class GuidedMixDecoder(nn.Module):
 
     Args:
         encoder_channels: Channels of the encoder's feature maps, finest first; the first is the
-            image itself and not used.
+            image and not used.
         num_classes: Channels of the logits.
-        channels: Widths of the stages, coarsest first; the last ones are used where the encoder
-            has fewer stages.
+        channels: Widths of the stages, coarsest first; an encoder with fewer stages uses the last
+            ones.
         mitrans: Attention in the stages. False is the paper's ablation (Table 2).
-        min_stride: Attend only to features of this stride or coarser, counted as if the encoder
-            halved at every stage; the cost grows with the square of the number of positions, and
-            finer ones would dominate everything else.
+        min_stride: Smallest stride at which a stage has attention, counted as if every stage of the
+            encoder halved the size. The cost of attention is quadratic in the number of positions.
         psp_sizes: Grids of the PSP module.
 
     Raises:
@@ -126,7 +125,7 @@ class GuidedMixDecoder(nn.Module):
 
     @property
     def mitrans(self) -> bool:
-        """Whether any stage attends."""
+        """Whether any stage has attention."""
         return any(isinstance(module, MutualAttention) for module in self.modules())
 
     def forward(self, feats: list[Tensor]) -> Tensor:

@@ -1,19 +1,19 @@
-"""What encoders and decoders have in common."""
+"""The base class of encoders, and a convolution block that several decoders use."""
 
 from torch import nn
 
 
 class Encoder(nn.Module):
-    """Images (B, C, H, W) -> a list: the image itself, and feature maps, finest first."""
+    """Images (B, C, H, W) -> a list of the image and the feature maps, finest first."""
 
     out_channels: list[int]
-    """Of each of them."""
+    """Channels of the image and of each feature map."""
     divisor: int
-    """What the sides of images must be multiples of."""
+    """Height and width of the images must be multiples of this number."""
 
 
 def conv_bn_relu(channels: int, out_channels: int, kernel: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size, batch normalisation, ReLU."""
+    """A convolution that keeps height and width, BatchNorm, ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(out_channels),

@@ -1,8 +1,8 @@
-"""Networks by name: the options of `Segmenter` that a name stands for. Nothing here needs torch."""
+"""Networks by name -> the options of `Segmenter`. This module does not import torch."""
 
 from typing import Any
 
-# decoder name -> (usual output stride of its encoder, usual depth of its encoder)
+# decoder name -> (default output stride of the encoder, default depth of the encoder)
 DECODERS = {
     "annet": (8, 5),
     "deeplabv2": (8, 5),
@@ -24,7 +24,7 @@ DECODERS = {
 }
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    # 0.8 million parameters for images of 64 x 64: a slim ResNet-18 of four stages
+    # for images of 64 x 64: a narrow ResNet-18 with four stages, 0.8 million parameters
     "small": {
         "decoder": "unet",
         "encoder": "resnet18",
@@ -33,7 +33,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     **{name: {"decoder": name} for name in DECODERS},
     "dpt": {"decoder": "dpt", "encoder": "vit_small_patch14_dinov2"},
-    # the residual networks with three convolutions in front that the field's code starts from
+    # ResNets whose first layer is three 3 x 3 convolutions, as in UniMatch's code
     "unimatch-r50": {"decoder": "deeplabv3plus_plain", "encoder": "resnet50c.gluon_in1k"},
     "unimatch-r101": {"decoder": "deeplabv3plus_plain", "encoder": "resnet101c.gluon_in1k"},
 }

@@ -1,4 +1,4 @@
-"""A segmentation network in two named halves, so that methods can work between them."""
+"""A segmentation network whose encoder and decoder can be called separately by methods."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -21,34 +21,34 @@ from ssseg.types import IGNORE
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CLOSE = 0.005
-"""Differences of normalisation that are of no consequence."""
+"""Differences of mean and std below this value cause no notice."""
 
 
 class Segmenter(nn.Module):
-    """A timm encoder and a decoder: images in, logits of the same height and width out.
+    """A timm encoder and a decoder: images (B, C, H, W) -> logits (B, num_classes, H, W).
 
-    The decoders are segmentation-models-pytorch's and ours. Both halves can be called apart:
-    `decoder(encode(image))` gives logits at the decoder's own stride.
+    The decoders are those of segmentation-models-pytorch and of ssseg. `decoder(encode(image))`
+    gives logits at the stride of the decoder, before the upsampling.
 
     Args:
         num_classes: Channels of the logits.
         in_channels: Channels of the images.
         decoder: One of `DECODERS`.
-        encoder: Any timm model that gives feature maps, plain vision transformers included.
-        weights: Encoder weights: `imagenet` (timm's default ones, from its hub), a local file
+        encoder: Any timm model that gives feature maps, including plain vision transformers.
+        weights: Encoder weights: `imagenet` (timm's default weights, from its hub), a local file
             (`.safetensors` or `.pth`, timm's key names), or None for random weights.
-        depth: Number of encoder stages; None for the decoder's usual one. Fewer stages keep small
-            images from shrinking to nothing. Of a vision transformer: how many feature maps it
-            gives, usually four.
-        output_stride: Stride of the deepest features; None for the decoder's usual one. A vision
-            transformer has the one of its patches.
-        freeze_bn: Keep BatchNorm in eval mode while training (for pretrained encoders and batches
-            of a few images).
-        freeze_encoder: Train the decoder only; the encoder stays as it is, in eval mode.
+        depth: Number of encoder stages; None for the default of the decoder. Fewer stages are
+            better for small images. For a vision transformer: number of feature maps, usually four.
+        output_stride: Stride of the deepest features; None for the default of the decoder. For a
+            vision transformer it is the side of a patch.
+        freeze_bn: Keep BatchNorm in eval mode in training (for pretrained encoders and batches of
+            few images).
+        freeze_encoder: Train the decoder only; the encoder does not change and is in eval mode.
         encoder_options: Further arguments of `timm.create_model`, e.g. `{"pad_type": "same"}`.
         decoder_options: Further arguments of the decoder, e.g. `{"aspp_branches": 2}`.
-        mean: Normalisation per channel that the images come with; kept for prediction.
-        std: Normalisation per channel that the images come with; kept for prediction.
+        mean: Mean per channel with which the images are normalised; saved for prediction.
+        std: Standard deviation per channel with which the images are normalised; saved for
+            prediction.
 
     Raises:
         UserError: For an unknown decoder or encoder, or weights of another network.
@@ -111,27 +111,26 @@ class Segmenter(nn.Module):
             self.hparams["output_stride"] = self.divisor
         self.encoder.requires_grad_(not freeze_encoder)
         self.decoder = self.new_decoder()
-        self.train()  # freezes layers: a trainer leaves networks in the mode that they come in
+        self.train()  # sets the mode of frozen layers, which Lightning's trainer does not change
 
     def new_decoder(self) -> nn.Module:
-        """A freshly initialised decoder of this network's kind."""
+        """A newly initialised decoder with the options of this network's decoder."""
         recipe = self.hparams
         return create_decoder(recipe["decoder"], self.encoder, recipe, recipe["decoder_options"])
 
     def new(self) -> "Segmenter":
-        """A network of this kind: the same encoder weights, a freshly initialised decoder."""
+        """A copy of this network: the same encoder weights, a newly initialised decoder."""
         other = copy.deepcopy(self)
         other.decoder = other.new_decoder()
         return other
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Feature maps, finest first, of (B, C, H, W) images with sides of any length.
+        """Feature maps of images (B, C, H, W) of any height and width, finest first.
 
-        Sides that the encoder cannot divide evenly are padded at the bottom and right (edge
-        values).
+        Images are padded at the bottom and right (edge values) to multiples of `divisor`.
         """
         (height, width), padded = image.shape[-2:], self.padded(image)
-        # an exported program pads always: one path for all sizes, and padding by 0 changes nothing
+        # an exported program always pads, possibly by 0, because it has one path for all sizes
         if torch.compiler.is_compiling() or padded != (height, width):
             bottom, right = padded[0] - height, padded[1] - width
             image = F.pad(image, (0, right, 0, bottom), mode="replicate")
@@ -143,27 +142,35 @@ class Segmenter(nn.Module):
         return self.upsample(self.decoder(self.encode(image)), image)
 
     def upsample(self, logits: Tensor, image: Tensor) -> Tensor:
-        """Decoder logits at the resolution of the image that they belong to, never in 16 bits."""
+        """Resize logits of the decoder to height and width of the image; at least float32.
+
+        Args:
+            logits: (B, num_classes, h, w) float.
+            image: (B, C, H, W), the input of `encode`.
+
+        Returns:
+            (B, num_classes, H, W), float32 for logits of half precision.
+        """
         height, width = image.shape[-2:]
         size = self.padded(image)
         if logits.dtype in (torch.float16, torch.bfloat16):
-            # losses, confidences and masks are not for half precision; before the upsampling, which
-            # would only make more of what was rounded
+            # losses, confidences and masks need float32; converted before the upsampling, so that
+            # its result is not rounded
             logits = logits.float()
         if logits.shape[-2:] != size:
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return logits[..., :height, :width]
 
     def padded(self, image: Tensor) -> tuple[int, int]:
-        """Height and width of an image once its sides can be divided evenly."""
-        # said so that exporters take it: multiples can be divided, where remainders are opaque, and
-        # the floor of a negative number is not the same everywhere
+        """Height and width of an image after padding to multiples of `divisor`."""
+        # exporters need this form: they do not simplify remainders, and the floor division of
+        # negative numbers differs between them
         unit = self.divisor
         height, width = ((side + unit - 1) // unit * unit for side in image.shape[-2:])
         return height, width
 
     def notices(self) -> list[str]:
-        """What a person should know of the network before it is trained, a line each."""
+        """Messages about the network that are printed before training, one line each."""
         name = self.hparams["encoder"]
         if self.freeze_encoder and not self.pretrained:
             return [
@@ -181,18 +188,18 @@ class Segmenter(nn.Module):
             for mean, std in ((self.mean, self.std), usual)
         )
         return [
-            f"encoder {name} was pretrained on images normalised by {there}, these are normalised "
-            f'by {here}; give --data.mean "{_short(usual[0])}" --data.std "{_short(usual[1])}"'
+            f"encoder {name} was pretrained on images normalised with {there}, this run uses "
+            f'{here}; give --data.mean "{_short(usual[0])}" --data.std "{_short(usual[1])}"'
         ]
 
     @property
     def independent(self) -> bool:
-        """Whether what is trained treats every image alone: no statistics of a batch."""
+        """Whether the logits of an image do not depend on the batch: no trained BatchNorm."""
         trained = self.decoder if self.freeze_encoder else self
         return self.freeze_bn or not any(isinstance(m, _BatchNorm) for m in trained.modules())
 
     def train(self, mode: bool = True) -> "Segmenter":
-        """Train mode, but for a frozen encoder and frozen BatchNorm layers."""
+        """Set train mode, except for a frozen encoder and frozen BatchNorm layers."""
         super().train(mode)
         if self.freeze_encoder:
             self.encoder.eval()
@@ -206,7 +213,7 @@ def _short(values: Sequence[float]) -> str:
 
 
 def freeze_batchnorm(module: nn.Module) -> None:
-    """BatchNorm normalises with its running statistics, until somebody asks for train mode."""
+    """Set every BatchNorm layer to eval mode, until the next call of `train()`."""
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
             layer.eval()
@@ -214,7 +221,7 @@ def freeze_batchnorm(module: nn.Module) -> None:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients inside the block, the mode of before after it."""
+    """Eval mode and no gradients inside the block; the previous mode is restored after it."""
     training = module.training
     module.eval()
     try:

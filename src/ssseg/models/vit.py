@@ -1,6 +1,6 @@
 """Plain vision transformers of timm as encoders: DINOv2, DINOv3, CLIP, BEiT, ViT, DeiT and others.
 
-They give several feature maps, all at the stride of a patch, and take any grid of patches.
+They give several feature maps, all with the side of a patch as stride, for any grid of patches.
 """
 
 import sys
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from ssseg.models.layers import Encoder
 
 FLEXIBLE = ("deit", "eva", "vision_transformer", "vision_transformer_hybrid")
-"""timm's modules of transformers that resample their own positions to other grids."""
+"""timm's modules of transformers that resample their position embeddings to other grids."""
 BEIT = ("beit",)
 TAPS = {24: (4, 11, 17, 23)}
-"""Of transformers whose four blocks are not evenly spaced, as DINOv2's authors chose them."""
+"""Number of blocks -> the four blocks that DINOv2's authors chose, which are not evenly spaced."""
 
 
 def is_vit(name: str) -> bool:
@@ -28,33 +28,33 @@ def is_vit(name: str) -> bool:
 
 
 def taps_of(blocks: int, count: int) -> tuple[int, ...]:
-    """The blocks whose outputs are taken, evenly spaced, with the last one among them.
+    """The blocks whose outputs are the feature maps: evenly spaced, up to the last block.
 
     Args:
-        blocks: Of the transformer.
-        count: Feature maps that are wanted.
+        blocks: Number of blocks of the transformer.
+        count: Number of feature maps.
 
     Raises:
         ValueError: For more feature maps than blocks.
     """
     if not 1 <= count <= blocks:
-        raise ValueError(f"{count} feature maps are wanted of {blocks} blocks")
+        raise ValueError(f"cannot take {count} feature maps from {blocks} blocks")
     if count == len(TAPS.get(blocks, ())):
         return TAPS[blocks]
     return tuple(round((i + 1) * blocks / count) - 1 for i in range(count))
 
 
 def create_vit(name: str, in_channels: int, depth: int, options: dict[str, Any]) -> "VitEncoder":
-    """A plain vision transformer: images (B, C, H, W) -> the image, `depth` feature maps.
+    """A plain vision transformer: images (B, C, H, W) -> the image and `depth` feature maps.
 
     Args:
         name: timm's name of the network.
-        in_channels: Channels of the images; pretrained first layers are adapted by timm.
+        in_channels: Channels of the images; timm adapts a pretrained first layer.
         depth: Number of feature maps.
         options: Further arguments of `timm.create_model`, whose `depth` is the number of blocks.
 
     Raises:
-        ValueError: For more feature maps than blocks, or a BEiT without its own biases.
+        ValueError: For more feature maps than blocks, or a BEiT without relative position biases.
     """
     beit = is_model_in_modules(name, BEIT)
     flexible = {} if beit else {"dynamic_img_size": True}
@@ -63,11 +63,11 @@ def create_vit(name: str, in_channels: int, depth: int, options: dict[str, Any])
 
 
 class VitEncoder(Encoder):
-    """A transformer and the blocks whose tokens are its feature maps.
+    """A transformer; the tokens of some of its blocks are the feature maps.
 
-    The stride of all feature maps is that of a patch. Every one goes through the transformer's
-    final LayerNorm, as in UniMatch V2, where it has one for its tokens (some have one for their
-    mean only). Pooling and classifier are removed: they would never get a gradient.
+    The stride of all feature maps is the side of a patch. If the transformer has a final LayerNorm
+    for its tokens (some have one for their mean only), it is applied to every feature map, as in
+    UniMatch V2. Pooling and classifier are removed, because they would never get a gradient.
 
     Args:
         model: timm's network.
@@ -84,7 +84,7 @@ class VitEncoder(Encoder):
         self.divisor = int(model.patch_embed.feat_ratio())
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Sides are multiples of the patch: (B, C, H, W) -> itself, (B, D, H / p, W / p) each."""
+        """Image (B, C, H, W), sides multiples of p -> the image and maps (B, D, H / p, W / p)."""
         maps: list[Tensor] = self.model.forward_intermediates(
             image,
             indices=list(self.taps),
@@ -96,7 +96,7 @@ class VitEncoder(Encoder):
 
 
 class BeitEncoder(VitEncoder):
-    """BEiT, whose attention adds a bias by how far tokens are apart, for any grid of patches."""
+    """BEiT, whose attention has relative position biases, for any grid of patches."""
 
     def __init__(self, model: Any, in_channels: int, depth: int) -> None:
         super().__init__(model, in_channels, depth)
@@ -105,15 +105,15 @@ class BeitEncoder(VitEncoder):
         for block in model.blocks:
             attention = block.attn
             if attention.relative_position_bias_table is None or model.rel_pos_bias is not None:
-                raise ValueError("every block of BEiT needs relative position biases of its own")
+                raise ValueError("every block of BEiT needs its own relative position biases")
             self.biases.append(
                 RelativeBias(attention.relative_position_bias_table, attention.window_size)
             )
-            # the attention then takes the one that it is given
+            # without these the attention uses the bias that `forward` passes
             attention.relative_position_bias_table = attention.relative_position_index = None
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Sides are multiples of the patch: (B, C, H, W) -> itself, (B, D, H / p, W / p) each."""
+        """Image (B, C, H, W), sides multiples of p -> the image and maps (B, D, H / p, W / p)."""
         model = self.model
         height, width = (side // self.divisor for side in image.shape[-2:])
         tokens = model.patch_embed(image)
@@ -132,15 +132,15 @@ class BeitEncoder(VitEncoder):
 
 
 class RelativeBias(nn.Module):
-    """What is added to the attention between two tokens, by how far their patches are apart.
+    """Relative position bias of the attention between two tokens.
 
-    Distances in other grids than that of the pretraining are distances in the whole image, as for
-    the positions of other transformers: the table is resampled (as in Ranftl et al.'s DPT on BEiT).
+    For another grid than that of the pretraining the table is resampled, as in Ranftl et al.'s DPT
+    on BEiT.
 
     Args:
-        table: timm's, (distances + 3, heads): of patches row by row, of the class token to patches,
-            of patches to it, of it to itself.
-        window: Rows and columns of the grid that the table is for.
+        table: (distances + 3, heads) float, timm's table: distances of patches row by row, then
+            class token to patch, patch to class token, class token to itself.
+        window: Rows and columns of the grid that the table belongs to.
     """
 
     def __init__(self, table: Tensor, window: tuple[int, int]) -> None:
@@ -151,7 +151,7 @@ class RelativeBias(nn.Module):
         self.token = nn.Parameter(by_head[:, -3:].clone())
 
     def forward(self, height: int, width: int) -> Tensor:
-        """(1, heads, 1 + height * width, 1 + height * width), the class token first."""
+        """Biases (1, heads, 1 + height * width, 1 + height * width), the class token first."""
         size = (2 * height - 1, 2 * width - 1)
         table = F.interpolate(self.patches, size, mode="bilinear", align_corners=False)[0]
         rows, columns = self._distances(height), self._distances(width)
@@ -164,16 +164,16 @@ class RelativeBias(nn.Module):
         return torch.cat((top, rest), 1)[None]
 
     def _distances(self, side: int) -> Tensor:
-        """(side, side): place in the table of what lies between two places."""
+        """(side, side) int64: index in the table of the distance between two positions."""
         place = torch.arange(side, device=self.token.device)
         return place[:, None] - place[None, :] + side - 1
 
 
 def converted(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """A file's weights as timm would load them into this transformer.
+    """Weights of a file after timm's conversion for this transformer.
 
-    timm renames what the authors of some networks call otherwise, and resamples positions, biases
-    and patches of other sizes.
+    timm renames keys of some authors and resamples position embeddings, biases and patches of other
+    sizes.
     """
     home: Any = sys.modules[type(model).__module__]
     found: dict[str, Tensor] = home.checkpoint_filter_fn(dict(state), model)

@@ -1,7 +1,7 @@
-"""Pure tensor operators: where to mix (`masks`), how and with whom (`mix`), undoing, photometry.
+"""Pure tensor operators: mixing masks, mixing, pairing, decoupling, photometric augmentation.
 
-They need no Lightning and keep no state. Every random choice comes from a `generator` that the
-caller gives; nothing touches a global random state, copies to the host or works in place.
+They need no Lightning and keep no state. Every random choice comes from the `generator` that the
+caller passes. No operator uses a global random state, copies to the host or works in place.
 """
 
 from ssseg.ops.decouple import as_distribution, decouple_prediction, to_scores

@@ -1,8 +1,9 @@
-"""Mixing masks: where an image keeps its own pixels.
+"""Mixing masks: the pixels that an image keeps.
 
 Every function returns a bool tensor of shape (B, 1, H, W): True = this image's pixel, False = the
-partner's. All work for any B, H, W (odd, tiny, smaller than the number of blocks), on any device,
-and draw from the `generator` they are given (None: torch's default one of the device).
+partner's pixel. All functions work for any B, H, W (odd, small, smaller than the number of blocks)
+and on any device. They draw from the given `generator` (None: torch's default generator of the
+device).
 """
 
 import math
@@ -41,10 +42,13 @@ def box_mask(
         area: Share of the image that one box covers, in (0, 1].
         num_boxes: Boxes per image.
         generator: Source of randomness.
-        device: Where the mask is made.
+        device: Device of the mask.
 
     Returns:
         (B, 1, H, W) bool, True inside the boxes.
+
+    Raises:
+        ValueError: For an `area` outside (0, 1] or fewer than one box.
     """
     if not 0 < area <= 1:
         raise ValueError(f"area must lie in (0, 1], got {area}")
@@ -73,13 +77,14 @@ def half_box_mask(
 ) -> Tensor:
     """The CutMix rectangle of the released ClassMix code: half of the image is cut out.
 
-    The width is uniform in {W // 2, ..., W}, the height `round(H * W / 2 / width)` (at most H,
-    where the released code fails for odd widths), the position uniform inside the image.
+    The width is uniform in {W // 2, ..., W}, the height is `round(H * W / 2 / width)`, at most H,
+    and the position is uniform inside the image. (The released code has no upper limit for the
+    height and fails for odd widths.)
 
     Args:
         size: (B, H, W) of the masks.
         generator: Source of randomness.
-        device: Where the mask is made.
+        device: Device of the mask.
 
     Returns:
         (B, 1, H, W) bool, False inside the rectangle.
@@ -112,19 +117,22 @@ def cow_mask(
 
     Normal noise is blurred by a Gaussian whose sigma is log-uniform in `sigma` (one draw per image)
     and thresholded at `mean + std * sqrt(2) * erfinv(2 * share - 1)` of that image: about `share`
-    of the mask is True. Borders are mirrored, as in the published code: at `share` 0.5 every place
-    is True equally often; at other shares the larger variance at borders shows a little there.
-    (The port in the released ClassMix code keeps the other side, a share of `1 - share`.)
+    of the mask is True. Borders are mirrored, as in the published code. The variance is larger near
+    borders, so for a `share` other than 0.5 the expected share differs slightly there.
+    (The released ClassMix code uses the opposite side of the threshold, a share of `1 - share`.)
 
     Args:
         size: (B, H, W) of the masks.
         share: Expected share of True, in [0, 1].
         sigma: Smallest and largest standard deviation of the blur, in pixels.
         generator: Source of randomness.
-        device: Where the mask is made.
+        device: Device of the mask.
 
     Returns:
         (B, 1, H, W) bool.
+
+    Raises:
+        ValueError: For a `share` outside [0, 1], or a `sigma` that is not positive and increasing.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
@@ -152,15 +160,15 @@ def class_mask(
     *,
     generator: Rng = None,
 ) -> Tensor:
-    """All pixels of half of the classes that occur in each image (ClassMix, Algorithm 1).
+    """Select all pixels of half of the classes that occur in each image (ClassMix, Algorithm 1).
 
-    Ids outside [0, num_classes) are never selected and not counted; an image of one class keeps
-    nothing under `floor` (the published rule) and everything under `ceil` (DACS).
+    Ids outside [0, num_classes) are never selected and not counted. An image with one class keeps
+    no pixel under `floor` (the published rule) and all pixels under `ceil` (DACS).
 
     Args:
         label: (B, H, W) int64 class ids, usually the teacher's argmax.
         num_classes: Number of classes C.
-        rounding: Of half an odd number of classes.
+        rounding: How half of an odd number of classes is rounded.
         generator: Source of randomness.
 
     Returns:
@@ -184,23 +192,28 @@ def block_class_mask(
     Args:
         label: (B, H, W) int64 class ids; ids outside [0, num_classes) are never selected.
         num_classes: Number of classes C.
-        blocks: The paper's p: blocks per side (`per_side`) or in total (`total`, cut into the
-            factor pair that makes the blocks most nearly square).
+        blocks: The paper's p: blocks per side (`per_side`) or in total (`total`; rows and columns
+            are the factor pair whose blocks are closest to squares).
         class_pool: `present` keeps half of the classes that occur in the block (the paper's
-            introduction); `all` half of all C classes, whether they occur or not (its section 2).
-        rounding: Of half an odd number of classes; `random` is floor or ceil with probability 1/2.
+            introduction); `all` keeps half of all C classes, present or not (its section 2).
+        rounding: How half of an odd number of classes is rounded; `random` is floor or ceil with
+            probability 1/2 each.
         grid: What `blocks` counts.
         generator: Source of randomness.
 
     Returns:
-        (B, 1, H, W) bool, constant on every class of every block. One block is `class_mask`.
+        (B, 1, H, W) bool, constant on every class of every block. With one block this is
+        `class_mask`.
+
+    Raises:
+        ValueError: For fewer than one block.
     """
     batch, height, width = label.shape
     rows, cols = grid_shape(blocks, height, width, grid)
     num_blocks = rows * cols
     device = label.device
-    slots = num_classes + 2  # the first and the last take the ids that cannot be selected
-    # one flat index per pixel, built in a buffer of our own: these passes are most of the time
+    slots = num_classes + 2  # the first and the last slot are for ids that cannot be selected
+    # one flat index per pixel, updated in place, because these passes take most of the time
     index = label.clamp(-1, num_classes)
     image = torch.arange(batch, device=device)[:, None, None] * num_blocks
     y, x = block_rows_cols(height, width, rows, cols, device)
@@ -232,7 +245,11 @@ def _half(count: Tensor, rounding: Rounding, generator: Rng) -> Tensor:
 
 
 def grid_shape(blocks: int, height: int, width: int, grid: Grid = "per_side") -> tuple[int, int]:
-    """Rows and columns of the grid that `blocks` means for an image of this size."""
+    """Rows and columns of the grid of `blocks` for an image of `height` x `width` pixels.
+
+    Raises:
+        ValueError: For fewer than one block.
+    """
     if blocks < 1:
         raise ValueError(f"blocks must be at least 1, got {blocks}")
     if grid == "per_side":
@@ -244,7 +261,10 @@ def grid_shape(blocks: int, height: int, width: int, grid: Grid = "per_side") ->
 def block_rows_cols(
     height: int, width: int, rows: int, cols: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """The block row of every y and the block column of every x; sides differ by at most 1."""
+    """Block row of every y (H,) and block column of every x (W,), int64.
+
+    The sides of the blocks differ by at most 1 pixel.
+    """
     y = torch.arange(height, device=device) * rows // height
     x = torch.arange(width, device=device) * cols // width
     return y, x

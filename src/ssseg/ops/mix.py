@@ -1,4 +1,4 @@
-"""How images are mixed, and with whom."""
+"""Mixing of images and the choice of each image's partner."""
 
 from typing import Literal, NamedTuple
 
@@ -10,24 +10,24 @@ from ssseg.ops.random import Rng, gamma, uniform
 
 
 class Mixed(NamedTuple):
-    """What moves together through a mix."""
+    """Images with the tensors that are mixed by the same mask."""
 
     image: Tensor
     """(B, C, H, W) float."""
     label: Tensor
     """(B, H, W) int64 class ids, or (B, K, H, W) float soft labels."""
     conf: Tensor
-    """(B, H, W) float confidence (or trust) of the label."""
+    """(B, H, W) float, confidence of the label, or 1 where the label is trusted and 0 elsewhere."""
     valid: Tensor
     """(B, H, W) bool; False on padding."""
 
 
 def paste(ours: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
-    """Our pixel where the mask is True, theirs where it is False.
+    """Take the pixels of `ours` where the mask is True, of `theirs` where it is False.
 
     Args:
         ours: (B, H, W) or (B, C, H, W), any dtype.
-        theirs: Same shape and dtype.
+        theirs: Same shape and dtype as `ours`.
         mask: (B, 1, H, W) bool.
 
     Returns:
@@ -37,22 +37,25 @@ def paste(ours: Tensor, theirs: Tensor, mask: Tensor) -> Tensor:
 
 
 def blend(ours: Tensor, theirs: Tensor, lam: Tensor) -> Tensor:
-    """`lam * ours + (1 - lam) * theirs`, the share drawn per image.
+    """Blend images: `lam * ours + (1 - lam) * theirs`, with one share per image.
 
     Args:
         ours: (B, ...) float.
-        theirs: Same shape and dtype.
-        lam: (B,) in [0, 1], our share.
+        theirs: Same shape and dtype as `ours`.
+        lam: (B,) float in [0, 1], the share of `ours`.
+
+    Returns:
+        A new tensor of the same shape and dtype.
     """
     lam = lam.to(ours.dtype).view(-1, *[1] * (ours.dim() - 1))
     return lam * ours + (1 - lam) * theirs
 
 
 def mix(sample: Mixed, partner: Tensor, mask: Tensor) -> Mixed:
-    """Image, label, confidence and validity of every sample mixed with its partner's, by one mask.
+    """Mix image, label, confidence and validity of every sample with its partner, by one mask.
 
     Args:
-        sample: What is mixed; first dimension B throughout.
+        sample: The samples; the first dimension of every tensor is B.
         partner: (B,) int64, the index of each sample's partner in the same batch.
         mask: (B, 1, H, W) bool; True = this image's pixel.
     """
@@ -60,17 +63,20 @@ def mix(sample: Mixed, partner: Tensor, mask: Tensor) -> Mixed:
 
 
 def paste_all(ours: Mixed, theirs: Mixed, mask: Tensor) -> Mixed:
-    """`paste` for everything that moves together, by the one mask (B, 1, H, W)."""
+    """Apply `paste` to image, label, confidence and validity, by one mask (B, 1, H, W) bool."""
     return Mixed(*(paste(our, their, mask) for our, their in zip(ours, theirs, strict=True)))
 
 
 def next_in_ring(sample: Mixed, devices: DistInfo = SINGLE) -> Mixed:
-    """The partner of every sample in the published ClassMix ring, which runs over all devices."""
+    """The partner of every sample: the next one of the global batch (the published ClassMix ring).
+
+    The last sample of a device is followed by the first sample of the next device.
+    """
     return Mixed(*(devices.next_in_ring(part) for part in sample))
 
 
 def roll_pairs(batch: int, device: torch.device | str | None = None) -> Tensor:
-    """Partner of i is (i + 1) mod B, the published ClassMix ring. (B,) int64."""
+    """Partner of image i is image (i + 1) mod B (the published ClassMix ring). (B,) int64."""
     return torch.arange(1, batch + 1, device=device) % max(1, batch)
 
 
@@ -80,7 +86,7 @@ def permutation_pairs(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """A random pairing in which no image meets itself (B >= 2): one random ring. (B,) int64."""
+    """Random partners, none of them the image itself (B >= 2): one random ring. (B,) int64."""
     order = torch.randperm(batch, generator=generator, device=device)
     return torch.empty_like(order).scatter_(0, order, order.roll(-1))
 
@@ -92,10 +98,16 @@ def random_candidates(
     generator: torch.Generator | None = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """A random candidate for each of B images, none used more than ceil(B / candidates) times.
+    """A random candidate for each of B images; each is used at most ceil(B / candidates) times.
 
     With as many candidates as images this is a random permutation, as in GuidedMix-Net's released
     code.
+
+    Args:
+        batch: Number of images B.
+        candidates: Number of candidates.
+        generator: Source of randomness.
+        device: Device of the result.
 
     Returns:
         (B,) int64 indices in [0, candidates).
@@ -107,19 +119,20 @@ def random_candidates(
 
 @torch.no_grad()
 def most_similar(query: Tensor, keys: Tensor, *, others: bool = False) -> Tensor:
-    """The nearest key of every query by squared Euclidean distance; the first of equals.
+    """The nearest key of every query by squared Euclidean distance (GuidedMix-Net, Eq. 3).
 
-    GuidedMix-Net, Eq. 3, on pooled features.
+    Of keys at the same distance the first one is taken.
 
     Args:
-        query: (B, D) pooled features of the images that look for a partner.
-        keys: (N, D) pooled features of the candidates.
-        others: Query i may not take key i (for partners within one batch); a lone one takes itself.
+        query: (B, D) float, pooled features of the images that need a partner.
+        keys: (N, D) float, pooled features of the candidates.
+        others: Exclude key i for query i (for partners within one batch). With a single key the
+            query gets it all the same.
 
     Returns:
         (B,) int64 indices into `keys`; no gradient.
     """
-    # half precision would overflow where features are large
+    # float32, because squares of large features overflow in half precision
     distance = (query[:, None].float() - keys[None].float()).square().sum(-1)
     if others:
         distance.fill_diagonal_(torch.inf)
@@ -136,23 +149,27 @@ def beta_lambda(
     generator: Rng = None,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Mixing shares from a Beta(alpha, alpha), folded to its lower half and capped.
+    """Mixing shares from the Beta(alpha, alpha) distribution, folded to its lower half and capped.
 
-    With `folded`, lam = min(lam, 1 - lam) as in GuidedMix-Net, Eq. 2, kept below `cap`: by drawing
-    again (`reject`; for alpha = 1 this is exactly uniform in (0, cap)), by multiplying with
-    `2 * cap`, or by clipping. Without `folded` this is plain mixup (ICT) and `cap` has no effect.
+    With `folded`, lam = min(lam, 1 - lam) as in GuidedMix-Net, Eq. 2. Shares above `cap` are drawn
+    again (`reject`; for alpha = 1 the result is uniform in (0, cap)), all shares are multiplied by
+    `2 * cap` (`rescale`), or shares are clipped (`clip`). Without `folded` this is plain mixup
+    (ICT) and `cap` has no effect.
 
     Args:
         batch: Number of shares B.
-        alpha: Concentration of the Beta law, > 0.
+        alpha: Parameter of the Beta distribution, > 0.
         cap: Upper bound of a folded share, in (0, 0.5].
-        how: How the bound is kept.
+        how: How the upper bound is applied.
         folded: Whether the partner always has the larger share.
         generator: Source of randomness.
-        device: Where the shares are made.
+        device: Device of the shares.
 
     Returns:
         (B,) float32.
+
+    Raises:
+        ValueError: For an `alpha` that is not positive or a `cap` outside (0, 0.5].
     """
     if alpha <= 0:
         raise ValueError(f"alpha must be positive, got {alpha}")
@@ -160,7 +177,7 @@ def beta_lambda(
         raise ValueError(f"cap must lie in (0, 0.5], got {cap}")
     if folded and alpha == 1 and how == "reject":
         return cap * uniform((batch,), generator, device=device)
-    # a fixed number of tries instead of a loop whose end would have to be read by the host
+    # a fixed number of tries, because a loop until acceptance would copy its condition to the host
     tries = 64 if folded and how == "reject" else 1
     drawn = gamma((2, batch, tries), alpha, generator, batch=1, device=device)
     drawn = drawn.clamp_min(torch.finfo(drawn.dtype).tiny)
@@ -174,5 +191,5 @@ def beta_lambda(
         return lam[:, 0].clamp_max(cap).float()
     first = (lam < cap).byte().argmax(1, keepdim=True)
     lam = lam.gather(1, first)[:, 0]
-    # no try accepted (a narrow law far above the cap): its limit for such laws, the cap itself
+    # no try accepted (a narrow distribution far above the cap): the cap, which is the limit then
     return lam.clamp_max(cap).float()

@@ -1,4 +1,4 @@
-"""Photometric changes of whole batches, for methods that augment after mixing."""
+"""Photometric augmentation of whole batches, for methods that augment after mixing."""
 
 import math
 
@@ -9,19 +9,20 @@ from ssseg.ops.random import Rng, uniform
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Matrix products inside run in the precision of their operands, also under autocast."""
+    """A context without autocast: matrix products keep the dtype of their operands."""
     return torch.autocast(device.type, enabled=False)
 
 
 def blur_matrix(length: int, sigma: Tensor, extent: int) -> Tensor:
-    """Gaussian smoothing along one axis as a matrix, the signal mirrored at its ends.
+    """Gaussian smoothing along one axis as a matrix; the signal is mirrored at its ends.
 
-    A product with it blurs at any sigma per image without a loop and without host copies.
+    A product with this matrix applies a different sigma to each image without a loop and without
+    copies to the host.
 
     Args:
         length: Number of positions N along the axis.
-        sigma: (B,) standard deviations in pixels, > 0.
-        extent: Positions on each side that the kernel reaches (4 sigma is plenty).
+        sigma: (B,) float, standard deviations in pixels, > 0.
+        extent: Half width of the kernel in positions (4 sigma is enough).
 
     Returns:
         (B, N, N) float; rows sum to 1.
@@ -43,7 +44,10 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
 
     Args:
         image: (B, C, H, W) float.
-        sigma: (B,) standard deviations in pixels, in (0, 4].
+        sigma: (B,) float, standard deviations in pixels, in (0, 4].
+
+    Returns:
+        (B, C, H, W), same dtype.
     """
     height, width = image.shape[-2:]
     with full_precision(image.device):
@@ -53,7 +57,7 @@ def gaussian_blur(image: Tensor, sigma: Tensor) -> Tensor:
 
 
 SLACK = 0.01
-"""By which a picture may leave [0, 1]: half precision rounds."""
+"""Tolerance around [0, 1] for the values of an image, because half precision rounds."""
 # RGB -> YIQ (Rec. 601): luma on the first axis, so that a rotation of the other two changes the hue
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 _FROM_YIQ = torch.linalg.inv(_TO_YIQ)
@@ -67,20 +71,23 @@ def color_jitter(
     std: tuple[float, ...],
     generator: Rng = None,
 ) -> Tensor:
-    """Brightness, contrast, saturation and hue of normalised RGB images, drawn per image.
+    """Change brightness, contrast, saturation and hue of normalised RGB images, per image.
 
     Brightness, contrast and saturation factors are uniform in [1 - strength, 1 + strength]; the hue
-    turns by up to `strength` of a full circle in the chroma plane. Saturation, hue and brightness
-    are one 3 x 3 matrix per image. Images of any other number of channels come back unchanged,
-    because these notions are not defined there; so does an image with values outside [0, 1] before
-    its normalisation (float images in a unit of their own), whose range nobody knows.
+    is rotated by up to `strength` of a full circle in the chroma plane. Saturation, hue and
+    brightness are one 3 x 3 matrix per image. Two kinds of images are returned unchanged: those
+    with another number of channels, for which colour is not defined, and those with values outside
+    [0, 1] before normalisation (float images in another unit), whose range is unknown.
 
     Args:
         image: (B, 3, H, W) float, normalised with `mean` and `std`.
         strength: Range of the changes, in [0, 1].
-        mean: Per channel, of the normalisation.
-        std: Per channel, of the normalisation.
+        mean: Mean of the normalisation, per channel.
+        std: Standard deviation of the normalisation, per channel.
         generator: Source of randomness.
+
+    Returns:
+        Same shape and dtype.
     """
     if image.shape[1] != 3:
         return image
@@ -96,7 +103,7 @@ def color_jitter(
     turn[:, 2, 1] = saturation * angle.sin()
 
     constants = (torch.tensor(mean), torch.tensor(std), _TO_YIQ, _FROM_YIQ)
-    # not waited for: the host would stand still until the device has done all that it was asked
+    # a blocking copy would make the host wait until the device has finished all queued work
     center, spread, to_yiq, from_yiq = (c.to(device, non_blocking=True) for c in constants)
     center, spread = center.view(3, 1, 1), spread.view(3, 1, 1)
     rgb = image.float() * spread + center

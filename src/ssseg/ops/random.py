@@ -1,4 +1,4 @@
-"""Random numbers per image, on one device or for its part of a batch on several."""
+"""Random numbers per image: the same for the global batch on one device and on several."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from ssseg.distributed import GlobalBatchGenerator, sum_dtype
 
 Rng = torch.Generator | GlobalBatchGenerator | None
-"""Where random numbers come from; None: torch's default generator of the device."""
+"""Source of random numbers; None: torch's default generator of the device."""
 
 
 def uniform(
@@ -19,16 +19,16 @@ def uniform(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Uniform in [0, 1).
+    """Uniform random numbers in [0, 1).
 
     Args:
-        shape: Of the result.
-        source: Where it comes from.
+        shape: Shape of the result on this device.
+        source: Source of the random numbers.
         batch: The dimension that counts images.
-        device: Where it is made.
-        dtype: Of the result; float32 if not given.
+        device: Device of the result.
+        dtype: Dtype of the result; None: float32.
     """
-    return _mine(shape, source, batch, lambda size, g: torch.rand(
+    return _local(shape, source, batch, lambda size, g: torch.rand(
         size, generator=g, device=device, dtype=dtype
     ))  # fmt: skip
 
@@ -36,8 +36,8 @@ def uniform(
 def normal(
     shape: Sequence[int], source: Rng, *, device: torch.device | str | None = None
 ) -> Tensor:
-    """Standard normal, images in the first dimension."""
-    return _mine(shape, source, 0, lambda size, g: torch.randn(size, generator=g, device=device))
+    """Standard normal random numbers, float32; the first dimension counts images."""
+    return _local(shape, source, 0, lambda size, g: torch.randn(size, generator=g, device=device))
 
 
 def gamma(
@@ -48,22 +48,22 @@ def gamma(
     batch: int = 0,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """From Gamma(concentration, 1), as `sum_dtype` as can be; arguments as in `uniform`."""
+    """Random numbers from Gamma(concentration, 1), of dtype `sum_dtype`; arguments as `uniform`."""
 
     def draw(size: Sequence[int], generator: torch.Generator | None) -> Tensor:
         filled = torch.full(size, concentration, dtype=sum_dtype(device), device=device)
         return torch._standard_gamma(filled, generator=generator)
 
-    return _mine(shape, source, batch, draw)
+    return _local(shape, source, batch, draw)
 
 
-def _mine(
+def _local(
     shape: Sequence[int],
     source: Rng,
     batch: int,
     draw: Callable[[list[int], torch.Generator | None], Tensor],
 ) -> Tensor:
-    """Draw for the global batch, keep this device's part."""
+    """Draw for the global batch and keep this device's part."""
     size = list(shape)
     if not isinstance(source, GlobalBatchGenerator):
         return draw(size, source)

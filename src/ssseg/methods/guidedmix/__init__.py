@@ -245,7 +245,7 @@ class GuidedMix(Method):
             )
         return lines
 
-    def remarks_on_batch(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
+    def batch_size_notices(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
         """Say so where a labeled image has no other one to be blended with."""
         if not self.dec_weight or labeled > devices:
             return []

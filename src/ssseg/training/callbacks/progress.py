@@ -155,7 +155,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
     lines += data.notices()
     lines += module.method.student.notices()
     lines += module.method.notices()
-    lines += module.method.remarks_on_batch(data.batch_size, data.unlabeled_batch_size, devices)
+    lines += module.method.batch_size_notices(data.batch_size, data.unlabeled_batch_size, devices)
     return lines
 
 
