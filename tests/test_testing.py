@@ -92,11 +92,11 @@ class GlobalRandomness(MeanTeacher):
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
-        (StudentLabelsItself, "trains nothing"),
-        (TeacherNeverFollows, "does not follow"),
+        (StudentLabelsItself, "gives the student no gradient"),
+        (TeacherNeverFollows, "after_step does not update"),
         (MixesInPlace, "changed in place"),
         (ForgetsPadding, "no pixel is valid"),
-        (DeadDecoder, "no gradient reaches"),
+        (DeadDecoder, "parameters without gradient"),
         (GlobalRandomness, "differs for one generator state"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The contract that every method keeps, ours or yours: `check_method(YourMethod)`."""
+"""Checks that every method must pass: `check_method(YourMethod)`."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -19,12 +19,12 @@ SIDE = 32
 
 
 def tiny_network(num_classes: int = NUM_CLASSES) -> Segmenter:
-    """A real network that is small enough for a test: 0.2 million parameters, 3 stages."""
+    """A small network for tests: 0.2 million parameters, 3 stages."""
     return Segmenter(
         num_classes,
         encoder="test_resnet",
         depth=3,
-        # timm's residual branches start at zero, where their first layers get no gradient
+        # with timm's zero initialisation the first layers of residual branches get no gradient
         encoder_options={"zero_init_last": False},
         decoder_options={"decoder_channels": (16, 16, 8)},
     )
@@ -33,7 +33,14 @@ def tiny_network(num_classes: int = NUM_CLASSES) -> Segmenter:
 def tiny_batch(
     num_views: int, labeled: int = 3, unlabeled: int = 4, *, valid: bool = True
 ) -> Batch:
-    """A batch of noise with rectangles as labels; a strip of each label is IGNORE."""
+    """A batch of random images whose labels are rectangles; the first two rows are IGNORE.
+
+    Args:
+        num_views: Views per unlabeled image.
+        labeled: Number of labeled images.
+        unlabeled: Number of unlabeled images.
+        valid: Whether all unlabeled pixels are valid, or none.
+    """
     generator = torch.Generator().manual_seed(0)
     label = torch.randint(0, NUM_CLASSES, (labeled, 4, 4), generator=generator)
     label = label.repeat_interleave(SIDE // 4, 1).repeat_interleave(SIDE // 4, 2)
@@ -49,11 +56,11 @@ def tiny_batch(
 
 
 def make_method(method: type[Method], hparams: Mapping[str, Any] | None = None) -> Method:
-    """A method with a tiny network, in the middle of its training: no warm-up, nothing distrusted.
+    """A method with a small network, without warm-up and ramp-up, with a threshold of 0.
 
     Args:
         method: The class.
-        hparams: Hyper-parameters that differ from its defaults.
+        hparams: Hyper-parameters that differ from the defaults.
     """
     eager = {"threshold": 0.0, "warmup_steps": 0.0, "rampup_steps": 0.0}
     names = {field.name for field in fields(method)}
@@ -68,7 +75,7 @@ def make_method(method: type[Method], hparams: Mapping[str, Any] | None = None) 
 
 @cache
 def _network() -> Segmenter:
-    """Building one takes as long as several steps."""
+    """The network, built once, because building it takes as long as several steps."""
     torch.manual_seed(0)
     return tiny_network()
 
@@ -79,7 +86,7 @@ def step(seed: int = 0, index: int = 50, total: int = 100) -> Step:
 
 
 def losses(method: Method, batch: Batch, seed: int = 0) -> StepOutput:
-    """One batch, with every random source seeded."""
+    """Losses of one batch, with all random generators seeded."""
     torch.manual_seed(seed)
     return method.losses(batch, step(seed))
 
@@ -94,7 +101,7 @@ def terms_are_finite_scalars(make: Callable[[], Method]) -> None:
         assert term.isfinite(), f"term {name} is {term}"
 
 
-def every_parameter_learns(make: Callable[[], Method]) -> None:
+def every_parameter_gets_a_gradient(make: Callable[[], Method]) -> None:
     """Every trainable parameter gets a gradient that is not zero."""
     method = make()
     terms = losses(method, tiny_batch(method.num_views)).losses
@@ -104,25 +111,27 @@ def every_parameter_learns(make: Callable[[], Method]) -> None:
         for name, p in method.named_parameters()
         if p.requires_grad and (p.grad is None or not p.grad.any())
     ]
-    assert not dead, f"no gradient reaches {dead}"
+    assert not dead, f"parameters without gradient: {dead}"
 
 
-def unlabeled_terms_move_the_student(make: Callable[[], Method]) -> None:
-    """Every term from unlabeled data sends a gradient into the student."""
+def unlabeled_terms_train_the_student(make: Callable[[], Method]) -> None:
+    """Every term from unlabeled data gives the student a gradient that is not zero."""
     method = make()
     if not method.num_views:
         return
     terms = _unlabeled_terms(losses(method, tiny_batch(method.num_views)))
-    assert terms, "a method that asks for unlabeled images has no term that uses them"
+    assert terms, "num_views is above 0, but there is no loss term from unlabeled images"
     for name, term in terms.items():
         grads = torch.autograd.grad(
             term, list(method.student.parameters()), retain_graph=True, allow_unused=True
         )
-        assert any(g is not None and g.any() for g in grads), f"term {name} trains nothing"
+        assert any(g is not None and g.any() for g in grads), (
+            f"term {name} gives the student no gradient"
+        )
 
 
-def invalid_pixels_are_silent(make: Callable[[], Method]) -> None:
-    """Where no pixel is valid, terms from unlabeled data are exactly 0."""
+def invalid_pixels_add_nothing(make: Callable[[], Method]) -> None:
+    """If no pixel is valid, terms from unlabeled data are exactly 0."""
     method = make()
     if not method.num_views:
         return
@@ -145,7 +154,7 @@ def ignored_labels_stay_finite(make: Callable[[], Method]) -> None:
 
 
 def batch_is_not_changed(make: Callable[[], Method]) -> None:
-    """The method leaves its input as it was."""
+    """The method does not change its input."""
     method = make()
     batch = tiny_batch(method.num_views)
     before = copy.deepcopy(batch)
@@ -155,7 +164,7 @@ def batch_is_not_changed(make: Callable[[], Method]) -> None:
 
 
 def same_generator_same_losses(make: Callable[[], Method]) -> None:
-    """Randomness comes from the step's generator (and torch's, seeded alike)."""
+    """Two runs with the same state of the step's generator and of torch's have equal losses."""
     method, twin = make(), make()
     batch = tiny_batch(method.num_views)
     first, second = losses(method, batch).losses, losses(twin, batch).losses
@@ -164,7 +173,7 @@ def same_generator_same_losses(make: Callable[[], Method]) -> None:
 
 
 def batch_sizes_may_differ(make: Callable[[], Method]) -> None:
-    """More labeled than unlabeled images, and the reverse, down to a single unlabeled one."""
+    """Terms are finite for fewer and for more labeled than unlabeled images, and for one."""
     for labeled, unlabeled in ((2, 5), (5, 2), (2, 1)):
         method = make()
         out = losses(method, tiny_batch(method.num_views, labeled, unlabeled))
@@ -172,8 +181,8 @@ def batch_sizes_may_differ(make: Callable[[], Method]) -> None:
             assert term.isfinite(), f"term {name} is {term} for batches {labeled} + {unlabeled}"
 
 
-def teacher_is_frozen_and_follows(make: Callable[[], Method]) -> None:
-    """Networks besides the student that are not trained stay in eval mode, and move with it."""
+def teacher_is_frozen_and_updated(make: Callable[[], Method]) -> None:
+    """Networks that are not trained stay in eval mode, and `after_step` updates them."""
     method = make()
     method.train()
     for name, network in method.networks.items():
@@ -187,10 +196,10 @@ def teacher_is_frozen_and_follows(make: Callable[[], Method]) -> None:
                 p.add_(1)
         method.after_step(step())
         moved = any(not torch.equal(a, b) for a, b in zip(before, params, strict=True))
-        assert moved, f"{name} does not follow the student"
+        assert moved, f"after_step does not update {name}"
 
 
-def labeling_leaves_buffers_alone(make: Callable[[], Method]) -> None:
+def labeling_keeps_buffers(make: Callable[[], Method]) -> None:
     """Computing the losses changes no buffer of a network that is not trained."""
     method = make()
     frozen = {
@@ -206,10 +215,10 @@ def labeling_leaves_buffers_alone(make: Callable[[], Method]) -> None:
 
 
 def state_round_trips(make: Callable[[], Method]) -> None:
-    """Hyper-parameters make a twin; with the state loaded it gives the same losses."""
+    """A method made from `hparams` with the state dict of another one has the same losses."""
     method = make()
     twin = type(method)(**method.hparams)
-    assert twin.hparams == method.hparams, "hyper-parameters are not kept under their own names"
+    assert twin.hparams == method.hparams, "hparams differ after making a method from hparams"
     torch.manual_seed(1)
     twin.setup(tiny_network())
     twin.train()
@@ -221,7 +230,7 @@ def state_round_trips(make: Callable[[], Method]) -> None:
 
 
 def pictures_fit_the_batch(make: Callable[[], Method]) -> None:
-    """Sample pictures have one image per unlabeled sample and change nothing."""
+    """Sample pictures have the size of the images, and making them changes no state."""
     method = make()
     batch = tiny_batch(method.num_views)
     before = copy.deepcopy(method.state_dict())
@@ -229,14 +238,19 @@ def pictures_fit_the_batch(make: Callable[[], Method]) -> None:
         pictures = method.pictures(batch, step())
     for picture in pictures:
         wanted = 4 if picture.kind == "image" else 3
-        assert picture.tensor.dim() == wanted, f"{picture.title} has {picture.tensor.dim()} axes"
-        assert picture.tensor.shape[-2:] == (SIDE, SIDE), f"{picture.title} has another size"
+        assert picture.tensor.dim() == wanted, (
+            f"picture {picture.title!r} has {picture.tensor.dim()} axes, expected {wanted}"
+        )
+        assert picture.tensor.shape[-2:] == (SIDE, SIDE), (
+            f"picture {picture.title!r} has size {tuple(picture.tensor.shape[-2:])}, expected "
+            f"{(SIDE, SIDE)}"
+        )
     for name, tensor in method.state_dict().items():
-        assert torch.equal(tensor, before[name]), f"drawing pictures changed {name}"
+        assert torch.equal(tensor, before[name]), f"pictures() changed {name}"
 
 
-def pseudo_labels_can_be_read(make: Callable[[], Method]) -> None:
-    """What the instruments are handed fits together, and carries no gradient."""
+def pseudo_label_metrics_are_shares(make: Callable[[], Method]) -> None:
+    """Metrics of `StepOutput.pseudo` are scalars in [0, 1] without gradient."""
     method = make()
     batch = tiny_batch(method.num_views)
     pseudo = losses(method, batch).pseudo
@@ -247,39 +261,39 @@ def pseudo_labels_can_be_read(make: Callable[[], Method]) -> None:
         pseudo, truth, [1] * NUM_CLASSES, [str(i) for i in range(NUM_CLASSES)]
     )
     for name, value in found.items():
-        assert value.ndim == 0, f"reading {name} has shape {tuple(value.shape)}"
-        assert not value.requires_grad, f"reading {name} has a gradient"
+        assert value.ndim == 0, f"metric {name} has shape {tuple(value.shape)}"
+        assert not value.requires_grad, f"metric {name} has a gradient"
         whole = name.startswith("train/")
-        assert not whole or 0 <= value <= 1, f"reading {name} is {value}, expected a share"
+        assert not whole or 0 <= value <= 1, f"metric {name} is {value}, expected a share"
 
 
 CONTRACT: tuple[Callable[[Callable[[], Method]], None], ...] = (
     terms_are_finite_scalars,
-    every_parameter_learns,
-    unlabeled_terms_move_the_student,
-    invalid_pixels_are_silent,
+    every_parameter_gets_a_gradient,
+    unlabeled_terms_train_the_student,
+    invalid_pixels_add_nothing,
     ignored_labels_stay_finite,
     batch_is_not_changed,
     same_generator_same_losses,
     batch_sizes_may_differ,
-    teacher_is_frozen_and_follows,
-    labeling_leaves_buffers_alone,
+    teacher_is_frozen_and_updated,
+    labeling_keeps_buffers,
     state_round_trips,
     pictures_fit_the_batch,
-    pseudo_labels_can_be_read,
+    pseudo_label_metrics_are_shares,
 )
-"""Each takes a function that makes a fresh method and raises AssertionError where it fails."""
+"""Checks; each takes a function that makes a new method and raises AssertionError if it fails."""
 
 
 def check_method(method: type[Method], **hparams: Any) -> None:
-    """Hold a method against the whole contract.
+    """Run all checks of `CONTRACT` on a method.
 
     Args:
         method: The class.
-        **hparams: Hyper-parameters that differ from its defaults.
+        **hparams: Hyper-parameters that differ from the defaults.
 
     Raises:
-        AssertionError: With what is broken, for the first check that fails.
+        AssertionError: For the first check that fails, with the reason.
     """
     for check in CONTRACT:
         check(lambda: make_method(method, hparams))

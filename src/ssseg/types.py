@@ -1,6 +1,6 @@
-"""The shapes that every layer agrees on: what a loader yields, what a method returns.
+"""Types that loaders yield and methods return.
 
-They are NamedTuples: `default_collate` builds them and Lightning moves them without glue.
+They are NamedTuples, so that `default_collate` builds them and Lightning moves them to a device.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 from ssseg.distributed import SINGLE, DistInfo, GlobalBatchGenerator
 
 IGNORE: Final = 255
-"""Label of pixels that no loss and no score may see."""
+"""Label of pixels that do not count in any loss or score."""
 
 
 class Labeled(NamedTuple):
@@ -39,32 +39,33 @@ class Batch(NamedTuple):
 
     labeled: Labeled
     unlabeled: Unlabeled
-    """No views and an empty `valid` where the method asks for none; never None."""
+    """No views and an empty `valid` if the method uses no unlabeled images; never None."""
     truth: Tensor | None = None
-    """(B, H, W) int64 classes of the unlabeled images where they are lent to the instruments, with
-    IGNORE where unknown. The training module takes it away before a method sees the batch."""
+    """(B, H, W) int64 true classes of the unlabeled images for the metrics of pseudo-labels, IGNORE
+    where unknown; None if not available. The training module removes it before it calls a method.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where in the training a batch stands, and its own source of randomness."""
+    """The number of a training step, its random generators and the devices."""
 
     index: int
-    """Optimiser steps done before this one."""
+    """Number of optimiser steps before this one."""
     total: int
-    """Optimiser steps of the whole run."""
+    """Number of optimiser steps of the whole run."""
     generator: torch.Generator
-    """Seeded from (seed, step, rank); lives on the device of the batch."""
+    """Seeded from (seed, step, rank), on the device of the batch."""
     devices: DistInfo = SINGLE
-    """That the batch is spread over."""
+    """Devices that share the batch."""
     common: torch.Generator | None = None
-    """Seeded alike on all devices; None on a single one."""
+    """Has the same seed on all devices; None on a single device."""
 
     @property
     def draws(self) -> torch.Generator | GlobalBatchGenerator:
-        """What operators that draw per image take, so that it does not matter how many devices.
+        """The generator for draws per image; results do not depend on the number of devices.
 
-        On several, each draws for the whole batch and keeps its part.
+        On several devices, each draws for the whole batch and keeps its part.
         """
         return (
             self.generator
@@ -78,38 +79,39 @@ class Step:
         return min(1.0, self.index / max(1, self.total))
 
     def length(self, steps: float) -> int:
-        """A duration in steps; values below 1 are shares of the whole run."""
+        """A duration as a number of steps; values below 1 are shares of the whole run."""
         return round(steps * self.total) if steps < 1 else int(steps)
 
 
 class Pseudo(NamedTuple):
-    """What became of the unlabeled images, for the instruments to read; nothing learns from it."""
+    """Pseudo-labels and predictions of one step, for metrics only (no gradient)."""
 
     label: Tensor
-    """Of images as they are, before mixing: (P, H, W) int64, or (P, C, H, W) scores."""
+    """Pseudo-labels before mixing: (P, H, W) int64, or (P, C, H, W) float scores."""
     trusted: Tensor
-    """(P, H, W) float in [0, 1], how far each of them is trusted."""
+    """(P, H, W) float in [0, 1], trust in each pseudo-label."""
     valid: Tensor
-    """(P, H, W) bool."""
-    asked: Tensor
-    """What the student was to answer, after mixing: the same."""
-    asked_valid: Tensor
-    """(P, H, W) bool."""
-    answer: Tensor
-    """(P, C, H, W) scores that it answered, without their gradient."""
+    """(P, H, W) bool, valid pixels of `label`."""
+    target: Tensor
+    """Target of the student, after mixing: (P, H, W) int64, or (P, C, H, W) float scores."""
+    target_valid: Tensor
+    """(P, H, W) bool, valid pixels of `target`."""
+    prediction: Tensor
+    """(P, C, H, W) float, detached scores of the student."""
     image: Tensor | None = None
-    """(P,) int64, the place in the unlabeled batch of what each label is of; None: in its order."""
+    """(P,) int64, index of each pseudo-label's image in the unlabeled batch; None: 0, 1, ..."""
 
 
 class StepOutput(NamedTuple):
-    """What a method hands back from one batch."""
+    """The result of a method for one batch."""
 
     losses: Mapping[str, Tensor]
-    """Weighted scalar terms; the module sums them. Terms from labeled data are named `sup...`."""
+    """Weighted scalar loss terms, which are summed; names of terms from labeled data start with
+    `sup`."""
     logs: Mapping[str, Tensor] = {}
-    """Detached scalars worth watching."""
+    """Detached scalars to log."""
     pseudo: Pseudo | None = None
-    """Its pseudo-labels, where it has made some; read on some steps only."""
+    """Pseudo-labels, if the method makes them; used on some steps only."""
 
     @property
     def total(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures that a person understands: colours with a legend, overlays, galleries of steps."""
+"""Pictures for people: class colours with a legend, and galleries of training steps."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,16 +16,19 @@ from ssseg.types import IGNORE, Picture
 
 IGNORE_COLOR = (235, 235, 235)
 CELL, GAP, LINE = 190, 6, 18
-"""Pixels: the width of a picture, what is between two, a line of text."""
+"""Width of a cell, gap between cells, height of a text line, in pixels."""
 SIDE = 512
-"""Longest side of a picture that is kept, in pixels."""
+"""Longest side of a saved picture, in pixels."""
 
 
 def reduced(values: Tensor) -> Tensor:
-    """An image or class ids with a longest side of at most `SIDE`.
+    """An image or a class map, reduced to a longest side of at most `SIDE`.
 
     Args:
-        values: (C, H, W) float, which is averaged, or (H, W) integers, of which some are kept.
+        values: (C, H, W) float, reduced by averaging, or (H, W) integers, reduced by sampling.
+
+    Returns:
+        Same dtype; the input itself if it is small enough.
     """
     height, width = values.shape[-2:]
     factor = SIDE / max(height, width)
@@ -42,11 +45,11 @@ def reduced(values: Tensor) -> Tensor:
 
 
 def colorize(label: Array, classes: Sequence[ClassInfo]) -> Array:
-    """Class ids as colours; ignored pixels are light grey.
+    """Convert class ids to colours; ignored pixels are light grey.
 
     Args:
         label: (H, W) integers.
-        classes: Names and colours; the id is the place in the list.
+        classes: Names and colours; the id of a class is its index.
 
     Returns:
         (H, W, 3) uint8.
@@ -57,13 +60,13 @@ def colorize(label: Array, classes: Sequence[ClassInfo]) -> Array:
 
 
 def displayable(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Array:
-    """A normalised image as something to look at.
+    """Convert a normalised image to RGB for display.
 
     Args:
-        image: (C, H, W) float; other than 3 channels: the first one is shown in grey. Images in a
-            unit of their own (heights in metres) are shown within 2.5 deviations of their mean.
-        mean: Of the normalisation.
-        std: Of the normalisation.
+        image: (C, H, W) float. If C is not 3, the first channel is shown in grey. Images in another
+            unit (heights in metres) are shown within 2.5 standard deviations of the mean.
+        mean: Mean of the normalisation, per channel.
+        std: Standard deviation of the normalisation, per channel.
 
     Returns:
         (H, W, 3) uint8.
@@ -90,12 +93,12 @@ def gallery(
     """Write a PNG of blocks of pictures: one row per image, one titled column per picture.
 
     Args:
-        path: Where to write.
+        path: Path of the PNG file.
         blocks: Heading and columns of each block.
-        classes: For colours and the legend.
-        mean: Of the images' normalisation.
-        std: Of the images' normalisation.
-        rows: At most so many images of each block.
+        classes: Names and colours of the classes.
+        mean: Mean of the images' normalisation, per channel.
+        std: Standard deviation of the images' normalisation, per channel.
+        rows: Largest number of images per block.
     """
     blocks = [(heading, pictures) for heading, pictures in blocks if pictures]
     width = max(len(pictures) for _, pictures in blocks) * (CELL + GAP) + GAP
@@ -113,7 +116,7 @@ def gallery(
         sheet.paste(part, (0, top))
         top += part.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, compress_level=1)  # half the time of the default, for a fifth more bytes
+    sheet.save(path, compress_level=1)  # takes half the time of the default and a fifth more bytes
 
 
 def _cell(
@@ -124,7 +127,7 @@ def _cell(
     std: Sequence[float],
 ) -> Image.Image:
     image = Image.fromarray(picture_pixels(picture, row, classes, mean, std))
-    # colours of classes must not blend into those of others
+    # interpolation would create colours between those of two classes
     how = Image.Resampling.BILINEAR if picture.kind == "image" else Image.Resampling.NEAREST
     return image.resize((CELL, max(1, round(CELL * image.height / image.width))), how)
 
@@ -144,7 +147,7 @@ def _block(
         for row, line in enumerate(cells):
             top, cell = above + row * tall, line[column]
             block.paste(cell, (left, top))
-            # a mask that is white everywhere is seen to be there
+            # makes a white mask visible on the white background
             frame = (left - 1, top - 1, left + cell.width, top + cell.height)
             draw.rectangle(frame, None, "silver")
     return block
@@ -165,14 +168,14 @@ def _legend(classes: Sequence[ClassInfo], width: int) -> Image.Image:
 
 @cache
 def _font(size: float, style: str = "") -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The one that matplotlib brings with it, which knows more letters than Pillow's."""
+    """The font in matplotlib's package, which has more letters than Pillow's default font."""
     spec = find_spec("matplotlib")
     assert spec is not None
     assert spec.origin is not None
     fonts = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
     try:
         return ImageFont.truetype(str(fonts / f"DejaVuSans{style}.ttf"), size)
-    except OSError:  # a system's own matplotlib may use the system's fonts
+    except OSError:  # matplotlib packages of some systems do not contain the fonts
         return ImageFont.load_default(size)
 
 
@@ -183,7 +186,7 @@ def picture_pixels(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Array:
-    """One image of a picture as (H, W, 3) uint8."""
+    """Image number `row` of a picture as (H, W, 3) uint8."""
     tensor = picture.tensor[row]
     if picture.kind == "image":
         return displayable(tensor, mean, std)

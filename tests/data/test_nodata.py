@@ -8,7 +8,7 @@ from PIL import Image
 from ssseg.data.datasets.folder import Folder
 from ssseg.data.image_io import read_image
 from ssseg.data.nodata import suspected
-from ssseg.datacheck.scan import look_at_image
+from ssseg.datacheck.scan import scan_image
 from ssseg.errors import UserError
 from ssseg.types import IGNORE
 from tests.data.trees import batches, data_of, draw_mask, paint, save, write_classes
@@ -120,7 +120,7 @@ def test_a_value_that_looks_like_no_data_is_remarked_on(tmp_path, nodata, dtype,
     assert remark.startswith(f"10 images hold the value {nodata} in many pixels")
     assert f"-a_nodata {nodata}" in remark
     source = Folder(str(root))
-    _, problems = look_at_image(source, source.records("train")[0])
+    _, problems = scan_image(source, source.records("train")[0])
     assert problems == [("image_undeclared", str(nodata))]
 
 

@@ -202,7 +202,7 @@ CASES = {
     ),
     "mask not turned": (
         turned(6, upright=False),
-        *("mask_rotation", "error", ["train/masks/a1.png"], "turn the mask as well"),
+        *("mask_rotation", "error", ["train/masks/a1.png"], "rotate the mask too"),
     ),
     "image upside down": (
         turned(3, upright=True),
@@ -216,7 +216,7 @@ CASES = {
         lambda root: (root / "train/masks/a2.png").rename(root / "train/masks/a2.jpg"),
         *("mask_lossy", "error", ["train/images/a2.png"], "save masks as PNG"),
     ),
-    "mask without image": (lonely, "mask_lonely", "note", ["train/masks/b9.png"]),
+    "mask without image": (lonely, "mask_without_image", "note", ["train/masks/b9.png"]),
     "two images of one name": (
         lambda root: save(paint(mask()), root / "train" / "images" / "a2.jpg"),
         *("names_twice", "error", ["train/images/a2.jpg", "train/images/a2.png"]),

@@ -126,13 +126,13 @@ def test_a_ruin_becomes_a_data_set(tmp_path, capsys):
         " ".join(done["text"].split("(")[0].split()): done["files"]
         for done in report["fix"]["done"]
     }
-    assert said["2 images left out, because val or test holds the same"] == [
+    assert said["2 images left out, because val or test contains the same image"] == [
         "train/images/a11.png",
         "unlabeled/u0.png",
     ]
     assert said["1 mask resized to the image"] == ["train/masks/a6.png"]
-    assert said["1 mask turned like the image"] == ["train/masks/a8.png"]
-    assert said["1 mask in colour turned into class ids"] == ["train/masks/a4.png"]
+    assert said["1 mask rotated like the image"] == ["train/masks/a8.png"]
+    assert said["1 mask in colour converted to class ids"] == ["train/masks/a4.png"]
 
 
 def test_the_text_says_what_was_done(tmp_path, capsys):
@@ -142,7 +142,7 @@ def test_the_text_says_what_was_done(tmp_path, capsys):
     assert "mask resized to the image (train/masks/a6.png)" in " ".join(text.split())
     lines = text.splitlines()
     assert f"corrected copy in {out}" in lines
-    assert lines[-2:] == [f"ssseg doctor {out} says:", "training can start"]
+    assert lines[-2:] == [f"ssseg doctor {out}:", "training can start"]
 
 
 @pytest.mark.parametrize("splits", [("train", "val"), ("train",), ("val",)])
@@ -213,7 +213,7 @@ def test_ids_and_ignored_values_of_the_class_list_are_kept(tmp_path):
     ]
     for path, ids in wanted.items():
         assert (read(out / path) == ids).all()
-    assert "turned into the places of their classes" in report["fix"]["done"][0]["text"]
+    assert "converted to indices into the class list" in report["fix"]["done"][0]["text"]
     source = Folder(str(root))
     record = source.records("val")[0]
     assert (source.read_mask(record) == wanted[record.mask.relative_to(root)]).all()

@@ -19,14 +19,14 @@ def pseudo():
     generator = torch.Generator().manual_seed(0)
     shape = (3, 6, 7)
     label = torch.randint(0, CLASSES - 1, shape, generator=generator)  # nobody says moon
-    asked = torch.randint(0, CLASSES, shape, generator=generator)
+    target = torch.randint(0, CLASSES, shape, generator=generator)
     return Pseudo(
         label=label,
         trusted=torch.rand(shape, generator=generator).round(),
         valid=torch.rand(shape, generator=generator) < 0.8,
-        asked=asked,
-        asked_valid=torch.rand(shape, generator=generator) < 0.7,
-        answer=torch.randn(3, CLASSES, 6, 7, generator=generator),
+        target=target,
+        target_valid=torch.rand(shape, generator=generator) < 0.7,
+        prediction=torch.randn(3, CLASSES, 6, 7, generator=generator),
     )
 
 
@@ -48,8 +48,10 @@ def test_shares_against_a_loop_over_pixels(pseudo, truth):
         for name, v in pseudo_label_metrics(pseudo, truth, [6, 3, 1, 0], NAMES).items()
     }
     valid = [p for p in places(pseudo.label) if pseudo.valid[p]]
-    asked = [p for p in places(pseudo.label) if pseudo.asked_valid[p]]
-    agreed = [p for p in asked if pseudo.answer[p[0], :, p[1], p[2]].argmax() == pseudo.asked[p]]
+    asked = [p for p in places(pseudo.label) if pseudo.target_valid[p]]
+    agreed = [
+        p for p in asked if pseudo.prediction[p[0], :, p[1], p[2]].argmax() == pseudo.target[p]
+    ]
     assert found["train/agreement"] == pytest.approx(len(agreed) / len(asked))
 
     shares = [sum(int(pseudo.label[p]) == c for p in valid) / len(valid) for c in range(CLASSES)]

@@ -88,7 +88,7 @@ class TestAgainstTheFormulas:
         out = method.losses(photographs(), step())
 
         assert out.losses["unsup"] < 1e-12  # shares are float32
-        assert torch.equal(out.pseudo.asked.argmax(1), out.pseudo.answer.argmax(1))
+        assert torch.equal(out.pseudo.target.argmax(1), out.pseudo.prediction.argmax(1))
 
     def test_as_printed_it_leaves_lambda_of_the_prediction_missing(self):
         method = linear_method(weight=30.0, lambda_per="batch")

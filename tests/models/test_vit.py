@@ -174,7 +174,7 @@ def test_our_decoders_take_feature_maps_of_one_stride(decoder):
         ({"depth": 3}, "'dpt' cannot be built .* gives 3 feature maps, the decoder needs 4"),
         (
             {"name": "beit_base_patch16_224", "options": {**TINY, "use_rel_pos_bias": False}},
-            "every block of BEiT needs relative position biases",
+            "every block of BEiT needs its own relative position biases",
         ),
         ({"options": {"embed_dimension": 3}}, "cannot be built with .*embed_dimension"),
     ],

@@ -1,1 +1,1 @@
-"""`ssseg doctor`: reads a data set once and says what is there and what will go wrong."""
+"""`ssseg doctor`: reads a data set once and reports its contents and its problems."""

@@ -1,4 +1,4 @@
-"""Reads a data set and collects everything that will go wrong."""
+"""Reads a data set and reports its contents and its problems."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,40 +8,43 @@ from typing import Any
 from ssseg.data.datasets.base import Source
 from ssseg.data.datasets.folder import Folder
 from ssseg.datacheck.dataset import Plan, Sets, open_sets
-from ssseg.datacheck.findings import Finding
+from ssseg.datacheck.findings import Finding, Report
 from ssseg.datacheck.fix import check_out, write_copy
 from ssseg.datacheck.scan import read_all
-from ssseg.datacheck.summary import Document, conclusion, document_of, sees_unlabeled
+from ssseg.datacheck.summary import conclusion, make_report, uses_unlabeled
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS, method_class
 
 VAL_BATCH = 8
-"""Validation images that are read at once, unless --data.val_batch_size says otherwise."""
+"""Validation images per batch: the default of --data.val_batch_size."""
 
 
 def check_data(
     make: partial[Source], plan: Plan, out: Path | None = None, *, bar: bool = False
-) -> Document:
-    """The report of a data set, and a corrected copy where one is wanted.
+) -> Report:
+    """Report on a data set, and write a corrected copy if `out` is given.
 
     Args:
-        make: The data set, not opened yet.
-        plan: What is to be trained.
-        out: A new folder for the copy.
-        bar: Show progress on a terminal.
+        make: Function that opens the data set.
+        plan: Options of the planned training.
+        out: A new folder for the corrected copy.
+        bar: Show a progress bar on a terminal.
+
+    Returns:
+        The report as plain data, as `ssseg doctor --json` prints it.
 
     Raises:
-        UserError: For options that do not fit.
+        UserError: For options that do not fit the data set.
     """
     _check(plan)
     sets = open_sets(make, plan)
     if isinstance(sets, Finding):
-        empty: Document = {"data": None, "sets": {}, "classes": []}
+        empty: Report = {"data": None, "sets": {}, "classes": []}
         return {**empty, "proposal": None, "estimate": None, **conclusion([sets])}
     if out is not None:
         check_out(sets.source, out)
     seen = read_all(sets, bar)
-    report = document_of(sets, seen, plan)
+    report = make_report(sets, seen, plan)
     report["estimate"]["memory"] = _memory(sets, plan, report)
     if out is not None:
         done = write_copy(sets, seen, out)
@@ -53,7 +56,7 @@ def check_data(
 
 
 def _check(plan: Plan) -> None:
-    """Refuse options before time is spent on reading."""
+    """Check the options before the images are read."""
     for name in ("max_steps", "batch_size"):
         value = getattr(plan, name)
         if value is not None and value < 1:
@@ -67,8 +70,8 @@ def _check(plan: Plan) -> None:
             raise one_of("network", plan.network, list(NETWORKS))
 
 
-def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
-    """What a step with the proposed crop and the validation take; None if not to be counted."""
+def _memory(sets: Sets, plan: Plan, report: Report) -> dict[str, Any] | None:
+    """Memory of a step with the proposed crop and of the validation; None if not computable."""
     if report["proposal"] is None or not sets.source.classes:
         return None
     from ssseg.evaluation.inference import Inference
@@ -80,7 +83,7 @@ def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
     if plan.method is not None and plan.network is None:
         decoder = method_class(plan.method).decoder
         network |= {} if decoder is None else {"decoder": decoder}
-    unlabeled = sees_unlabeled(plan.method)
+    unlabeled = uses_unlabeled(plan.method)
     both = unlabeled and sets.records["unlabeled"]
     images = report["estimate"]["batch_size"] * (2 if both else 1)
     kind = {"num_classes": sets.source.num_classes, "in_channels": sets.source.in_channels}
@@ -93,7 +96,7 @@ def _memory(sets: Sets, plan: Plan, report: Document) -> dict[str, Any] | None:
             held = memory_of_validation(network, largest, images=at_once, batch=batch, **kind)
             held += memory.weights
             validation = {"bytes": held, "size": largest, "images": at_once}
-    except Exception:  # an encoder may compute with values, which the meta device does not have
+    except Exception:  # an encoder may read values of tensors, which the meta device does not have
         return None
     return {
         "bytes": memory.total,

@@ -1,4 +1,4 @@
-"""Counts and shares of what was seen, and the crop that fits."""
+"""Counts of images, classes and pixels, and the proposed crop size."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,40 +10,40 @@ from ssseg.datacheck.scan import ScannedImage
 from ssseg.types import IGNORE
 
 STRIDE, LARGEST = 32, 512
-"""Crops are multiples of the usual stride of encoders, and no larger than this."""
+"""Sides of the proposed crop are multiples of `STRIDE` and at most `LARGEST` pixels."""
 
 
 class Counts(NamedTuple):
-    """What the masks of a set hold."""
+    """Counts over all masks of a set."""
 
     pixels: list[int]
-    """Of every id."""
+    """Number of pixels of each of the 256 ids."""
     images: list[int]
-    """Masks that hold an id."""
+    """Number of masks with at least one pixel of each id."""
 
     @property
     def total(self) -> int:
-        """All pixels with an id, the ignored ones too."""
+        """Number of all pixels, including ignored ones."""
         return sum(self.pixels)
 
     @property
     def ignored(self) -> int:
-        """Pixels that nobody learns from."""
+        """Number of ignored pixels."""
         return self.pixels[IGNORE]
 
     def share(self, class_id: int) -> float | None:
-        """Of the pixels that are not ignored; None where there are none."""
+        """Share of a class among the pixels that are not ignored; None if all are ignored."""
         rest = self.total - self.ignored
         return self.pixels[class_id] / rest if rest else None
 
 
 def of_role(seen: Sequence[ScannedImage], role: Role) -> list[ScannedImage]:
-    """What was seen of one set."""
+    """The scanned images of one set."""
     return [one for one in seen if one.role == role]
 
 
 def counts_of(seen: Sequence[ScannedImage]) -> Counts:
-    """Add up the masks."""
+    """Sum the counts of all masks."""
     masks = [one.mask.counts for one in seen if one.mask is not None]
     pixels = [sum(counts) for counts in zip(*masks, strict=True)] or [0] * 256
     images = [sum(map(bool, counts)) for counts in zip(*masks, strict=True)] or [0] * 256
@@ -51,7 +51,7 @@ def counts_of(seen: Sequence[ScannedImage]) -> Counts:
 
 
 def describe(seen: Sequence[ScannedImage]) -> dict[str, Any]:
-    """The images of one set in numbers, for the report."""
+    """Counts, sizes, channels and formats of the images of one set, for the report."""
     images = [one.image for one in seen if one.image is not None]
     sizes = sorted(((i.height, i.width) for i in images), key=lambda size: size[0] * size[1])
     counts = counts_of(seen)
@@ -74,7 +74,7 @@ def _tally(values: Any) -> dict[str, int]:
 
 
 def propose_crop(seen: Sequence[ScannedImage]) -> tuple[int, int] | None:
-    """A square crop that most training images fill; None without images."""
+    """Height and width of a square crop that fits into most training images; None without any."""
     images = [one.image for one in seen if one.role in ("labeled", "unlabeled")]
     sides = [min(image.height, image.width) for image in images if image is not None]
     if not sides:

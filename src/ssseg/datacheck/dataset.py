@@ -1,4 +1,4 @@
-"""The folder layout as it lies there: what `Folder` refuses is noted, and the rest is read on."""
+"""Opens a data set for `ssseg doctor`: errors become findings, and reading continues."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ from ssseg.runs.paths import as_path
 
 LOSSY = (".jpg", ".jpeg", ".webp")
 SAMPLE = 25
-"""Images that are opened to learn what most are like."""
+"""Number of images that are opened to find the most frequent kind of values."""
 
 
 class AnyFolder(Folder):
-    """A folder data set that opens whatever is wrong with its files.
+    """A folder data set that records problems of its files as findings instead of raising.
 
     Args:
-        root: As of `Folder`; must exist, for there is nothing to look at otherwise.
-        unlabeled: As of `Folder`; must exist.
-        channels: As of `Folder`.
+        root: As in `Folder`; must exist.
+        unlabeled: As in `Folder`; must exist.
+        channels: As in `Folder`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class AnyFolder(Folder):
     ) -> None:
         self.findings = list[Finding]()
         self.unmasked = list[Record]()
-        """Images that should have a mask and have none."""
+        """Images that need a mask and have none."""
         super().__init__(root, unlabeled, channels)
 
     def _read_classes(self) -> ClassList:
@@ -53,9 +53,10 @@ class AnyFolder(Folder):
             return ClassList(self.root / "classes.json", [], {}, {})
 
     def _first(self) -> ImageInfo:
-        """The first image of the usual kind, so that the odd one is found odd wherever it stands.
+        """The first image with the most frequent kind of values.
 
-        Images that cannot be opened are found when all are read.
+        An image of another kind is then reported wherever it is in the list. Images that cannot be
+        opened are skipped here and reported when all images are read.
         """
         paths, found = self._images("train"), list[ImageInfo]()
         for path in paths[:: max(1, len(paths) // SAMPLE)]:
@@ -79,11 +80,11 @@ class AnyFolder(Folder):
         found = self._images(split)
         masks, twice = self._named(split, find_files(folder / "masks", MASK_ENDINGS))
         images, more = self._named(split, found)
-        # which image has which mask is not clear there
+        # for these names it is unknown which mask belongs to which image
         unclear = twice | more
         without = {n: image for n, image in images.items() if n not in masks and n not in unclear}
         lossy = {name_of(path) for path in find_files(folder / "masks", LOSSY)} & set(without)
-        # in another format, or a link that leads nowhere
+        # in another format, or a broken link
         others = {name_of(path): path for path in files_of(folder / "masks")}
         unread = {name: path for name, path in others.items() if name in without}
         self.unmasked += [
@@ -91,7 +92,7 @@ class AnyFolder(Folder):
             for path in found
             if name_of(path) in without or name_of(path) in unclear
         ]
-        self._say(
+        self._add(
             _severity(split),
             "mask_missing",
             "{n} image{s} of " + split + " {have} no mask ({files}), and every image there needs "
@@ -99,23 +100,23 @@ class AnyFolder(Folder):
             [image for name, image in without.items() if name not in unread],
             example=f"{split}/masks/NAME.png with the name of the image",
         )
-        self._say(
+        self._add(
             _severity(split),
             "mask_lossy",
             "{n} image{s} of " + split + " {have} a mask that is a JPEG or WebP file ({files}), "
             "which changes the values of pixels; save masks as PNG",
             [image for name, image in without.items() if name in lossy],
         )
-        self._say(
+        self._add(
             _severity(split),
             "mask_format",
-            "{n} mask{s} of " + split + " {are} in a format that is not read, or {are} a link that "
-            "leads nowhere ({files}); save masks as PNG",
+            "{n} mask{s} of " + split + " {are} in a format that is not supported, or {are} a "
+            "broken link ({files}); save masks as PNG",
             [path for name, path in unread.items() if name not in lossy],
         )
-        self._say(
+        self._add(
             "note",
-            "mask_lonely",
+            "mask_without_image",
             "{n} mask{s} of " + split + " {have} no image of the same name ({files}) and will not "
             "be used; give image and mask the same name if they belong together",
             [mask for name, mask in masks.items() if name not in images],
@@ -124,22 +125,22 @@ class AnyFolder(Folder):
         return [Record(name, path, masks[name]) for name, path in clear.items() if name in masks]
 
     def _named(self, split: Split, paths: list[Path]) -> tuple[dict[str, Path], set[str]]:
-        """Files by their names without ending, and the names that several have."""
+        """Files by name without suffix, and the names that several files have."""
         groups = dict[str, list[Path]]()
         for path in paths:
             groups.setdefault(name_of(path), []).append(path)
-        self._say(
+        self._add(
             _severity(split),
             "names_twice",
-            "{n} files of " + split + " share their name with another but for the ending "
-            "({files}), so that nothing says which image has which mask; rename or remove some",
+            "{n} files of " + split + " have the same name as another file, with another suffix "
+            "({files}), so it is unknown which mask belongs to which image; rename or remove some",
             [path for group in groups.values() if len(group) > 1 for path in group],
         )
         twice = {name for name, group in groups.items() if len(group) > 1}
         return {name: group[0] for name, group in groups.items()}, twice
 
     def unlabeled(self) -> list[Record]:
-        """The images of those unlabeled folders that hold some."""
+        """The images of all unlabeled folders that contain images."""
         folders = self.unlabeled_folders
         self.unlabeled_folders = [f for f in folders if find_images(f, deep=True)]
         for folder in folders:
@@ -152,7 +153,7 @@ class AnyFolder(Folder):
                 self._note(Finding("error", "images_missing", text))
         return super().unlabeled()
 
-    def _say(
+    def _add(
         self, severity: Severity, kind: str, template: str, paths: list[Path], **more: str
     ) -> None:
         if paths:
@@ -165,42 +166,49 @@ class AnyFolder(Folder):
 
 
 def _severity(split: Split) -> Severity:
-    """Training does not look at test images."""
+    """Severity of a problem in a set; training does not use test images."""
     return "warning" if split == "test" else "error"
 
 
 class Plan(NamedTuple):
-    """What the user wants to train, as far as it was said."""
+    """Options of the planned training."""
 
     labeled: str | None = None
-    """As `--data.labeled`; None for the data set's own default."""
+    """As `--data.labeled`; None: the default of the data set."""
     select: Select = "random"
     """As `--data.select`."""
     split_seed: int = 0
+    """As `--data.split_seed`."""
     method: str | None = None
+    """Name of the method; None: not chosen yet."""
     network: str | None = None
-    """None for the one that suits the data set."""
+    """Name of the network; None: the default of the data set."""
     max_steps: int = 800
+    """Number of optimiser steps."""
     batch_size: int | None = None
-    """None for the data set's own default."""
+    """Labeled images per step; None: the default of the data set."""
 
 
 class Sets(NamedTuple):
-    """A data set as a run would divide it."""
+    """A data set, divided into sets as for training."""
 
     source: Source
     split: LabeledSplit
     records: dict[Role, list[Record]]
-    """What to look at; those of `unlabeled` and `unmasked` name no mask."""
+    """Records of each set; those of `unlabeled` and `unmasked` have no mask."""
     findings: list[Finding]
+    """Problems that were found while the data set was opened."""
 
 
 def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
-    """Open a data set and divide it; what the data set refuses becomes a finding.
+    """Open a data set and divide it; errors of the data set become findings.
 
     Args:
-        make: The data set, not opened yet.
-        plan: Which images are to be labeled.
+        make: Function that opens the data set.
+        plan: Options of the planned training; `labeled`, `select` and `split_seed` are used.
+
+    Returns:
+        The divided data set, or a finding if it cannot be opened.
 
     Raises:
         UserError: For options that do not fit the data set.
@@ -209,7 +217,7 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
     try:
         source: Source = cls(*make.args, **make.keywords)
     except UserError as error:
-        if cls is AnyFolder:  # only a folder that is not there
+        if cls is AnyFolder:  # raised only if the folder does not exist
             raise
         return Finding("error", "source", str(error))
     findings = list[Finding]()
@@ -224,7 +232,7 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
         findings += source.findings
     findings += [Finding("warning", "left_out", remark) for remark in source.notices()]
     split = _divide(source, train, plan, findings)
-    # masks of unlabeled images are nobody's business: nothing opens them from here on
+    # masks of unlabeled images are not read
     unlabeled = [record._replace(mask=None) for record in [*split.rest, *more]]
     records: dict[Role, list[Record]] = {
         "labeled": split.labeled,
@@ -259,7 +267,7 @@ def _divide(
         listed = wanted is not None and as_path(wanted).is_file()
         if sound and not listed:
             raise
-        # the option may be right, and name an image whose mask is missing or broken so far
+        # the option may be correct and name an image whose mask is still missing or broken
         findings.append(Finding("error", "split", str(error)))
         return LabeledSplit("all", train, [])
     findings += [Finding("note", "split", remark) for remark in split.notices]
@@ -267,7 +275,7 @@ def _divide(
 
 
 def _presence(source: Source, records: list[Record]) -> Array:
-    """Which class occurs in which mask; none in masks that cannot be read."""
+    """Whether each class occurs in each mask, (N, C) bool; False for masks that cannot be read."""
     shown = np.zeros((len(records), source.num_classes), bool)
     for row, record in zip(shown, records, strict=True):
         with suppress(Refused):

@@ -1,4 +1,4 @@
-"""What is wrong with whole sets: classes that are missing, palettes, sizes."""
+"""Problems of whole sets: missing classes, palettes, sizes, number of images, duplicates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from ssseg.types import IGNORE
 
 
 def problems_of_classes(source: Source, seen: Sequence[ScannedImage]) -> list[Finding]:
-    """Classes that nobody shows, and masks that say nothing."""
+    """Classes that are missing in a set, and masks without labeled pixels."""
     sets = {role: counts_of(of_role(seen, role)) for role in MASKED}
     findings = list[Finding]()
     if not source.classes:
@@ -42,7 +42,7 @@ def problems_of_classes(source: Source, seen: Sequence[ScannedImage]) -> list[Fi
 
 
 def counted(source: Source, seen: Sequence[ScannedImage]) -> dict[str, list[Counted]]:
-    """The masks that were read, set by set."""
+    """Counts of the masks that were read, by set."""
     return {
         role: [
             Counted(
@@ -74,9 +74,9 @@ def problems_of_palettes(source: Source, seen: Sequence[ScannedImage]) -> list[F
         return []
     files = [file_of(source, one.record.mask, one.record) for one in odd]
     text = fill(
-        "{n} mask{s} {have} another palette than the others ({files}), so that one colour is "
-        "another number there; look whether the number of each class is the same in all masks, "
-        "because numbers count and colours do not",
+        "{n} mask{s} {have} another palette than the others ({files}), so one colour has different "
+        "ids in different masks; check that each class has the same id in all masks, because "
+        "training uses ids and not colours",
         files,
     )
     return [Finding("warning", "mask_palette", text, files)]
@@ -85,7 +85,7 @@ def problems_of_palettes(source: Source, seen: Sequence[ScannedImage]) -> list[F
 def problems_of_images(
     source: Source, seen: Sequence[ScannedImage], crop: tuple[int, int] | None
 ) -> list[Finding]:
-    """Images that are unlike the others, or too small."""
+    """Images with another number of channels than the others, and small images."""
     findings = list[Finding]()
     used = [one for one in seen if one.image is not None and one.role in ("labeled", "unlabeled")]
     channels = Counter(one.image.channels for one in used if one.image is not None)
@@ -117,15 +117,15 @@ def problems_of_amounts(
     """Sets that are empty or smaller than a batch.
 
     Args:
-        sets: What there is.
-        batch_size: Labeled images per step, and unlabeled ones.
-        unlabeled: Whether training looks at unlabeled images.
-        method: That was named, if any.
+        sets: The divided data set.
+        batch_size: Labeled images per step; also unlabeled images per step.
+        unlabeled: Whether the method uses unlabeled images.
+        method: Name of the method; None: not chosen yet.
     """
     labeled, others = len(sets.records["labeled"]), len(sets.records["unlabeled"])
     findings = list[Finding]()
     if not labeled:
-        text = "no training image has a mask; label a few images, from one per class on"
+        text = "no training image has a mask; label a few images, at least one for each class"
         findings.append(Finding("error", "no_labeled", text))
     elif labeled < batch_size:
         text = (
@@ -135,8 +135,8 @@ def problems_of_amounts(
         findings.append(Finding("error", "few_labeled", text))
     if unlabeled and not others:
         text = (
-            "there are no unlabeled images, so that only the method `supervised` can train; put "
-            "images without masks into unlabeled/, or leave masks unused with --data.labeled"
+            "there are no unlabeled images, so only the method `supervised` can train; put "
+            "images without masks into unlabeled/, or use only some masks with --data.labeled"
         )
         severity: Severity = "warning" if method is None else "error"
         findings.append(Finding(severity, "no_unlabeled", text))
@@ -148,15 +148,15 @@ def problems_of_amounts(
         findings.append(Finding("error", "few_unlabeled", text))
     if not sets.records["val"]:
         text = (
-            "there are no validation images with masks, so that there will be no scores and no "
-            "best checkpoint; put some labeled images into val/"
+            "there are no validation images with masks, so there will be no scores and no best "
+            "checkpoint; put some labeled images into val/"
         )
         findings.append(Finding("warning", "no_val", text))
     return findings
 
 
 def duplicates(sets: Sets, seen: Sequence[ScannedImage]) -> list[Finding]:
-    """Images of equal contents, across sets and within them."""
+    """Images with equal contents, in two sets or in one set."""
     groups = dict[str, dict[Role, list[str]]]()
     for one in seen:
         if one.image is not None:
@@ -173,8 +173,8 @@ def duplicates(sets: Sets, seen: Sequence[ScannedImage]) -> list[Finding]:
         if twice:
             files = [name for names in twice for name in names[1:]]
             text = fill(
-                f"{{n}} {role} image{{s}} {{are}} there twice ({{pairs}}); remove {{it}} unless "
-                "some images shall count double",
+                f"{{n}} {role} image{{s}} {{are}} a copy of another one ({{pairs}}); remove {{it}} "
+                "unless some images must count twice",
                 files,
                 pairs=shown([" = ".join(names) for names in twice], 2),
             )
@@ -188,13 +188,13 @@ def _across(first: Role, second: Role, shared: list[dict[Role, list[str]]]) -> F
     scored = second in ("val", "test")
     severity: Severity = "error" if first == "labeled" and scored else "warning"
     if first == "labeled" and scored:
-        why = f"and scores on {second} would be too good"
+        why = f"so scores on {second} would be too high"
     elif first == "val" and scored:
-        why = "and the test would not be independent of the choice of a checkpoint"
+        why = "so test scores would depend on the choice of the best checkpoint"
     elif scored:
-        why = f"and scores on {second} would be those of images that were trained on"
+        why = f"so scores on {second} would include images of the training"
     else:
-        why = "which teaches nothing new"
+        why = "which adds no new images"
     where = f"{second} only" if scored and first != "val" else "one of the two only"
     text = fill(
         f"{{n}} {first} image{{s}} {{are}} in {second} too ({{pairs}}), {why}; keep {{it}} in "
@@ -206,7 +206,7 @@ def _across(first: Role, second: Role, shared: list[dict[Role, list[str]]]) -> F
 
 
 def exposures(sets: Sets, plan: Plan, batch_size: int, unlabeled: bool) -> dict[str, float]:
-    """How often each image of a set will be seen."""
+    """Number of times that each image of a set will be used in the training, on average."""
     roles: list[Role] = ["labeled", "unlabeled"] if unlabeled else ["labeled"]
     numbers = {role: len(sets.records[role]) for role in roles}
     return {role: plan.max_steps * batch_size / n for role, n in numbers.items() if n}

@@ -1,4 +1,4 @@
-"""What can be wrong with a single image or mask, and the sentence that says so."""
+"""Problems of single images and masks, with the sentence that reports each of them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from ssseg.datacheck.scan import ScannedImage
 from ssseg.types import IGNORE
 
 Numbering = Literal["places", "from one", "unclear"]
-"""`places`: values are the places in the class list. `from one`: they count from 1. `unclear`: they
-may be either, or something else."""
+"""`places`: values are indices into the class list. `from one`: indices that start at 1. `unclear`:
+one of these, or another numbering."""
 
 
 class Kind(NamedTuple):
-    """A kind of problem: how much it matters, and a sentence for `findings.fill`."""
+    """A kind of problem: its severity, and a sentence for `findings.fill`."""
 
     severity: Severity
     sentence: str
@@ -25,8 +25,8 @@ class Kind(NamedTuple):
 KINDS = {
     "image_unreadable": Kind(
         "error",
-        "{n} image{s} cannot be decoded to the end ({files}), at which training would stop; "
-        "replace or remove {it}",
+        "{n} image{s} cannot be decoded to the end ({files}), so training would stop; replace or "
+        "remove {it}",
     ),
     "image_empty": Kind(
         "error",
@@ -36,39 +36,40 @@ KINDS = {
     "image_refused": Kind("error", "{n} image{s} cannot be used ({files}): {details}"),
     "image_kind": Kind(
         "error",
-        "{n} image{s} {hold} {details} ({files}), and one network cannot see both; convert {it}, "
-        "so that all images are alike",
+        "{n} image{s} {hold} {details} ({files}), but all images must have the same kind of "
+        "values; convert {it}",
     ),
     "image_channels": Kind(
         "error",
-        "{n} image{s} {have} {details} ({files}), which cannot be converted; remove {it}, or say "
-        "with --data.channels how many channels to read",
+        "{n} image{s} {have} {details} ({files}), which cannot be converted; remove {it}, or give "
+        "the number of channels to read with --data.channels",
     ),
     "image_not_finite": Kind(
         "error",
-        "{n} image{s} {hold} infinite values ({files}), which would spoil every weight of the "
-        "network; replace those values, for instance by 0",
+        "{n} image{s} {hold} infinite values ({files}), which would make the loss infinite; "
+        "replace those values, for instance with 0",
     ),
     "image_undeclared": Kind(
         "warning",
         "{n} image{s} {hold} a value in many pixels that is far from all others ({details}: "
-        "{files}) and spoils mean and deviation; if it means that there is no data, declare it in "
+        '{files}) and distorts mean and standard deviation; if it means "no data", declare it in '
         "the file{s} (gdal_edit.py -a_nodata)",
     ),
     "image_converted": Kind(
         "note",
-        "{n} image{s} {have} {details} ({files}); {they} will be converted when read, and nothing "
-        "need be done",
+        "{n} image{s} {have} {details} ({files}); {they} will be converted when read, no action is "
+        "needed",
     ),
     "image_mirrored": Kind(
         "note",
-        "{n} image{s} {are} turned upside down or mirrored by the camera's EXIF note ({files}); "
-        "images are read as a viewer shows them: look whether the mask{s} lie{verb} the same way",
+        "{n} image{s} {are} rotated by 180 degrees or mirrored by the EXIF orientation ({files}); "
+        "images are read as a viewer displays them: check that the mask{s} {have} the same "
+        "orientation",
     ),
     "mask_unreadable": Kind(
         "error",
-        "{n} mask{s} cannot be decoded to the end ({files}), at which training would stop; "
-        "save {it} again, or remove {it} and move the image{s} to unlabeled/",
+        "{n} mask{s} cannot be decoded to the end ({files}), so training would stop; save {it} "
+        "again, or remove {it} and move the image{s} to unlabeled/",
     ),
     "mask_empty": Kind(
         "error",
@@ -78,9 +79,9 @@ KINDS = {
     "mask_refused": Kind("error", "{n} mask{s} cannot be used ({files}): {details}"),
     "mask_colored": Kind(
         "error",
-        "{n} mask{s} {are} in colour ({files}), but classes.json gives no colours, so that nothing "
-        'says which colour means which class; give each class its "color" there, or save masks as '
-        "one channel of class ids",
+        "{n} mask{s} {are} in colour ({files}), but classes.json gives no colours, so the class of "
+        'each colour is unknown; give each class its "color" there, or save masks as one channel '
+        "of class ids",
     ),
     "mask_unknown_colors": Kind(
         "error",
@@ -94,13 +95,13 @@ KINDS = {
     ),
     "mask_size": Kind(
         "error",
-        "{n} mask{s} {have} another size than the image ({files}: {details}), so that pixels and "
-        "labels do not belong together; save {it} at the size of the image",
+        "{n} mask{s} {have} another size than the image ({files}: {details}); save {it} at the "
+        "size of the image",
     ),
     "mask_rotation": Kind(
         "error",
-        "{n} mask{s} lie{verb} on the side ({files}): the camera's EXIF note turns the image, and "
-        "the mask was drawn on the image as it lies in its file; turn the mask{s} as well",
+        "{n} mask{s} {have} another orientation than the image ({files}): the EXIF orientation "
+        "rotates the image, but the mask was drawn on the image as stored; rotate the mask{s} too",
     ),
 }
 
@@ -108,12 +109,12 @@ KINDS = {
 def problems_of_files(
     source: Source, seen: Sequence[ScannedImage], ignored_roles: Sequence[Role]
 ) -> list[Finding]:
-    """Problems of single files, those of one kind and severity in one finding.
+    """Problems of single files; those of one kind and severity are one finding.
 
     Args:
-        source: Where the files come from.
-        seen: What was looked at.
-        ignored_roles: Sets that training does not look at: their problems are warnings.
+        source: The data set.
+        seen: The scanned images.
+        ignored_roles: Sets that training does not use; their errors become warnings.
     """
     groups = dict[tuple[str, Severity], list[tuple[ScannedImage, str]]]()
     for one in seen:
@@ -127,7 +128,6 @@ def problems_of_files(
         members, details = [one for one, _ in group], [detail for _, detail in group]
         files = [_file(source, one, kind) for one in members]
         words = {
-            "verb": "s" if len(files) == 1 else "",
             "ids": ids_of(source),
             "details": _details(kind, members, details),
             "hint": _hint(kind, members, numbering),
@@ -137,7 +137,7 @@ def problems_of_files(
 
 
 def numbering_of(source: Source, seen: Sequence[ScannedImage]) -> Numbering:
-    """How the values in masks number the classes, as far as the values that are no id tell."""
+    """How the values in masks number the classes, judged from the values that are no class id."""
     masks = [one.mask for one in seen if one.mask is not None]
     strange = {value for mask in masks for value in mask.strange}
     if not strange or source.explains_values:
@@ -146,14 +146,14 @@ def numbering_of(source: Source, seen: Sequence[ScannedImage]) -> Numbering:
     present = {i for mask in masks for i in range(count) if mask.counts[i]} | strange
     if present == set(range(1, count + 1)):
         return "from one"
-    # a value just past the list may be a class that is not named, or all ids may be one too high;
-    # and a list that does not fit most of the masks is not the list of these masks
+    # a value equal to the number of classes may be a class without name, or all ids may be one too
+    # high; if most masks do not fit the list, the list probably belongs to other masks
     many = 2 * sum(bool(mask.strange) for mask in masks) >= len(masks)
     return "unclear" if count in strange or many else "places"
 
 
 def ids_of(source: Source) -> str:
-    """Which values the class list names, as a clause."""
+    """A clause with the values that the class list allows."""
     if isinstance(source, Folder) and (known := source.class_file.values):
         return f"classes.json names the values {listed([str(value) for value in sorted(known)])}"
     last = source.num_classes - 1
@@ -187,12 +187,13 @@ def _hint(kind: str, members: Sequence[ScannedImage], numbering: Numbering) -> s
         return "; no mask holds 0: if ids count from 1 there, subtract 1"
     if kind == "mask_values" and numbering == "unclear":
         return (
-            '; where a value means another class than its number says, give every class its "id" '
-            'in classes.json, and list the values of no class under "ignore"'
+            '; if a value is not the index of its class, give every class its "id" in '
+            'classes.json, and list the values of no class under "ignore"'
         )
     masks = [one.mask for one in members if one.mask is not None]
     if kind == "mask_unknown_colors" and any(len(mask.unknown) > 50 for mask in masks):
         return (
-            "; so many colours come from JPEG or from smooth edges: save masks as PNG, unsmoothed"
+            "; so many colours come from JPEG or from smoothed edges: save masks as PNG without "
+            "smoothing"
         )
     return ""

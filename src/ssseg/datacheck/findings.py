@@ -1,13 +1,27 @@
-"""What findings are about: sets of images."""
+"""The sets of images that findings are about, and the names of `ssseg.data.findings`."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from ssseg.data.findings import Finding, Severity, fill, listed, shown
 from ssseg.data.labels import file_of
 
 Role = Literal["labeled", "unlabeled", "val", "test", "unmasked"]
 ROLES: tuple[Role, ...] = ("labeled", "unlabeled", "val", "test", "unmasked")
-"""`unmasked` are images of train, val or test that lack the mask they should have."""
+"""`unmasked` are images of train, val or test that need a mask and have none."""
 MASKED: tuple[Role, ...] = ("labeled", "val", "test")
+"""Sets with masks."""
+Report = dict[str, Any]
+"""The report of `ssseg doctor`, or a part of it, as plain data."""
 
-__all__ = ["MASKED", "ROLES", "Finding", "Role", "Severity", "file_of", "fill", "listed", "shown"]
+__all__ = [
+    "MASKED",
+    "ROLES",
+    "Finding",
+    "Report",
+    "Role",
+    "Severity",
+    "file_of",
+    "fill",
+    "listed",
+    "shown",
+]

@@ -28,20 +28,20 @@ from ssseg.types import IGNORE
 
 
 class Repair(NamedTuple):
-    """What all masks of a data set have in common."""
+    """The corrections that apply to all masks of a data set."""
 
     source: Source
     binary: Sequence[str]
     """Sets in whose masks 255 means the second of two classes."""
     shift: bool
-    """Whether ids count from 1."""
+    """Whether ids start at 1."""
 
-    def mask(self, one: ScannedImage, tell: Callable[[str, str], None]) -> Array:
-        """The mask of a record put right, (H, W) uint8.
+    def mask(self, one: ScannedImage, report: Callable[[str, str], None]) -> Array:
+        """The corrected mask of a record, (H, W) uint8.
 
         Args:
-            one: A record for which `usable_size` and `speaks` hold.
-            tell: Is called with each reason of `fix.REASONS` and the file.
+            one: A record for which `usable_size` and `has_labels` are True.
+            report: Called with a key of `REASONS` and the file, for each correction.
         """
         assert one.image is not None
         assert one.mask is not None
@@ -50,44 +50,44 @@ class Repair(NamedTuple):
         name = file_of(self.source, one.record.mask, one.record)
         if self.shift:
             ids[(ids > 0) & (ids <= num_classes)] -= 1
-            tell("shift", name)
+            report("shift", name)
         strange = (ids != IGNORE) & ((ids < 0) | (ids >= num_classes))
         if strange.any() or found.unknown or found.strange:
             ids[strange] = IGNORE
-            tell("values", name)
+            report("values", name)
         if one.role in self.binary and (ids == IGNORE).any():
             ids[ids == IGNORE] = 1
-            tell("binary", name)
+            report("binary", name)
         if one.mask.colored:
-            tell("colors", name)
+            report("colors", name)
         if found.renumbered:
-            tell("ids", name)
+            report("ids", name)
         kinds = [problem.kind for problem in one.problems]
         out: Array = ids.astype(np.uint8)
         if "mask_rotation" in kinds:
             out = np.asarray(Image.fromarray(out).transpose(TURNS[one.image.orientation]))
-            tell("turned", name)
+            report("turned", name)
         elif "mask_size" in kinds:
             size = (one.image.width, one.image.height)
             out = cv2.resize(out, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            tell("resized", name)
+            report("resized", name)
         return out
 
 
 def usable_size(one: ScannedImage) -> bool:
-    """Whether the mask lies on the image, or can be laid on it by resizing or turning."""
+    """Whether the mask has the size of the image, or can be resized or rotated to it."""
     if one.image is None or one.mask is None:
         return False
     if "mask_size" not in [problem.kind for problem in one.problems]:
         return True
     image, mask = one.image, one.mask
-    # the same aspect ratio, but for the rounding of one side to whole pixels
+    # the same aspect ratio, up to the rounding of one side to whole pixels
     difference = abs(mask.width * image.height - mask.height * image.width)
     return difference <= max(image.height, image.width)
 
 
-def speaks(one: ScannedImage, repair: Repair) -> bool:
-    """Whether anything is labeled in the mask once it is put right."""
+def has_labels(one: ScannedImage, repair: Repair) -> bool:
+    """Whether the corrected mask has labeled pixels."""
     if one.mask is None:
         return False
     labeled = sum(one.mask.counts[:IGNORE])
@@ -95,7 +95,13 @@ def speaks(one: ScannedImage, repair: Repair) -> bool:
 
 
 def save_array(image: Array, pixels: Pixels, path: Path) -> None:
-    """An image that is no image file yet, as one that is read back as the same values."""
+    """Save an image as a PNG or TIFF file that is read back with the same values.
+
+    Args:
+        image: (H, W, C), as `Source.read_image` returns it.
+        pixels: Kind of the values.
+        path: Path without suffix.
+    """
     if pixels == "uint8" and image.shape[-1] in (1, 3, 4):
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(f"{path}.png")
     else:
@@ -104,7 +110,7 @@ def save_array(image: Array, pixels: Pixels, path: Path) -> None:
         gaps = gaps_of(image)
         nodata = [] if gaps is None else [(NODATA, "s", 0, "0" if sixteen else "nan", True)]
         values = np.round(np.nan_to_num(image) * 65535).astype(np.uint16) if sixteen else image
-        # without a word on planes the rows of a few channels would become pages
+        # without this option tifffile would save each row as a page
         planes: dict[str, Any] = {"planarconfig": "contig"} if values.shape[-1] > 1 else {}
         values = values if planes else values[..., 0]
         tifffile.imwrite(
@@ -113,7 +119,7 @@ def save_array(image: Array, pixels: Pixels, path: Path) -> None:
 
 
 TURNS = {
-    # what EXIF's orientations ask of an image that is to be displayed
+    # EXIF orientation -> the transposition that displays the stored image
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
@@ -122,37 +128,37 @@ TURNS = {
 
 
 FOLDERS: dict[Role, str] = {"test": "test", "val": "val", "labeled": "train"}
-"""Sets with masks, in the order in which images are claimed: what is scored comes first."""
+"""Sets with masks. An image in several sets goes to the first: test, then val, then train."""
 UNUSABLE = ("image_kind", "image_channels", "image_not_finite")
 REASONS = {
     "broken": "{n} image{s} left out, because {they} cannot be used ({files})",
-    "scored": "{n} image{s} left out, because val or test holds the same ({files})",
-    "no mask": "{n} image{s} put into unlabeled/, because no mask of {it} can be used ({files})",
-    "shift": "ids counted from 0 instead of 1 in {n} mask{s} ({files})",
-    "binary": "255 turned into 1 in {n} mask{s} ({files})",
-    "values": "values of no class turned into 255, ignore, in {n} mask{s} ({files})",
-    "colors": "{n} mask{s} in colour turned into class ids ({files})",
-    "ids": "values of {n} mask{s} turned into the places of their classes in the list ({files})",
-    "turned": "{n} mask{s} turned like the image ({files})",
+    "scored": "{n} image{s} left out, because val or test contains the same image ({files})",
+    "no mask": "{n} image{s} put into unlabeled/, because {they} {have} no usable mask ({files})",
+    "shift": "1 subtracted from the ids in {n} mask{s} ({files})",
+    "binary": "255 changed to 1 in {n} mask{s} ({files})",
+    "values": "values of no class changed to 255 (ignore) in {n} mask{s} ({files})",
+    "colors": "{n} mask{s} in colour converted to class ids ({files})",
+    "ids": "values of {n} mask{s} converted to indices into the class list ({files})",
+    "turned": "{n} mask{s} rotated like the image ({files})",
     "resized": "{n} mask{s} resized to the image ({files})",
 }
 
 
 class Done(dict[str, list[str]]):
-    """The files of every reason in `REASONS`."""
+    """The files that were corrected, by key of `REASONS`."""
 
     def add(self, reason: str, file: str) -> None:
-        """Remember a file."""
+        """Add a file."""
         self.setdefault(reason, []).append(file)
 
     def sentences(self) -> list[dict[str, object]]:
-        """What was done, for the report."""
+        """One sentence per kind of correction, for the report."""
         known = [reason for reason in REASONS if reason in self]
         return [{"text": fill(REASONS[r], self[r]), "files": self[r]} for r in known]
 
 
 def check_out(source: Source, out: Path) -> None:
-    """Refuse a folder that holds something or lies in the data set."""
+    """Raise `UserError` for a folder that is not empty or is inside the data set."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(
             f"option --fix: {out} exists and is not empty; give a new folder for the copy"
@@ -161,7 +167,7 @@ def check_out(source: Source, out: Path) -> None:
     for folder in folders:
         if isinstance(folder, Path) and out.resolve().is_relative_to(folder.resolve()):
             raise UserError(
-                f"option --fix: {out} lies inside the data set {folder}, which is not changed; "
+                f"option --fix: {out} is inside the data set {folder}, which must not change; "
                 "give a folder outside of it"
             )
 
@@ -170,22 +176,22 @@ def write_copy(sets: Sets, seen: Sequence[ScannedImage], out: Path) -> list[dict
     """Write the corrected copy.
 
     Args:
-        sets: The data set.
-        seen: All that was looked at.
-        out: A folder that `check_out` let pass.
+        sets: The divided data set.
+        seen: The scanned images.
+        out: A folder that passed `check_out`.
 
     Returns:
-        What was done, as sentences with the files concerned.
+        Sentences about the corrections, with the files concerned.
 
     Raises:
-        UserError: Where nothing says what the values in masks mean, where nothing would be left to
-            train on, or the copy cannot be written.
+        UserError: If the meaning of the values in masks is unknown, no training image has a usable
+            mask, or the copy cannot be written.
     """
     source, done = sets.source, Done()
     if not source.classes:
         why = "".join(f" ({found.text})" for found in sets.findings if found.kind == "classes")
         raise UserError(
-            "option --fix: without a class list nothing says what the values in masks mean; "
+            "option --fix: without a class list the meaning of the values in masks is unknown; "
             f"write classes.json first{why}"
         )
     numbering = numbering_of(source, seen)
@@ -196,8 +202,8 @@ def write_copy(sets: Sets, seen: Sequence[ScannedImage], out: Path) -> list[dict
     chosen = choose(source, seen, repair, done)
     if not any(folder == "train" for folder, _ in chosen):
         raise UserError(
-            "option --fix: no training image has a mask that can be used, so that there is "
-            "nothing to copy; see the errors above"
+            "option --fix: no training image has a usable mask, so there is nothing to copy; see "
+            "the errors above"
         )
     try:
         names = dict[str, set[str]]()
@@ -215,14 +221,14 @@ def write_copy(sets: Sets, seen: Sequence[ScannedImage], out: Path) -> list[dict
 
 
 def _unclear(source: Source, seen: Sequence[ScannedImage]) -> UserError:
-    """Values that may mean this or that: a copy would hold a guess as the truth."""
+    """The error for values with an unclear meaning; the copy would contain guessed labels."""
     masks = [one.mask for one in seen if one.mask is not None]
     values = {v for mask in masks for v in [*mask.strange, *np.flatnonzero(mask.counts).tolist()]}
     name = json.dumps(source.classes[0].name, ensure_ascii=False)
     return UserError(
         f"option --fix: masks hold the values {shown(sorted(values - {IGNORE}), 8)}, but "
-        f"{ids_of(source)}, so that nothing says which value means which class; give every class "
-        'its "id" in classes.json, and list the values of no class under "ignore", as in '
+        f"{ids_of(source)}, so the class of each value is unknown; give every class its "
+        '"id" in classes.json, and list the values of no class under "ignore", as in '
         f'{{"classes": [{{"name": {name}, "id": 1}}, ...], "ignore": [0]}}'
     )
 
@@ -230,7 +236,7 @@ def _unclear(source: Source, seen: Sequence[ScannedImage]) -> UserError:
 def choose(
     source: Source, seen: Sequence[ScannedImage], repair: Repair, done: Done
 ) -> list[tuple[str, ScannedImage]]:
-    """Which image goes where: `train`, `val`, `test` or `unlabeled`."""
+    """Images with their new folder: `train`, `val`, `test` or `unlabeled`."""
     chosen, rest = list[tuple[str, ScannedImage]](), list[ScannedImage]()
     scored = set[str]()
     for role in (*FOLDERS, "unlabeled", "unmasked"):
@@ -243,7 +249,7 @@ def choose(
                 done.add("broken", name)
             elif role == "labeled" and one.image.digest in scored:
                 done.add("scored", name)
-            elif role in FOLDERS and usable_size(one) and speaks(one, repair):
+            elif role in FOLDERS and usable_size(one) and has_labels(one, repair):
                 chosen.append((FOLDERS[role], one))
                 if role != "labeled":
                     scored.add(one.image.digest)
@@ -261,7 +267,7 @@ def choose(
 
 
 def save_mask(ids: object, source: Source, path: Path) -> None:
-    """Class ids as a PNG with a palette, so that a viewer shows the colours of the classes."""
+    """Save class ids (H, W) uint8 as a PNG whose palette has the colours of the classes."""
     colors = [info.color for info in source.classes]
     blank = [(0, 0, 0)] * (255 - len(colors))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -284,13 +290,13 @@ def _write_image(source: Source, one: ScannedImage, folder: Path, name: str) -> 
 
 
 def _free_name(one: ScannedImage, taken: set[str]) -> str:
-    """A file name after the record's id that no other image of the folder has."""
+    """A file name from the record's id that no other image of the folder has."""
     path, name = one.record.image, one.record.id
     if isinstance(path, Path) and name.endswith(path.suffix):
         name = name.removesuffix(path.suffix)
     name = name.replace("/", "_").replace("\\", "_").lstrip(".") or "image"
     number, free = 2, name
-    while free.lower() in taken:  # some file systems hold A.png and a.png to be the same
+    while free.lower() in taken:  # for some file systems A.png and a.png are the same
         free = f"{name}-{number}"
         number += 1
     taken.add(free.lower())
@@ -300,7 +306,7 @@ def _free_name(one: ScannedImage, taken: set[str]) -> str:
 def _write_classes(source: Source, out: Path) -> None:
     colors = [info.color for info in source.classes]
     entries = [
-        # a colour stands for one class
+        # only colours of a single class are written
         {"name": c.name, **({"color": list(c.color)} if colors.count(c.color) == 1 else {})}
         for c in source.classes
     ]

@@ -1,4 +1,4 @@
-"""The class ids of a mask, with all that is wrong with it counted instead of refused."""
+"""Reads the class ids of a mask; invalid values are counted and do not raise."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,8 +17,8 @@ from ssseg.errors import UserError
 from ssseg.types import IGNORE
 
 
-class Refused(Exception):  # noqa: N818 (nothing has failed: it is an answer)
-    """There are no class ids in this mask; `kind` is the key of `problems.KINDS`."""
+class Refused(Exception):  # noqa: N818 (a result of reading, not an error of the program)
+    """The mask has no class ids; `kind` is a key of `file_rules.KINDS`."""
 
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(kind)
@@ -26,38 +26,41 @@ class Refused(Exception):  # noqa: N818 (nothing has failed: it is an answer)
 
 
 class Mask(NamedTuple):
-    """A mask as it was read."""
+    """The content of a mask file."""
 
     ids: Array
-    """(H, W) integers, of which some may be no class; IGNORE where `unknown` ones are."""
+    """(H, W) integers; some may be no class id. IGNORE for colours in `unknown`."""
     unknown: dict[Color, int]
-    """Pixels of each colour that is of no class."""
+    """Number of pixels of each colour that belongs to no class."""
     plain: bool
-    """Whether the file holds the ids themselves."""
+    """Whether the values in the file are the ids."""
     colored: bool = False
+    """Whether the file has colours instead of ids."""
     renumbered: bool = False
-    """Whether the class list gives the values another number than their own."""
+    """Whether the class list maps the values in the file to other ids."""
     strange: Mapping[int, int] = MappingProxyType({})
-    """Pixels of each value that the class list does not explain, where it explains values."""
+    """Number of pixels of each value that is not in the class list, if it lists values."""
 
 
 class MaskFacts(NamedTuple):
-    """What a mask says."""
+    """Size and counts of a mask."""
 
     height: int
     width: int
     counts: tuple[int, ...]
-    """Pixels of each of the 256 ids that are classes or IGNORE."""
+    """Number of pixels of each of the 256 ids; 0 for ids that are neither a class nor IGNORE."""
     strange: dict[int, int]
-    """Pixels of each value that is neither."""
+    """Number of pixels of each value that is neither a class nor IGNORE."""
     unknown: dict[Color, int]
+    """Number of pixels of each colour that belongs to no class."""
     colored: bool
+    """Whether the file has colours instead of ids."""
     palette: dict[int, Color]
-    """The colours that a file with a palette gives to the ids that it holds."""
+    """Colours of the ids in this mask, from the palette of the file; empty without a palette."""
 
     @property
     def problems(self) -> list[str]:
-        """Kinds of what is wrong with the values."""
+        """Kinds of problems of the values, as keys of `file_rules.KINDS`."""
         return ["mask_values"] * bool(self.strange) + ["mask_unknown_colors"] * bool(self.unknown)
 
     @property
@@ -67,10 +70,10 @@ class MaskFacts(NamedTuple):
 
 
 def read_mask(source: Source, record: Record) -> Mask:
-    """The ids of a mask.
+    """Read the class ids of a mask.
 
     Raises:
-        Refused: Where it has none.
+        Refused: If the mask has no class ids.
     """
     path = record.mask
     with suppress(OSError):
@@ -81,7 +84,7 @@ def read_mask(source: Source, record: Record) -> Mask:
             return Mask(source.read_mask(record), {}, False)
         values = source.read_values(record)
     except UserError as error:
-        # what a decoder raised is the cause of the sentence
+        # an error with a cause comes from a decoder
         broken = error.__cause__ is not None
         raise Refused("mask_unreadable" if broken else "mask_refused", str(error)) from error
     if isinstance(source, Folder) and type(source).decode is Folder.decode:
@@ -99,7 +102,7 @@ def read_mask(source: Source, record: Record) -> Mask:
 
 def facts_of(source: Source, record: Record, mask: Mask) -> MaskFacts:
     """Count the values of a mask."""
-    # where the class list cannot be read, any id may be one
+    # without a readable class list any id may be a class
     limit = source.num_classes or IGNORE
     ids = mask.ids.astype(np.uint8) if mask.ids.dtype == np.bool_ else mask.ids
     if ids.dtype == np.uint8:
@@ -116,7 +119,7 @@ def facts_of(source: Source, record: Record, mask: Mask) -> MaskFacts:
 
 
 def _colors(values: Array, source: Folder) -> Mask:
-    """Ids of a mask in colour; unlike `ids_of_colors` it goes on at colours of no class."""
+    """Ids of a mask in colour; unlike `ids_of_colors` it does not raise for unknown colours."""
     known = source.class_file.colors
     if not known:
         raise Refused("mask_colored")

@@ -1,4 +1,4 @@
-"""What there is to know of one image and its mask. Files are read here, and never written."""
+"""Reads every image and mask of a data set and records its properties and problems."""
 
 import hashlib
 import os
@@ -29,28 +29,30 @@ TURNED = (5, 6, 7, 8)
 
 
 class ImageFacts(NamedTuple):
-    """An image as it is displayed."""
+    """Properties of an image, as it is displayed."""
 
     height: int
     width: int
     channels: int
     pixels: Pixels
+    """Kind of the values."""
     format: str
+    """File format, e.g. `png`; `drawn` for images without a file."""
     orientation: int
-    """EXIF's; 1 where the image lies in its file as it is displayed."""
+    """EXIF orientation; 1 if the image is displayed as it is stored."""
     digest: str
-    """Equal for equal contents."""
+    """Hash of the contents."""
 
 
 class Problem(NamedTuple):
-    """What is wrong with one image or mask; `kind` is the key of `problems.KINDS`."""
+    """A problem of one image or mask; `kind` is a key of `file_rules.KINDS`."""
 
     kind: str
     detail: str = ""
 
 
 class ScannedImage(NamedTuple):
-    """A record that was looked at; None where something cannot be read."""
+    """A record with the properties of its image and mask; None if a file cannot be read."""
 
     role: Role
     record: Record
@@ -59,9 +61,9 @@ class ScannedImage(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def look(source: Source, role: Role, record: Record) -> ScannedImage:
-    """Decode the image and the mask, if the record names one, of a record."""
-    image, problems = look_at_image(source, record)
+def scan_record(source: Source, role: Role, record: Record) -> ScannedImage:
+    """Decode the image and, if there is one, the mask of a record."""
+    image, problems = scan_image(source, record)
     mask = None
     if record.mask is not None:
         try:
@@ -75,8 +77,8 @@ def look(source: Source, role: Role, record: Record) -> ScannedImage:
     return ScannedImage(role, record, image, mask, tuple(problems))
 
 
-def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, list[Problem]]:
-    """The facts of an image, None if it is broken, and what is wrong with it."""
+def scan_image(source: Source, record: Record) -> tuple[ImageFacts | None, list[Problem]]:
+    """Properties of an image, None if it cannot be decoded, and its problems."""
     path = record.image if isinstance(record.image, Path) else None
     try:
         content = b"" if path is None else path.read_bytes()
@@ -97,7 +99,7 @@ def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, li
             info, turned = probe(path), _orientation(path)
             problems = _decode(source, record, path, info)
     except UserError as error:
-        # what a decoder raised is the cause of the sentence
+        # an error with a cause comes from a decoder
         if error.__cause__ is not None:
             return None, [Problem("image_unreadable")]
         return None, [Problem("image_refused", str(error))]
@@ -107,7 +109,7 @@ def look_at_image(source: Source, record: Record) -> tuple[ImageFacts | None, li
 
 
 def _decode(source: Files, record: Record, path: Path, info: ImageInfo) -> list[Problem]:
-    """Decode the whole image; raises UserError where that fails."""
+    """Decode the whole image and return its problems; raises UserError if decoding fails."""
     expected = source.in_channels
     if info.pixels != source.pixels:
         read_image(path, info.channels, info.pixels)
@@ -117,7 +119,7 @@ def _decode(source: Files, record: Record, path: Path, info: ImageInfo) -> list[
         read_image(path, info.channels, info.pixels)
         return [Problem("image_channels", found)]
     if path.suffix.lower() in JPEG and type(source).read_image is Files.read_image:
-        # at an eighth of the size, in a third of the time: every byte is read all the same
+        # reads every byte of the file, but decodes at 1/8 of the size, in a third of the time
         with decoding(path), open_picture(path) as image:
             image.draft(image.mode, (1, 1))
             image.load()
@@ -153,13 +155,11 @@ def _compare_sizes(image: ImageFacts, mask: MaskFacts) -> list[Problem]:
 
 
 def read_all(sets: Sets, bar: bool) -> list[ScannedImage]:
-    """Look at every record, set by set.
-
-    Threads do: the decoders let go of Python's lock.
+    """Scan every record, set by set, in threads (the decoders release Python's lock).
 
     Args:
-        sets: What to look at.
-        bar: Show progress on stderr, where that is a terminal.
+        sets: The divided data set.
+        bar: Show a progress bar on stderr, if that is a terminal.
     """
     jobs = [(role, record) for role in ROLES for record in sets.records[role]]
     columns = (
@@ -172,10 +172,10 @@ def read_all(sets: Sets, bar: bool) -> list[ScannedImage]:
     progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
     with progress, warnings.catch_warnings():
-        # what decoders think of odd files; whether they can be decoded is what counts
+        # warnings of decoders about unusual files; only files that cannot be decoded are reported
         warnings.simplefilter("ignore")
         try:
-            found = pool.map(lambda job: look(sets.source, *job), jobs)
+            found = pool.map(lambda job: scan_record(sets.source, *job), jobs)
             return list(progress.track(found, total=len(jobs)))
         finally:
             pool.shutdown(cancel_futures=True)

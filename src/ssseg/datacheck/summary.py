@@ -1,4 +1,4 @@
-"""Everything in one plain document: what `--json` prints and `ssseg.doctor` returns."""
+"""The report as plain data: what `ssseg doctor --json` prints and `ssseg.doctor` returns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,15 @@ from ssseg.datacheck.dataset_rules import (
     problems_of_palettes,
 )
 from ssseg.datacheck.file_rules import problems_of_files
-from ssseg.datacheck.findings import MASKED, ROLES, Finding, Role
+from ssseg.datacheck.findings import MASKED, ROLES, Finding, Report, Role
 from ssseg.datacheck.scan import ScannedImage
 
-Document = dict[str, Any]
 
-
-def document_of(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Document:
-    """The report of a data set; memory is known later."""
+def make_report(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Report:
+    """The report of a data set; the estimate of memory is added by `check_data`."""
     source = sets.source
     batch_size = plan.batch_size or source.batch_size
-    unlabeled = sees_unlabeled(plan.method)
+    unlabeled = uses_unlabeled(plan.method)
     crop = propose_crop(seen)
     unused: list[Role] = ["test", "unmasked"] if unlabeled else ["test", "unmasked", "unlabeled"]
     findings = [
@@ -61,8 +59,8 @@ def document_of(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Documen
     }
 
 
-def conclusion(findings: Sequence[Finding]) -> Document:
-    """The findings, worst first, and the verdict."""
+def conclusion(findings: Sequence[Finding]) -> Report:
+    """The findings, errors first, and the verdict."""
     order = ("error", "warning", "note")
     number = {severity: sum(f.severity == severity for f in findings) for severity in order}
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -82,8 +80,8 @@ def conclusion(findings: Sequence[Finding]) -> Document:
     }
 
 
-def sees_unlabeled(method: str | None) -> bool:
-    """Whether a method looks at unlabeled images; most do."""
+def uses_unlabeled(method: str | None) -> bool:
+    """Whether a method uses unlabeled images; True if no method is given."""
     if method is None:
         return True
     from ssseg.methods import method_class
@@ -91,7 +89,7 @@ def sees_unlabeled(method: str | None) -> bool:
     return method_class(method).num_views > 0
 
 
-def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Document]:
+def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Report]:
     sets = {role: counts_of(of_role(seen, role)) for role in MASKED}
     return [
         {
@@ -107,7 +105,7 @@ def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Docum
     ]
 
 
-def _proposal(crop: tuple[int, int] | None, usual: tuple[int, int]) -> Document | None:
+def _proposal(crop: tuple[int, int] | None, usual: tuple[int, int]) -> Report | None:
     if crop is None:
         return None
     return {

@@ -1,25 +1,23 @@
-"""The report for people, at 80 columns; in colour on a terminal only."""
+"""Prints the report as text, with colours if the output is a terminal."""
 
 from textwrap import wrap
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ssseg.datacheck.findings import MASKED, listed
+from ssseg.datacheck.findings import MASKED, Report, listed
 
-Document = dict[str, Any]
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 HEADINGS = {
-    "error": "Errors: training would stop, or be wrong",
-    "warning": "Warnings: training will start, but",
+    "error": "Errors: training would stop or use wrong data",
+    "warning": "Warnings: training can start, but",
     "note": "Notes",
 }
 VALUES = {"uint8": "8-bit values", "uint16": "16-bit values", "float": "values in float"}
 
 
-def show(report: Document, console: Console | None = None) -> None:
+def show(report: Report, console: Console | None = None) -> None:
     """Print a report."""
     console = console or Console(markup=False, emoji=False, highlight=False)
     if report["data"] is not None:
@@ -42,7 +40,7 @@ def show(report: Document, console: Console | None = None) -> None:
         _fix(console, report["fix"])
 
 
-def _title(report: Document) -> str:
+def _title(report: Report) -> str:
     data, classes = report["data"], report["classes"]
     channels = data["in_channels"]
     return (
@@ -51,7 +49,7 @@ def _title(report: Document) -> str:
     )
 
 
-def _sets(sets: Document) -> Table:
+def _sets(sets: Report) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("set")
     for name in ("images", "smallest", "median", "largest", "ignored"):
@@ -70,7 +68,7 @@ def _sets(sets: Document) -> Table:
     return table
 
 
-def _classes(report: Document) -> Table:
+def _classes(report: Report) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("id", justify="right")
     table.add_column("class")
@@ -86,7 +84,7 @@ def _classes(report: Document) -> Table:
     return table
 
 
-def _findings(console: Console, report: Document, severity: str, heading: str) -> None:
+def _findings(console: Console, report: Report, severity: str, heading: str) -> None:
     found = [finding for finding in report["findings"] if finding["severity"] == severity]
     if not found:
         return
@@ -96,7 +94,7 @@ def _findings(console: Console, report: Document, severity: str, heading: str) -
     console.print()
 
 
-def _estimates(report: Document) -> list[tuple[str, str]]:
+def _estimates(report: Report) -> list[tuple[str, str]]:
     rows = list[tuple[str, str]]()
     if (proposal := report["proposal"]) is not None:
         default = f" (the default is {proposal['default']})"
@@ -133,22 +131,22 @@ def _estimates(report: Document) -> list[tuple[str, str]]:
     return rows
 
 
-def _verdict(console: Console, report: Document) -> None:
+def _verdict(console: Console, report: Report) -> None:
     verdict = report["verdict"]
     console.print(Text(verdict["text"], "bold green" if verdict["ok"] else STYLES["error"]))
 
 
-def _fix(console: Console, fix: Document) -> None:
+def _fix(console: Console, fix: Report) -> None:
     console.print(f"\ncorrected copy in {fix['folder']}", soft_wrap=True)
     for done in fix["done"]:
         _paragraph(console, "  - ", done["text"])
-    console.print(f"\nssseg doctor {fix['folder']} says:", soft_wrap=True)
+    console.print(f"\nssseg doctor {fix['folder']}:", soft_wrap=True)
     _findings(console, fix["report"], "error", HEADINGS["error"])
     _verdict(console, fix["report"])
 
 
 def _paragraph(console: Console, label: str, text: str, style: str = "") -> None:
-    """Text beside a label; a path longer than a line stays whole, so that it can be copied."""
+    """Print text beside a label; long paths are not wrapped, so that they can be copied."""
     width = max(40, min(console.width, 100)) - len(label)
     lines = wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
     first = Text.assemble((label, style), lines[0])

@@ -1,4 +1,4 @@
-"""Scores that anyone else would get too."""
+"""Inference on whole images, and segmentation scores over a whole set."""
 
 from ssseg.evaluation.inference import SIX_SCALES, Inference
 from ssseg.evaluation.metrics import BoundaryIoU, Scores, SegmentationScores

@@ -1,4 +1,4 @@
-"""How a network is applied to whole images: at once, in windows, at several scales, mirrored."""
+"""Inference on whole images: in one pass, with a sliding window, at several scales, flipped."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +12,22 @@ from ssseg.errors import UserError
 
 Network = Callable[[Tensor], Tensor]
 SIX_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-"""Of multi-scale evaluation in the papers of the field."""
+"""Scales of multi-scale evaluation in many papers."""
 PIXELS = 2**21
-"""Of images that are given to a network at once; whole images are not divided."""
+"""Largest number of pixels of several images in one pass; a single image may have more."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """From images to scores of their pixels; works on any callable that gives logits.
+    """Computes scores of the pixels of an image with any callable that returns logits.
 
     Args:
-        mode: `whole` image at once (networks pad it to their stride), or `slide` a window over it,
-            where overlapping probabilities are averaged.
-        window: Height and width of the window; None: the crop that the network was trained on.
-        stride: Steps of the window, down and right; None: two thirds of it.
-        scales: Factors that images are resized by; the probabilities are averaged.
-        flip: Average with the mirrored image's mirrored probabilities.
+        mode: `whole`: the whole image in one pass (networks pad it to their stride). `slide`: a
+            sliding window; probabilities are averaged where windows overlap.
+        window: Height and width of the window in pixels; None: the crop size of the training.
+        stride: Vertical and horizontal step of the window in pixels; None: two thirds of it.
+        scales: Factors by which images are resized; the probabilities are averaged.
+        flip: Average with the probabilities of the horizontally flipped image.
         batch_size: Windows per pass of the network.
 
     Raises:
@@ -60,15 +60,15 @@ class Inference:
 
     @property
     def plain(self) -> bool:
-        """Whether one pass of the network is all there is to do."""
+        """Whether the scores are the logits of one pass: whole image, one scale, no flip."""
         return self.mode == "whole" and tuple(self.scales) == (1.0,) and not self.flip
 
     def within(self, window: tuple[int, int] | None) -> "Inference":
-        """The same, sliding such a window where none was given."""
+        """A copy that uses `window` if no window was given."""
         return replace(self, window=self.window or window)
 
     def inputs(self, size: tuple[int, int]) -> set[tuple[int, int]]:
-        """Heights and widths that the network sees of an image of this height and width."""
+        """Heights and widths of the network's inputs for an image of this height and width."""
         sizes = {size if scale == 1 else _scaled(size, scale) for scale in self.scales}
         if self.mode == "slide" and self.window is not None:
             window = self.window
@@ -76,9 +76,10 @@ class Inference:
         return sizes
 
     def images_at_once(self, size: tuple[int, int]) -> int:
-        """How many images of this height and width to give in one call: memory is bounded so.
+        """Number of images of this height and width in one call, which limits the memory.
 
-        As many as have `PIXELS` together, at least one; sliding, at most `batch_size` windows.
+        The images have at most `PIXELS` pixels together, or the number is 1. With `slide` it is at
+        most `batch_size`.
         """
         pixels = max(1, round(size[0] * size[1] * max(1.0, *self.scales) ** 2))
         count = max(1, PIXELS // pixels)
@@ -86,13 +87,13 @@ class Inference:
 
     @property
     def steps(self) -> tuple[int, int]:
-        """How far a window moves, down and right; only where its size is known."""
+        """Vertical and horizontal step of the window in pixels; needs a known `window`."""
         assert self.window is not None
         height, width = self.window
         return self.stride or (-(-2 * height // 3), -(-2 * width // 3))
 
     def __str__(self) -> str:
-        """What a table should say about it, e.g. `slide 513 x 513, 6 scales, flip`."""
+        """A short text for tables, e.g. `slide 513 x 513, 6 scales, flip`."""
         words: list[str] = [self.mode]
         if self.mode == "slide" and self.window:
             words[0] += f" {self.window[0]} x {self.window[1]}"
@@ -102,7 +103,7 @@ class Inference:
         return ", ".join([*words, *["flip"] * self.flip])
 
     def pixels(self, size: tuple[int, int]) -> int:
-        """Pixels that pass the network for an image of this height and width."""
+        """Number of pixels in all inputs of the network for an image of this height and width."""
         total = 0
         for scale in self.scales:
             height, width = _scaled(size, scale) if scale != 1 else size
@@ -119,18 +120,17 @@ class Inference:
 
     @torch.no_grad()
     def __call__(self, network: Network, image: Tensor) -> Tensor:
-        """Scores of every pixel, larger for likelier classes.
+        """Scores of every pixel, larger for more likely classes.
 
         Args:
-            network: (B, C, H, W) images to (B, K, H, W) logits, of any height and width.
+            network: Images (B, C, H, W) -> logits (B, K, H, W), for any height and width.
             image: (B, C, H, W) float, normalised.
 
         Returns:
-            (B, K, H, W) float: logits where one pass is all there is to do, else averaged
-            probabilities.
+            (B, K, H, W) float: logits if `plain`, else averaged probabilities.
 
         Raises:
-            UserError: Where a window slides whose size nobody has said.
+            UserError: If `mode` is `slide` and the size of the window is unknown.
         """
         if self.plain:
             return network(image)
@@ -150,7 +150,7 @@ class Inference:
             return network(image).float().softmax(1)
         if self.window is None:
             raise UserError(
-                "option eval.mode is slide, but nobody says how large; give eval.window"
+                "option eval.mode is slide, but the size of the window is unknown; give eval.window"
             )
         height, width = image.shape[-2:]
         window = min(self.window[0], height), min(self.window[1], width)
@@ -177,7 +177,7 @@ class Inference:
 
 
 def _starts(side: int, window: int, stride: int) -> list[int]:
-    """Where windows begin; the last one ends with the image."""
+    """First positions of the windows along one axis; the last window ends with the image."""
     return [*range(0, side - window, stride), side - window]
 
 

@@ -1,4 +1,4 @@
-"""Scores from counts over the whole set: one confusion matrix, and boundaries beside it."""
+"""Segmentation scores over a whole set: from one confusion matrix, and boundary IoU."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -14,30 +14,31 @@ MissingClasses = Literal["skip", "zero"]
 
 
 class Scores(NamedTuple):
-    """What a confusion matrix says. Shares in [0, 1]; None for a class that never occurs."""
+    """Scores of a confusion matrix, in [0, 1]."""
 
     miou: float
     """Mean IoU over the classes that occur in truth or prediction."""
     iou: list[float | None]
-    """Per class."""
+    """IoU per class; None for a class that occurs neither in truth nor in prediction."""
     pixel_accuracy: float
+    """Share of correct pixels."""
     mean_accuracy: float
     """Mean recall over the classes that occur in the truth."""
     weighted_iou: float
-    """Mean IoU weighted by the classes' shares of the true pixels (frequency-weighted IoU)."""
+    """IoU averaged with the classes' shares of the true pixels (frequency-weighted IoU)."""
     boundary_iou: list[float | None] | None = None
-    """Per class, of the pixels near boundaries alone; None where it was not counted."""
+    """IoU per class of the pixels near boundaries; None if it was not computed."""
 
     @property
     def boundary_miou(self) -> float | None:
-        """Mean over the classes that have a boundary; None where it was not counted."""
+        """Mean boundary IoU over the classes that have a boundary; None if not computed."""
         if self.boundary_iou is None:
             return None
         known = [value for value in self.boundary_iou if value is not None]
         return sum(known) / len(known) if known else 0.0
 
     def as_dict(self, names: list[str]) -> dict[str, Any]:
-        """Plain values with class names, for summaries."""
+        """Plain values with class names, for summary files."""
         found: dict[str, Any] = {
             "miou": self.miou,
             "pixel_accuracy": self.pixel_accuracy,
@@ -53,13 +54,12 @@ class Scores(NamedTuple):
 
 
 class SegmentationScores(MulticlassConfusionMatrix):
-    """One int64 confusion matrix over a set, summed over devices; truth in rows.
+    """One int64 confusion matrix (C, C) over a set, summed over devices; truth in rows.
 
     Args:
-        num_classes: Number of classes; label 255 is left out.
-        missing_classes: What a class that occurs neither in truth nor in prediction counts: nothing
-            (`skip`)
-            or 0 (`zero`, as in some older code).
+        num_classes: Number of classes C; pixels with label 255 are excluded.
+        missing_classes: How mIoU treats a class that occurs neither in truth nor in prediction:
+            `skip` excludes it, `zero` counts it as 0 (as in some older code).
     """
 
     def __init__(self, num_classes: int, missing_classes: MissingClasses = "skip") -> None:
@@ -67,10 +67,10 @@ class SegmentationScores(MulticlassConfusionMatrix):
         self.missing_classes = missing_classes
 
     def add(self, scores: Tensor, label: Tensor) -> Tensor:
-        """Count a batch, scores resized to the resolution of the labels.
+        """Count a batch; scores are resized to the resolution of the labels.
 
         Args:
-            scores: (B, C, h, w) float, larger for likelier classes.
+            scores: (B, C, h, w) float, larger for more likely classes.
             label: (B, H, W) int64.
 
         Returns:
@@ -83,19 +83,19 @@ class SegmentationScores(MulticlassConfusionMatrix):
         return predicted
 
     def scores(self) -> Scores:
-        """Scores of everything counted so far, over all devices."""
+        """Scores of all batches counted so far, over all devices."""
         return scores(self.compute(), self.missing_classes)
 
 
 class BoundaryIoU(Metric):
     """Boundary IoU (Cheng et al., CVPR 2021) per class over a set, summed over devices.
 
-    Of every class only the pixels count that lie within a distance of its boundary, in truth and
-    prediction each; the border of the image is a boundary. Ignored pixels belong to neither.
+    Only pixels within a distance of a class boundary count, in truth and in prediction; the border
+    of the image is a boundary. Pixels with label IGNORE do not count.
 
     Args:
-        num_classes: Number of classes.
-        width: The distance as a share of the image's diagonal (the paper's is 0.02).
+        num_classes: Number of classes C.
+        width: The distance as a share of the image's diagonal (0.02 in the paper).
     """
 
     full_state_update = False
@@ -115,7 +115,7 @@ class BoundaryIoU(Metric):
 
         Args:
             predicted: (B, H, W) int64 classes.
-            label: (B, H, W) int64; IGNORE where unknown.
+            label: (B, H, W) int64 true classes; IGNORE where unknown.
         """
         diagonal = (label.shape[-1] ** 2 + label.shape[-2] ** 2) ** 0.5
         distance = max(1, round(self.width * diagonal))
@@ -128,7 +128,7 @@ class BoundaryIoU(Metric):
         self.hit += self._count(label[true_edge & edge & (label == predicted)])
 
     def compute(self) -> Tensor:
-        """(C,) IoU; NaN for a class without boundary in truth and prediction."""
+        """(C,) float64 IoU; NaN for a class without boundary in truth and prediction."""
         hit, either = self.hit.cpu().double(), (self.truth + self.predicted - self.hit).cpu()
         return hit / either
 
@@ -141,9 +141,9 @@ class BoundaryIoU(Metric):
 
 
 def _near_boundary(label: Tensor, distance: int) -> Tensor:
-    """Pixels whose square neighbourhood of this radius holds another value, (B, H, W) bool.
+    """Pixels with another value in the square of this radius around them, (B, H, W) bool.
 
-    That is what erosion class by class leaves out, for all classes at once.
+    These are the pixels that an erosion of every class removes, for all classes at once.
     """
     outside = -1.0
     values = F.pad(label[:, None].float(), (distance,) * 4, value=outside)
@@ -158,7 +158,7 @@ def scores(matrix: Tensor, missing_classes: MissingClasses = "skip") -> Scores:
 
     Args:
         matrix: (C, C) counts, truth in rows, prediction in columns.
-        missing_classes: What a class counts in `miou` that never occurs.
+        missing_classes: How `miou` treats a class that never occurs, see `SegmentationScores`.
 
     Returns:
         `Scores`; all 0 for an empty matrix.

@@ -1,6 +1,6 @@
-"""What is read of a step besides its losses: how pseudo-labels are doing. Nothing learns from it.
+"""Metrics of pseudo-labels during training. They do not affect the training.
 
-All readings are tensors on the device, so that reading waits for nothing.
+All metrics are tensors on the device, so that computing them does not wait for the device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,32 @@ from ssseg.types import IGNORE, Pseudo
 def pseudo_label_metrics(
     pseudo: Pseudo, truth: Tensor | None, labeled: Sequence[int] | None, names: Sequence[str]
 ) -> dict[str, Tensor]:
-    """Scalars by the name that they are logged under; shares in [0, 1].
+    """Scalar metrics of one step by the name under which they are logged, in [0, 1].
 
-    `train/agreement`: of the pixels that the student was asked about, those that it answered as
-    asked. `train/largest_class`: the share of the most frequent pseudo-label.
-    `train/class_shift`: how far the classes of pseudo-labels are from those of the labeled images,
-    half the sum of the absolute differences of their shares (total variation).
-    `train/pseudo_accuracy`, `train/pseudo_accuracy_trusted`: of all and of trusted pseudo-labels,
-    where truth is lent. By class: `pseudo_share/...`, and of a class's pseudo-labels
-    `pseudo_trusted/...` and `pseudo_accuracy/...`. What has no pixels is NaN.
+    - `train/agreement`: share of pixels for which the student predicts its target.
+    - `train/largest_class`: share of the most frequent class among the pseudo-labels.
+    - `train/class_shift`: total variation distance (half the sum of absolute differences) between
+      the class shares of the pseudo-labels and of the labeled set.
+    - `train/pseudo_accuracy`, `train/pseudo_accuracy_trusted`: accuracy of all and of trusted
+      pseudo-labels, if `truth` is given.
+    - Per class: `pseudo_share/...`, and for the pseudo-labels of this class `pseudo_trusted/...`
+      and, if `truth` is given, `pseudo_accuracy/...`.
+
+    A metric without any pixels is NaN.
 
     Args:
-        pseudo: Of the step.
-        truth: (B, H, W) int64, of the unlabeled images; None where it is not lent.
-        labeled: Pixels of each class in the labeled set; None where nobody knows.
-        names: Of the C classes.
+        pseudo: Pseudo-labels and predictions of the step.
+        truth: (B, H, W) int64, true classes of the unlabeled images; None if not available.
+        labeled: Number of pixels of each class in the labeled set; None if unknown.
+        names: Names of the C classes.
     """
     classes = len(names)
     label = _classes(pseudo.label)
     counts = class_counts(label, pseudo.valid, classes)
     share = counts / counts.sum()
-    asked, answer = _classes(pseudo.asked), _classes(pseudo.answer)
+    target, prediction = _classes(pseudo.target), _classes(pseudo.prediction)
     out = {
-        "train/agreement": _share(asked == answer, pseudo.asked_valid),
+        "train/agreement": _share(target == prediction, pseudo.target_valid),
         "train/largest_class": share.amax(),
     }
     if labeled is not None:
@@ -64,13 +67,13 @@ def pseudo_label_metrics(
 def class_counts(
     label: Tensor, valid: Tensor, classes: int, weight: Tensor | None = None
 ) -> Tensor:
-    """The weight of the valid pixels of each class, (C,) `sum_dtype`; other ids count nowhere.
+    """Sum of the weights of the valid pixels of each class, (C,) of dtype `sum_dtype`.
 
     Args:
-        label: (B, H, W) int64.
+        label: (B, H, W) int64; ids outside [0, C) are not counted.
         valid: (B, H, W) bool.
-        classes: C.
-        weight: (B, H, W) of each pixel; 1 if not given.
+        classes: Number of classes C.
+        weight: (B, H, W), the weight of each pixel; None: 1.
     """
     inside = valid & (label >= 0) & (label < classes)
     place = torch.where(inside, label, classes).flatten()
@@ -81,7 +84,7 @@ def class_counts(
 
 
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
-    """The norm of all gradients together, as a scalar; 0 where there are none."""
+    """The L2 norm of all gradients together, a scalar tensor; 0 without gradients."""
     grads = [p.grad for p in parameters if p.grad is not None]
     if not grads:
         return torch.zeros(())
@@ -90,7 +93,7 @@ def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
 
 
 def to_floats(values: Mapping[str, Tensor]) -> dict[str, float]:
-    """As numbers of the host, in one transfer from the device."""
+    """Convert scalar tensors to Python floats with one transfer from the device."""
     if not values:
         return {}
     device = next((v.device for v in values.values() if v.device.type != "cpu"), None)

@@ -161,7 +161,7 @@ class MeanTeacher(Method):
 
         task = self.task(batch.unlabeled, step)
         target, mask = task.target, task.mask
-        ours, logits = self._answers(image, target.image)
+        ours, logits = self._logits(image, target.image)
         sup = cross_entropy(ours, label, step.devices)
         error = ERRORS[self.loss](logits, target.label)
         trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
@@ -175,11 +175,11 @@ class MeanTeacher(Method):
         logs = {"trusted": weighted_mean(task.trusted, torch.ones_like(task.trusted), valid)}
         if mask is not None:
             logs["mask_mean"] = mask.float().mean()
-        answer, asked = logits.detach(), target.label
-        pseudo = Pseudo(task.label, task.trusted, valid, asked, target.valid, answer)
+        prediction = logits.detach()
+        pseudo = Pseudo(task.label, task.trusted, valid, target.label, target.valid, prediction)
         return StepOutput({"sup": sup, "unsup": self.weight * ramp * unsup}, logs, pseudo)
 
-    def _answers(self, labeled: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+    def _logits(self, labeled: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
         """The student's logits of the labeled and of the mixed images."""
         if self.passes == "two" or (self.passes == "auto" and not self.student.independent):
             return self.student(labeled), self.student(mixed)
@@ -200,7 +200,7 @@ class MeanTeacher(Method):
         label = target.label if target.label.dim() == 3 else target.label.argmax(1)
         label = torch.where(target.valid, label, IGNORE)
         with evaluating(self.student):
-            answer = self.student(target.image).argmax(1)
+            prediction = self.student(target.image).argmax(1)
         columns = [Picture("input", "image", unlabeled.views[0])]
         if mask is not None:
             partner = step.devices.next_in_ring(unlabeled.views[0])
@@ -211,5 +211,5 @@ class MeanTeacher(Method):
             Picture("student input", "image", target.image),
             Picture("pseudo-label", "label", label),
             Picture("trusted pixels", "mask", target.conf * target.valid),
-            Picture("student prediction", "label", answer),
+            Picture("student prediction", "label", prediction),
         ]
