@@ -136,7 +136,7 @@ CASES = {
     "class that is a number": (named("sky", 3), ["class 1 in {root}/classes.json", "3"]),
     "class named twice": (
         named("sky", "road", "sky"),
-        ["classes 0 and 2 in {root}/classes.json", "'sky'", "a name of its own"],
+        ["classes 0 and 2 in {root}/classes.json", "'sky'", "a different name for each class"],
     ),
     "class id out of order": (
         named({"name": "sky", "id": 1}, "road"),

@@ -289,7 +289,7 @@ CONTEXT = {
     "mask in colour": (mask(MAP, (6, 230, 230)), ["mask {root}/" + MAP + " is in colour"]),
     "other labels": (
         named("labels.txt", *[f"{i}: {info.name}" for i, info in CLASSES.items() if i != 18]),
-        ["{root}/labels.txt names label 18 None", "expected is 'bed'"],
+        ["{root}/labels.txt gives label 18 the name None", "expected 'bed'"],
     ),
 }
 CONTEXT_MAT = {
@@ -310,7 +310,10 @@ CONTEXT_MAT = {
     ),
     "image missing": (
         remove("JPEGImages/2008_000009.jpg"),
-        ["{root}/" + MAT + " labels image 2008_000009", "no {root}/JPEGImages/2008_000009.jpg"],
+        [
+            "{root}/" + MAT + " has labels of image 2008_000009",
+            "no {root}/JPEGImages/2008_000009.jpg",
+        ],
     ),
     "list naming a missing file": (
         named("train.txt", "2008_000001"),
@@ -332,11 +335,11 @@ CONTEXT_JSON = {
     ),
     "plain run lengths": (
         annotation(segmentation={"size": list(SIZE), "counts": [768]}),
-        ["{root}/" + JSON, "no run-length code"],
+        ["{root}/" + JSON, "not a run-length code"],
     ),
     "another size": (
         annotation(segmentation={"size": [1, 1], "counts": "1"}),
-        ["{root}/" + JSON, "no run-length code of its size"],
+        ["{root}/" + JSON, "not a run-length code of its size"],
     ),
     "broken code": (
         annotation(segmentation={"size": list(SIZE), "counts": "11"}),
@@ -345,7 +348,7 @@ CONTEXT_JSON = {
     "unknown label": (annotation(category_id=460), ["{root}/" + JSON, "category_id 460"]),
     "image missing": (
         remove("JPEGImages/2008_000009.jpg"),
-        ["{root}/" + JSON + " labels image 2008_000009", "unpack VOC 2010"],
+        ["{root}/" + JSON + " has labels of image 2008_000009", "unpack VOC 2010"],
     ),
 }
 CAMVID = {
@@ -362,7 +365,10 @@ CAMVID = {
     ),
     "frame of no sequence": (
         lambda root: save(np.zeros((*SIZE, 3), np.uint8), root / "701_StillsRaw_full/street.png"),
-        ["frame 'street' is of no sequence", "lists train.txt, val.txt and test.txt in {root}"],
+        [
+            "frame 'street' belongs to no sequence",
+            "lists train.txt, val.txt and test.txt in {root}",
+        ],
     ),
     "no training list": (
         named("val.txt", "0016E5_07959"),

@@ -99,9 +99,9 @@ def test_all_are_labeled_however_they_are_selected():
     ("wanted", "select", "said"),
     [
         ("1/8", "stratifed", "unknown value of option data.select 'stratifed'; did you mean"),
-        ("3/class", "stratified", "data.labeled is 3/class, which leaves no choice to it"),
-        ("clean", "stratified", "data.labeled is clean, which leaves no choice to it"),
-        ("list.txt", "stratified", "data.labeled is list.txt, which leaves no choice to it"),
+        ("3/class", "stratified", "data.labeled is 3/class; data.select needs a count"),
+        ("clean", "stratified", "data.labeled is clean; data.select needs a count"),
+        ("list.txt", "stratified", "data.labeled is list.txt; data.select needs a count"),
         ("0/class", "random", "data.labeled is 0/class; expected at least 1/class"),
         ("21", "stratified", "21 of 20 training images with masks; expected a count from 1 to 20"),
     ],

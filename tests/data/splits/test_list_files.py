@@ -150,7 +150,7 @@ def test_json(tmp_path, content, part):
 @pytest.mark.parametrize(
     ("content", "part", "said"),
     [
-        (JSON["voc"], "", "holds several lists; name one of them as"),
+        (JSON["voc"], "", "contains several lists; give one as"),
         (JSON["voc"], "#unimatch/3", "did you mean 'unimatch/2'?"),
         (["img_0001"], "#2", "holds a list, in which there is no list '2'"),
         ("img_0001", "", "holds a text"),
@@ -176,7 +176,7 @@ def test_broken_json_and_a_part_of_a_text(tmp_path):
     with pytest.raises(UserError, match="is not JSON"):
         split_labeled(some(6), str(path), 0)
     (tmp_path / "list.txt").write_text("img_0001")
-    with pytest.raises(UserError, match="is one list, which #3 cannot choose from"):
+    with pytest.raises(UserError, match="contains a single list; remove #3"):
         split_labeled(some(6), f"{tmp_path / 'list.txt'}#3", 0)
     (tmp_path / "list.txt#3").write_text("img_0002")  # a name that holds the sign
     assert ids(split_labeled(some(6), f"{tmp_path / 'list.txt'}#3", 0).labeled) == ["img_0002"]

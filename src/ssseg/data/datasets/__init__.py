@@ -1,4 +1,4 @@
-"""Data sets by name. One line here makes a source known; nothing here imports torch."""
+"""Data sets by name. Each has one entry in `DATASETS`; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DatasetEntry(NamedTuple):
-    """A data set in one line."""
+    """A data set in the output of `ssseg datasets`: class name and one line of summary."""
 
     class_name: str
     summary: str
@@ -24,7 +24,7 @@ DATASETS = {
         "Street", "built in: drawn street scenes, 8 classes, fixed layout (Cityscapes-like)"
     ),
     "objects": DatasetEntry(
-        "Objects", "built in: drawn objects in any place, 6 classes (VOC-like)"
+        "Objects", "built in: drawn objects at any position, 6 classes (VOC-like)"
     ),
     "folder": DatasetEntry(
         "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
@@ -43,7 +43,11 @@ DATASETS = {
 
 
 def source_class(name: str) -> type[Source]:
-    """The class of a data set, by its name here or by a dotted path to your own."""
+    """The class of a data set, by a name in `DATASETS` or by the dotted path of another class.
+
+    Raises:
+        UserError: For an unknown name, or a path that is not the path of a `Source` subclass.
+    """
     if name not in DATASETS and "." not in name:
         raise one_of("data set", name, list(DATASETS))
     path = f"{__name__}.{name}.{DATASETS[name].class_name}" if name in DATASETS else name

@@ -1,4 +1,4 @@
-"""What a data set must be able to say: its classes, its records, its pixels."""
+"""The interface of data sets: classes, records, images and masks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,80 +16,83 @@ Array = NDArray[Any]
 
 
 class ClassInfo(NamedTuple):
-    """A class: its id is its place in the list."""
+    """Name and colour of a class; the id of a class is its index in the list of classes."""
 
     name: str
     color: tuple[int, int, int]
 
 
 class Record(NamedTuple):
-    """One image, and its mask where there is one."""
+    """An image and its mask."""
 
     id: str
+    """Name of the image; unique among the training images."""
     image: Path | int
+    """The file, or the index of a drawn scene."""
     mask: Path | int | None = None
+    """As `image`; None without a mask."""
 
 
 class Source(ABC):
-    """Where images and masks come from. Knows nothing of batches, views or training."""
+    """The base class of data sets. It does not depend on batches, views or training."""
 
     name: str
     """Short name, for run folders and tables."""
     classes: Sequence[ClassInfo]
     in_channels: int = 3
     pixels: Pixels = "uint8"
-    """How images are stored. `uint16` is read as float32 in [0, 1], `float` as float32 as it is."""
+    """Kind of the stored values. `uint16` is read as float32 in [0, 1], `float` as float32."""
     endings: Sequence[str] = ()
-    """What file names may have after the id of an image, e.g. `_leftImg8bit`; lists keep it."""
+    """Suffixes after the id in file names, e.g. `_leftImg8bit`; list files may contain them."""
     labeled: str | None = None
-    """How many training images are labeled unless the user says otherwise; None for all."""
+    """Default of `--data.labeled`; None: all training images are labeled."""
     crop_size: tuple[int, int] = (256, 256)
-    """Height and width of training crops unless the user says otherwise."""
+    """Default height and width of training crops, in pixels."""
     scale: tuple[float, float] = (0.75, 1.5)
-    """Range of the random scale unless the user says otherwise."""
+    """Default range of the random scale."""
     rotation: float = 0.0
-    """Largest angle of the random rotation, in degrees, unless the user says otherwise."""
+    """Default of the largest angle of the random rotation, in degrees."""
     batch_size: int = 4
-    """Labeled images per step unless the user says otherwise."""
+    """Default number of labeled images per step."""
     network: str = "unet"
-    """Name of the network that suits these images unless the user says otherwise."""
+    """Name of the default network."""
     explains_values: bool = False
-    """Whether the class list says which value in masks means what, and not its place alone."""
+    """Whether the class list maps values in masks to classes; else a value is a class index."""
     in_memory: bool = False
-    """Whether reading costs nothing, so that worker processes would only cost time."""
+    """Whether images are in memory, so that worker processes would only take time."""
 
     @abstractmethod
     def records(self, split: Split) -> list[Record]:
-        """The images with masks of a split, in a fixed order; empty where there is none."""
+        """The images with masks of a split, in a fixed order; empty if the split does not exist."""
 
     def unlabeled(self) -> list[Record]:
-        """Images that come without masks, besides the training images left unlabeled."""
+        """Images without masks that are used in addition to unlabeled training images."""
         return []
 
     def notices(self) -> list[str]:
-        """What a person should know of the files, e.g. which are left out; asked once per run."""
+        """Messages about the files, e.g. about files that are not read; called once per run."""
         return []
 
     def protocols(self) -> Mapping[str, list[str]]:
-        """Ids of the labeled images of published protocols that the data set's own lists name."""
+        """Published protocols by name, with the ids of their labeled images."""
         return {}
 
     @abstractmethod
     def read_image(self, record: Record) -> Array:
-        """The image, (H, W, C): uint8, or float32 where `pixels` is another kind.
+        """The image, (H, W, C) uint8, or float32 if `pixels` is not `uint8`.
 
-        NaN where there is no data.
+        Float images are NaN where they have no data.
         """
 
     def gaps(self, record: Record, image: Array) -> Array | None:
-        """Where an image has no data, which makes pixels invalid.
+        """Pixels without data; they are invalid in training and evaluation.
 
         Args:
-            record: Of the image.
-            image: As `read_image` gives it.
+            record: The record of the image.
+            image: The result of `read_image`.
 
         Returns:
-            (H, W) bool; None where every pixel has data.
+            (H, W) bool, True without data; None if every pixel has data.
         """
         return gaps_of(image)
 
@@ -97,35 +100,40 @@ class Source(ABC):
     def read_mask(self, record: Record) -> Array:
         """The class ids, (H, W) uint8; 255 = ignore."""
 
-    def check(self, records: list[Record]) -> None:  # noqa: B027 (nothing to check is fine)
-        """Look at masks before training time is spent; raises UserError for what cannot work."""
+    def check(self, records: list[Record]) -> None:  # noqa: B027 (optional)
+        """Check images and masks before training; raises UserError for files that cannot be used.
+
+        Args:
+            records: The records to check.
+        """
 
     def pixels_of(self, record: Record) -> list[tuple[int, int]]:
-        """The ids in a mask, each with its pixels."""
+        """The ids in a mask with their number of pixels."""
         return pixels_in(self.read_mask(record))
 
     def size_of(self, record: Record) -> tuple[int, int] | None:
-        """Height and width of an image where that is known without decoding it."""
+        """Height and width of an image; None if the image must be decoded to know them."""
         return None
 
-    def use_cache(self, folder: Path) -> None:  # noqa: B027 (data in memory need none)
-        """Keep decoded images and masks in a folder, where that saves time."""
+    def use_cache(self, folder: Path) -> None:  # noqa: B027 (optional)
+        """Cache decoded images and masks in a folder; no effect for data in memory."""
 
     @property
     def meaning(self) -> str | None:
-        """All that decides what is read from its files, besides the files.
+        """All settings that affect the values read from the files, as a text.
 
-        None where that is not known: nothing that was found in them is kept for later runs.
+        Results of reading the files are kept for later runs under this text. None: they are not
+        kept.
         """
         return None
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, ignore not counted."""
+        """Number of classes without ignore."""
         return len(self.classes)
 
 
 def pixels_in(mask: Array) -> list[tuple[int, int]]:
-    """The ids in a mask (H, W) uint8, each with its pixels."""
+    """The ids in a mask (H, W) uint8 with their number of pixels."""
     numbers = np.bincount(mask.ravel(), minlength=256)
     return [(int(i), int(numbers[i])) for i in np.flatnonzero(numbers)]

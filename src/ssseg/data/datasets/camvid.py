@@ -1,4 +1,4 @@
-"""CamVid as its authors publish it: 701 frames, labels in 32 colours.
+"""CamVid in its official layout: 701 frames, labels in 32 colours.
 
 701_StillsRaw_full/ID.png
 LabeledApproved_full/ID_L.png
@@ -59,10 +59,10 @@ LABELS: dict[str, tuple[Color, str | None]] = {
     "Void": ((0, 0, 0), None),
     "Wall": ((64, 192, 0), "building"),
 }
-"""The official colours, and the class of SegNet's 11 that a label belongs to.
+"""Official label -> its colour, and the class among SegNet's 11 classes.
 
-The groups are those of MathWorks' SegNet example, "following the original SegNet training
-methodology"; SegNet itself published its masks, but no table.
+The groups are from MathWorks' SegNet example, "following the original SegNet training
+methodology"; SegNet published its masks, but no table.
 """
 ELEVEN = {
     "sky": "Sky",
@@ -77,20 +77,20 @@ ELEVEN = {
     "pedestrian": "Pedestrian",
     "bicyclist": "Bicyclist",
 }
-"""SegNet's classes in their order, with the label whose colour they take."""
+"""SegNet's classes in their order -> the label whose colour is used."""
 
 
 class CamVid(Files):
     """CamVid: 701 frames of four drives through Cambridge, 960 x 720.
 
     Args:
-        root: The folder that holds `701_StillsRaw_full/` and `LabeledApproved_full/`.
-        classes: 11: SegNet's groups. 32: the official labels, of which Void is ignored, so that
-            31 class ids remain.
-        unlabeled: Further folders of plain images, searched with their subfolders.
+        root: The folder with `701_StillsRaw_full/` and `LabeledApproved_full/`.
+        classes: 11: SegNet's groups. 32: the official labels; Void is ignored, so there are 31
+            classes.
+        unlabeled: Further folders of images without masks, searched with their subfolders.
 
     Raises:
-        UserError: For anything missing, with the path and how to mend it.
+        UserError: For a missing file or folder, with its path and how to fix it.
     """
 
     name = "camvid"
@@ -130,12 +130,12 @@ class CamVid(Files):
 
     @property
     def meaning(self) -> str | None:
-        """With the colours of `label_colors.txt`."""
+        """As in `Files`, with the colours of the labels."""
         known = super().meaning
         return None if known is None else f"{known} {self.ids_of_codes}"
 
     def _colors(self) -> dict[Color, str]:
-        """The labels by their colours: those of the tree's own file where there is one."""
+        """Colour -> label, from `label_colors.txt` if it exists, else from `LABELS`."""
         if not self.color_file.is_file():
             return {color: name for name, (color, _) in LABELS.items()}
         colors: dict[Color, str] = {}
@@ -154,7 +154,7 @@ class CamVid(Files):
         return colors
 
     def records(self, split: Split) -> list[Record]:
-        """The frames of a split: in the order of its list, or else sorted."""
+        """The frames of a split, in the order of its list file or sorted."""
         if split not in self._records:
             self._records[split] = self._find(split)
         return self._records[split]
@@ -180,11 +180,11 @@ class CamVid(Files):
         return unlabeled_records(self.unlabeled_folders)
 
     def decode(self, values: Array, path: Path) -> Array:
-        """Class ids (H, W) uint8 of the labels' colours."""
+        """Class ids (H, W) uint8 from the colours of the labels."""
         if values.ndim == 2:
             raise UserError(
                 f"mask {path} has one channel; expected the colours of LabeledApproved_full (for "
-                "masks of class ids there is --data folder)"
+                "masks of class ids use --data folder)"
             )
         codes = values.astype(np.int64) @ np.array(_PLACES)
         found, inverse = np.unique(codes, return_inverse=True)
@@ -192,8 +192,9 @@ class CamVid(Files):
         if strange:
             color = [strange[0] // place % 256 for place in _PLACES]
             raise UserError(
-                f"mask {path} has the colour {color}, which is no official label's "
-                f"({len(strange)} such colours); unpack it again, or name it in {self.color_file}"
+                f"mask {path} has the colour {color}, which belongs to no official label "
+                f"({len(strange)} such colours); unpack it again, or add the colour to "
+                f"{self.color_file}"
             )
         ids = np.array([self.ids_of_codes[int(code)] for code in found], np.uint8)
         return ids[inverse].reshape(codes.shape)
@@ -207,7 +208,7 @@ def _code(color: Color) -> int:
 
 
 def _usual_split(name: str, root: Path) -> Split:
-    """The split of SegNet's lists (367, 101 and 233 frames), which goes by sequences."""
+    """The split of a frame in SegNet's lists (367, 101 and 233 frames), by its sequence."""
     sequence, _, frame = name.partition("_")
     number = int(digits[0]) if (digits := re.findall(r"\d+$", frame)) else None
     if number is not None:
@@ -218,9 +219,9 @@ def _usual_split(name: str, root: Path) -> Split:
                 return "test"
             case "0001TP":
                 return "train" if number < 8550 else "test"
-            case "0016E5":  # the clip of 15 frames a second; the rest has one
+            case "0016E5":  # validation: the part with 15 labeled frames per second
                 return "val" if 7959 <= number <= 8159 else "train"
     raise UserError(
-        f"frame {name!r} is of no sequence of CamVid, so its split is unknown; expected names such "
-        f"as 0001TP_006690, or lists train.txt, val.txt and test.txt in {root}"
+        f"frame {name!r} belongs to no sequence of CamVid, so its split is unknown; expected names "
+        f"such as 0001TP_006690, or lists train.txt, val.txt and test.txt in {root}"
     )

@@ -1,4 +1,4 @@
-"""Cityscapes in its official tree.
+"""Cityscapes in its official layout.
 
 leftImg8bit/{train,val,test,train_extra}/CITY/ID_leftImg8bit.png
 gtFine/{train,val}/CITY/ID_gtFine_labelIds.png      label ids 0..33, of which 19 are evaluated
@@ -37,24 +37,24 @@ EVALUATED = {
     32: ClassInfo("motorcycle", (0, 0, 230)),
     33: ClassInfo("bicycle", (119, 11, 32)),
 }
-"""Label ids that count, from cityscapesScripts/helpers/labels.py; the others are ignored."""
+"""Evaluated label ids, from cityscapesScripts/helpers/labels.py; the others are ignored."""
 LAST_LABEL = 33
 
 
 class Cityscapes(Files):
     """Cityscapes: street scenes of 50 cities, 2,975 images for training and 500 for validation.
 
-    Training images whose masks are not on disk join the unlabeled ones. The masks of the test
-    images are not public (those of the release hold nothing that is evaluated), so there is no
-    test split. Files `_labelTrainIds.png`, which tools write differently, are not looked at.
+    Training images without a mask file are unlabeled images. The masks of the test images are not
+    public (the released ones have no evaluated class), so there is no test split. Files
+    `_labelTrainIds.png` are not read, because tools write them differently.
 
     Args:
-        root: The folder that holds `leftImg8bit/` and `gtFine/`.
-        train_extra: Add the 19,998 images of `leftImg8bit/train_extra` to the unlabeled ones.
-        unlabeled: Further folders of plain images, searched with their subfolders.
+        root: The folder with `leftImg8bit/` and `gtFine/`.
+        train_extra: Add the 19,998 images of `leftImg8bit/train_extra` to the unlabeled images.
+        unlabeled: Further folders of images without masks, searched with their subfolders.
 
     Raises:
-        UserError: For anything missing, with the path and how to mend it.
+        UserError: For a missing file or folder, with its path and how to fix it.
     """
 
     name = "cityscapes"
@@ -90,7 +90,7 @@ class Cityscapes(Files):
         """The images of a split that have masks, sorted by path."""
         if split == "test":
             return []
-        found = self._look(split)
+        found = self._scan(split)
         records = [record for record in found if record.mask is not None]
         missing = next((record.id for record in found if record.mask is None), None)
         if found and missing is not None and (split == "val" or not records):
@@ -101,8 +101,8 @@ class Cityscapes(Files):
             )
         return records
 
-    def _look(self, split: str) -> list[Record]:
-        """All images of a split, sorted by path, with the masks of those that have one."""
+    def _scan(self, split: str) -> list[Record]:
+        """All images of a split, with and without mask, sorted by path."""
         if split not in self._images:
             folder = self.root / "leftImg8bit" / split
             images = sorted(p for p in folder.glob(f"*/*{IMAGE}") if p.name[0] != ".")
@@ -120,10 +120,10 @@ class Cityscapes(Files):
         return self._images[split]
 
     def unlabeled(self) -> list[Record]:
-        """Training images without masks, those of train_extra if asked for, and further folders."""
-        own = [record for record in self._look("train") if record.mask is None]
-        # gtCoarse masks of these images are something else, and are not looked for
-        extra = [] if self.extra is None else self._look("train_extra")
+        """Training images without masks, images of train_extra and of further folders."""
+        own = [record for record in self._scan("train") if record.mask is None]
+        # the gtCoarse masks of these images are not used
+        extra = [] if self.extra is None else self._scan("train_extra")
         return [*own, *extra, *unlabeled_records(self.unlabeled_folders)]
 
     def decode(self, values: Array, path: Path) -> Array:
@@ -134,7 +134,7 @@ class Cityscapes(Files):
                 f"as in the official {MASK}"
             )
         values = values.astype(np.int64)
-        # 255 is the license plate's -1 in 8 bits
+        # 255 is -1 (license plate) in 8 bits
         strange = np.unique(values[((values < 0) | (values > LAST_LABEL)) & (values != IGNORE)])
         if strange.size:
             raise UserError(

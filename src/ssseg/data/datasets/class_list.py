@@ -1,4 +1,4 @@
-"""`classes.json`: names, colours, ids, and which colours and ids mean ignore."""
+"""`classes.json`: names, colours and ids of classes, and the colours and ids to ignore."""
 
 import colorsys
 import json
@@ -17,29 +17,29 @@ EXAMPLE = '["background", "road"]'
 
 
 class ClassList(NamedTuple):
-    """What a `classes.json` says."""
+    """The content of a `classes.json`."""
 
     path: Path
     classes: list[ClassInfo]
     colors: dict[Color, int]
-    """Class ids (IGNORE too) of the colours that the file itself gives."""
+    """Colour in masks -> class id or IGNORE; only colours that the file gives."""
     values: dict[int, int]
-    """Class ids (IGNORE too) of the values in masks; empty where masks hold the ids themselves."""
+    """Value in masks -> class id or IGNORE; empty if the values are the class ids."""
 
 
 def read_classes(path: Path) -> ClassList:
-    """The classes of a `classes.json`.
+    """Read a `classes.json`.
 
-    Either a list of names, or an object whose `classes` is a list of names or of objects with
-    `name` and, where wanted, `color` (three numbers) and `id`: the value that means the class in
-    masks, for every class or for none; without it values count from 0 in the order of the list.
-    The object may have `ignore`: a list of what is ignored in masks, values and colours.
+    The file has a list of names, or an object. The list `classes` of the object has names, or
+    objects with `name` and optionally `color` (three numbers) and `id`. `id` is the value of the
+    class in masks; all classes have one, or none; without it the value is the index in the list.
+    The list `ignore` of the object has values and colours that are ignored in masks.
 
     Raises:
-        UserError: For what is no such file, contradicts itself, or names a single class.
+        UserError: For an invalid file, contradictory entries, or a single class.
     """
     try:
-        # -sig: editors on Windows begin a file with a byte order mark
+        # -sig: some editors write a byte order mark at the start
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"there is no {path}; write one with the class names: {EXAMPLE}") from error
@@ -57,8 +57,8 @@ def read_classes(path: Path) -> ClassList:
         if name in [info.name for info in classes]:
             first = [info.name for info in classes].index(name)
             raise UserError(
-                f"classes {first} and {place} in {path} are both named {name!r}; expected a name "
-                "of its own for each class, because scores are reported by name"
+                f"classes {first} and {place} in {path} are both named {name!r}; expected a "
+                "different name for each class, because scores are reported by name"
             )
         color = _color(entry["color"], f"class {name!r}", path) if "color" in entry else None
         if color is not None:
@@ -66,8 +66,8 @@ def read_classes(path: Path) -> ClassList:
         classes.append(ClassInfo(name, color or default_color(place, len(entries))))
     if len(classes) == 1:
         raise UserError(
-            f"{path} names one class, {classes[0].name!r}, which cannot be told from anything; "
-            f'name what else there is as well: ["background", {json.dumps(classes[0].name)}]'
+            f"{path} names only one class, {classes[0].name!r}; expected at least two, for example "
+            f'["background", {json.dumps(classes[0].name)}]'
         )
     ignored = content.get("ignore", []) if isinstance(content, dict) else []
     ignored = ignored if isinstance(ignored, list) else [ignored]
@@ -81,13 +81,13 @@ def read_classes(path: Path) -> ClassList:
 
 
 def _values(path: Path, names: list[str], ids: list[Any], ignored: list[int]) -> dict[int, int]:
-    """What the values in masks mean; empty where they are the places in the list."""
+    """Value in masks -> class id or IGNORE; empty if the values are indices into the list."""
     without = [name for name, given in zip(names, ids, strict=True) if given is None]
     explicit = any(given not in (None, place) for place, given in enumerate(ids))
     if explicit and without:
         raise UserError(
-            f'class {without[0]!r} in {path} has no "id", but others have one that is not their '
-            "place in the list; give every class its id, the value that means it in masks"
+            f'class {without[0]!r} in {path} has no "id", but other classes have one that is not '
+            "their index in the list; give every class its id, which is its value in masks"
         )
     places = dict[int, int]()
     for place, (name, given) in enumerate(zip(names, ids, strict=True)):
@@ -95,27 +95,27 @@ def _values(path: Path, names: list[str], ids: list[Any], ignored: list[int]) ->
         if not _is_id(value):
             raise UserError(
                 f"class {name!r} in {path} has the id {value!r}; expected a whole number of at "
-                "least 0, the value that means it in masks"
+                "least 0, which is its value in masks"
             )
         if value in places:
             raise UserError(
                 f"classes {names[places[value]]!r} and {name!r} in {path} both have the id "
-                f"{value}; expected an id of its own for each class"
+                f"{value}; expected a different id for each class"
             )
         places[value] = place
     twice = [value for value in ignored if ignored.count(value) > 1]
     if twice:
         raise UserError(
             f'"ignore" in {path} names {twice[0]} twice; expected each id once, and a colour as a '
-            f"list of its own: [{ignored}]"
+            f"nested list: [{ignored}]"
         )
     for value in ignored:
         if value in places:
             raise UserError(
                 f'"ignore" in {path} names {value}, which is the id of class '
-                f"{names[places[value]]!r}{'' if explicit else ' by its place in the list'}; give "
-                f'each class the value that means it in masks: {{"name": '
-                f'{json.dumps(names[0])}, "id": {value + 1}}}, ...'
+                f"{names[places[value]]!r}{'' if explicit else ' by its index in the list'}; give "
+                f'each class its value in masks: {{"name": {json.dumps(names[0])}, '
+                f'"id": {value + 1}}}, ...'
             )
     if not explicit and not ignored:
         return {}
@@ -123,14 +123,14 @@ def _values(path: Path, names: list[str], ids: list[Any], ignored: list[int]) ->
 
 
 def translated(codes: Array, known: Mapping[int, int]) -> tuple[Array, dict[int, int]]:
-    """Class ids for what a mask holds.
+    """Map the numbers in a mask to class ids.
 
     Args:
         codes: (H, W) integers.
-        known: What each of them means.
+        known: Number -> class id or IGNORE.
 
     Returns:
-        (H, W) uint8, IGNORE where a number is not known; and the pixels of each of those numbers.
+        (H, W) uint8, IGNORE for unknown numbers; and the number of pixels of each unknown number.
     """
     found, inverse, numbers = np.unique(codes, return_inverse=True, return_counts=True)
     ids = np.array([known.get(code, IGNORE) for code in found.tolist()], np.uint8)
@@ -140,18 +140,18 @@ def translated(codes: Array, known: Mapping[int, int]) -> tuple[Array, dict[int,
 
 
 def ids_of_values(values: Array, known: ClassList, path: Path) -> Array:
-    """Class ids of a mask whose values the class list explains.
+    """Map the values in a mask to class ids.
 
     Args:
         values: (H, W) integers.
-        known: What they mean.
+        known: The class list.
         path: The mask, for messages.
 
     Returns:
-        (H, W) uint8, or the values themselves where they are the ids.
+        (H, W) uint8, or `values` if the values are the class ids.
 
     Raises:
-        UserError: For a value that `known` does not name.
+        UserError: For a value that is not in the class list.
     """
     if not known.values:
         return values
@@ -166,13 +166,13 @@ def ids_of_values(values: Array, known: ClassList, path: Path) -> Array:
 
 
 def codes_of(values: Array) -> Array:
-    """One number for each colour of (H, W, 3) uint8: (H, W) int32."""
+    """Colours (H, W, 3) uint8 as one number per pixel, (H, W) int32."""
     codes: Array = values.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     return codes
 
 
 def code_of(color: Color) -> int:
-    """The number of a colour."""
+    """The number of a colour, as in `codes_of`."""
     return (color[0] << 16) + (color[1] << 8) + color[2]
 
 
@@ -182,18 +182,18 @@ def color_of(code: int) -> Color:
 
 
 def ids_of_colors(values: Array, known: ClassList, path: Path) -> Array:
-    """Class ids of a mask in colour.
+    """Map the colours in a mask to class ids.
 
     Args:
         values: (H, W, 3) uint8.
-        known: The colours.
+        known: The class list.
         path: The mask, for messages.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        UserError: For a colour that `known` does not name.
+        UserError: For a colour that is not in the class list.
     """
     if not known.colors:
         raise UserError(
@@ -205,14 +205,14 @@ def ids_of_colors(values: Array, known: ClassList, path: Path) -> Array:
     if unknown:
         lossy = "; JPEG changes colours, so save masks as PNG" if len(unknown) > 50 else ""
         raise UserError(
-            f"mask {path} has the colour {list(color_of(min(unknown)))}, which is of no class in "
+            f"mask {path} has the colour {list(color_of(min(unknown)))}, which is not in "
             f'{known.path} ({len(unknown)} such colours); add it to a class or to "ignore"{lossy}'
         )
     return ids
 
 
 def default_color(place: int, count: int) -> Color:
-    """A colour for a class that names none: evenly spread hues."""
+    """The default colour of a class; the hues of all classes are evenly spaced."""
     lightness = (0.45, 0.65, 0.3)[place % 3]
     red, green, blue = colorsys.hls_to_rgb(place / max(1, count), lightness, 0.7)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -244,5 +244,5 @@ def _claim(colors: dict[Color, int], color: Color, meaning: int, whose: str, pat
     if colors.setdefault(color, meaning) != meaning:
         raise UserError(
             f"{whose} in {path} has color {list(color)}, which another class has; expected a "
-            "colour of its own for each class"
+            "different colour for each class"
         )

@@ -1,8 +1,8 @@
-"""PASCAL-Context: the scenes of VOC 2010, every pixel labeled.
+"""PASCAL-Context: images of VOC 2010 with a label for every pixel.
 
 VOCdevkit/VOC2010/
 JPEGImages/ID.jpg
-and the label maps in one of these forms:
+and the label maps in one of these formats:
 SegmentationClassContext/ID.png      0 = background, 1..59, in mmsegmentation's order
   ImageSets/SegmentationContext/{train,val}.txt
 trainval/ID.mat                      LabelMap with the 459 original labels
@@ -93,10 +93,10 @@ CLASSES = {
     454: ClassInfo("window", (0, 173, 255)),
     458: ClassInfo("wood", (31, 0, 255)),
 }
-"""By their numbers in the official `labels.txt`; names and colours as in mmsegmentation.
+"""Number in the official `labels.txt` -> class; names and colours as in mmsegmentation.
 
-The official `59_labels.txt` has another order (VOC's classes first) and calls three of them
-diningtable, bedcloth and clothes; nothing here is read from it.
+The official `59_labels.txt` is not used. It has another order (VOC's classes first) and the names
+diningtable, bedcloth and clothes for three of the classes.
 """
 
 
@@ -104,12 +104,12 @@ class Context(Files):
     """PASCAL-Context: 59 frequent classes, 4,998 images for training and 5,105 for validation.
 
     Args:
-        root: `VOCdevkit/VOC2010`, or a folder around it.
+        root: `VOCdevkit/VOC2010`, or a folder that contains it.
         classes: 59: pixels of the other 400 labels are ignored. 60: they are class 0, background.
-        unlabeled: Further folders of plain images, searched with their subfolders.
+        unlabeled: Further folders of images without masks, searched with their subfolders.
 
     Raises:
-        UserError: For anything missing, with the path and how to mend it.
+        UserError: For a missing file or folder, with its path and how to fix it.
     """
 
     name = "context"
@@ -159,7 +159,7 @@ class Context(Files):
             for path in (own, self.root / f"{split}.txt"):
                 if path.is_file():
                     return listed_records(path, self.images, self.mats)
-            # VOC's list is longer than the labeled images where the test images are there too
+            # VOC's list may include test images, which have no labels
             ids, labeled = listed_ids(self._main(split)), self.mats.ids()
             found = [name for name in ids if name in labeled]
             return self._with_images(found, {i: self.mats.path(i) for i in found})
@@ -174,7 +174,7 @@ class Context(Files):
         missing = next((name for name in ids if name not in there), None)
         if missing is not None:
             raise UserError(
-                f"{masks[missing]} labels image {missing}, but there is no "
+                f"{masks[missing]} has labels of image {missing}, but there is no "
                 f"{self.images.path(missing)}; unpack VOC 2010 again"
             )
         return [Record(name, self.images.path(name), masks[name]) for name in ids]
@@ -184,14 +184,14 @@ class Context(Files):
         return unlabeled_records(self.unlabeled_folders)
 
     def read_values(self, record: Record) -> Array:
-        """The indices of a PNG, or the 459 original labels: (H, W) integers."""
+        """The values of a PNG file, or the 459 original labels, (H, W) integers."""
         path = Path(str(record.mask))
         if path.suffix == ".json":
             return self.detail.label_map(record.id)
         return read_mat(path, "LabelMap") if path.suffix == ".mat" else read_ids(path)
 
     def decode(self, values: Array, path: Path) -> Array:
-        """Class ids, (H, W) uint8; background is 255 where it is no class."""
+        """Class ids, (H, W) uint8; with 59 classes, background is 255."""
         original = path.suffix != ".png"
         if values.ndim == 3:
             raise UserError(
@@ -215,7 +215,7 @@ class Context(Files):
 
 
 def _check_labels(path: Path) -> None:
-    """Compare the release's own list with the numbers above."""
+    """Compare the `labels.txt` of the release with `CLASSES`."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -224,6 +224,6 @@ def _check_labels(path: Path) -> None:
     for number, info in CLASSES.items():
         if named.get(str(number)) != info.name:
             raise UserError(
-                f"{path} names label {number} {named.get(str(number))!r}, but expected is "
-                f"{info.name!r}, as in the official release; put the official file there"
+                f"{path} gives label {number} the name {named.get(str(number))!r}; expected "
+                f"{info.name!r}, as in the official release; replace it with the official file"
             )

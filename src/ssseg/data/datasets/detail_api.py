@@ -1,9 +1,9 @@
 """`trainval_merged.json`: PASCAL-Context's label maps as the Detail API publishes them.
 
-Facts of the format, from the API (github.com/zhanghang1989/detail-api): `images` have `image_id`,
+The format, from the API (github.com/zhanghang1989/detail-api): `images` have `image_id`,
 `file_name`, `height`, `width` and `phase`; `annos_segmentation` have `image_id`, `category_id` (one
 of PASCAL-Context's 459 labels) and `segmentation`, a run-length code with `size` [height, width]
-and `counts`. Where annotations overlap, the later one of the file is on top; label 0 is none.
+and `counts`. Where annotations overlap, the later one in the file counts; 0 means no label.
 """
 
 import json
@@ -19,10 +19,10 @@ LAST_LABEL = 459
 
 
 class DetailFile:
-    """The label maps of a file of the Detail API. It has 590 MB, and is read when first needed.
+    """The label maps of a file of the Detail API. The file (590 MB) is read when first needed.
 
     Args:
-        path: The file.
+        path: Path of the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,14 +37,16 @@ class DetailFile:
         return sorted(name for name, found in self._phases.items() if found == phase)
 
     def label_map(self, name: str) -> Array:
-        """The labels of an image, (H, W) uint16; 0 where there is none.
+        """The labels of an image, (H, W) uint16; 0 where there is no label.
 
         Raises:
-            UserError: For an image that the file does not describe, or describes wrongly.
+            UserError: For an image that is not in the file, or an invalid mask.
         """
         segments = self._read()
         if name not in segments:
-            raise UserError(f"{self.path} describes no image {name}; expected one, as in its list")
+            raise UserError(
+                f"{self.path} has no image {name}, but its list names it; download the file again"
+            )
         labels = np.zeros(self._shapes[name], np.uint16)
         for category, counts in segments[name]:
             try:
@@ -71,7 +73,7 @@ class DetailFile:
         return self._segments
 
     def _take(self, content: Any) -> dict[str, list[tuple[int, str]]]:
-        """What label maps need; most of the file (parts, boundaries, occlusions) is let go."""
+        """The data of the label maps; parts, boundaries and occlusions are not kept."""
         names = {image["image_id"]: Path(image["file_name"]).stem for image in content["images"]}
         for image in content["images"]:
             name = names[image["image_id"]]
@@ -84,18 +86,18 @@ class DetailFile:
             if not 0 < label <= LAST_LABEL:
                 raise ValueError(f"a mask of image {name} has category_id {label}")
             if tuple(code["size"]) != self._shapes[name] or not isinstance(code["counts"], str):
-                raise ValueError(f"a mask of image {name} is no run-length code of its size")
+                raise ValueError(f"a mask of image {name} is not a run-length code of its size")
             segments[name].append((label, code["counts"]))
         return segments
 
 
 def decode_runs(counts: str, shape: tuple[int, int]) -> Array:
-    """The mask of a run-length code in COCO's compressed form.
+    """Decode a mask in COCO's compressed run-length encoding.
 
-    Runs of zeros and ones take turns, column by column. From the fourth on, a number is the
-    difference to the last but one before it. Numbers are written in groups of five bits, the lowest
-    first: characters from `0` on, plus 32 where more groups follow; the last group's highest bit is
-    the sign.
+    The numbers are the lengths of alternating runs of zeros and ones, column by column. From the
+    fourth number on, the difference to the number two places before is stored. A number is stored
+    in groups of five bits, the lowest group first. A group is the character with the code 48 plus
+    the group, plus 32 if more groups follow; the highest bit of the last group is the sign.
 
     Args:
         counts: The code.
@@ -105,7 +107,7 @@ def decode_runs(counts: str, shape: tuple[int, int]) -> Array:
         (H, W) bool.
 
     Raises:
-        ValueError: For what is no code of such a mask.
+        ValueError: For an invalid code, or a code of another number of pixels.
     """
     runs = list[int]()
     value = shift = 0
@@ -125,6 +127,6 @@ def decode_runs(counts: str, shape: tuple[int, int]) -> Array:
         value = shift = 0
     height, width = shape
     if shift or min(runs, default=0) < 0 or sum(runs) != height * width:
-        raise ValueError(f"its runs do not make {height} x {width} pixels")
+        raise ValueError(f"the runs do not have {height} x {width} pixels together")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(width, height).T

@@ -1,4 +1,4 @@
-"""What sources of files have in common: reading, checking, finding."""
+"""The base class of data sets of files, and functions that find files."""
 
 import os
 from collections import Counter
@@ -26,11 +26,11 @@ TEXTS = (
     *(".txt", ".json", ".xml", ".csv", ".md", ".yaml", ".yml", ".html", ".pdf", ".log"),
     *(".ini", ".db", ".tfw", ".jgw", ".pgw", ".wld", ".prj"),
 )
-"""Endings of what lies beside pictures and is none: notes, lists, annotations, world files."""
+"""Suffixes of files that are often beside images: notes, lists, annotations, world files."""
 
 
 class Files(Source):
-    """A source whose images, and the masks that go with them, are files."""
+    """A data set whose images and masks are files."""
 
     cache: DecodedCache | None = None
     _counted: dict[Record, list[tuple[int, int]]] | None = None
@@ -38,19 +38,19 @@ class Files(Source):
     """Further folders of images without masks."""
 
     def notices(self) -> list[str]:
-        """What is left out of the folders of unlabeled images."""
+        """Messages about files in the folders of unlabeled images that are not read."""
         return left_out(self.unlabeled_folders, deep=True)
 
     @property
     def meaning(self) -> str | None:
-        """What decides what is read from the files; unknown for readers that are not ours."""
+        """The settings that affect the values that are read; None for classes outside ssseg."""
         cls = type(self)
         if not cls.__module__.startswith("ssseg."):
             return None
         return f"{cls.__qualname__} {list(self.classes)} {self.in_channels} {self.pixels}"
 
     def use_cache(self, folder: Path) -> None:
-        """Keep decoded images and masks in a folder."""
+        """Cache decoded images and masks in a folder."""
         self.cache = DecodedCache(folder)
 
     def read_image(self, record: Record) -> Array:
@@ -60,7 +60,7 @@ class Files(Source):
         return self._decoded(path, kind, lambda: read_image(path, self.in_channels, self.pixels))
 
     def gaps(self, record: Record, image: Array) -> Array | None:
-        """Where an image has no data: by NaN, or of 8 bits by what its file declares."""
+        """Pixels without data: NaN, or the "no data" value that an 8-bit file declares."""
         if image.dtype != np.uint8:
             return super().gaps(record, image)
         return gaps_in_file(Path(str(record.image)), image)
@@ -77,10 +77,10 @@ class Files(Source):
         """The class ids, (H, W) uint8; 255 = ignore.
 
         Raises:
-            UserError: For a mask that cannot be read, or holds something that is no class.
+            UserError: For a mask that cannot be read, or has a value that is no class id.
         """
         path = Path(str(record.mask))
-        # values and not ids are kept: what they mean is the class list's to say, which may change
+        # the cache keeps values, not ids, because the class list may change
         kind = f"values {record.id} of {type(self).__qualname__}"
         ids = self.decode(self._decoded(path, kind, lambda: self.read_values(record)), path)
         strange = np.unique(ids[(ids != IGNORE) & ((ids < 0) | (ids >= self.num_classes))])
@@ -92,20 +92,23 @@ class Files(Source):
         return ids.astype(np.uint8)
 
     def read_values(self, record: Record) -> Array:
-        """What the file of a mask holds, before `decode`: (H, W) integers or (H, W, 3) colours."""
+        """The values of a mask file, before `decode`: (H, W) integers or (H, W, 3) colours."""
         return read_ids(Path(str(record.mask)))
 
     @property
     def class_list(self) -> str:
-        """Where the classes are named, for messages."""
+        """The place where the classes are listed, for messages."""
         return f"data set {self.name}"
 
     def decode(self, values: Array, path: Path) -> Array:
-        """Class ids (H, W) from what a mask file holds; raises UserError for what is no mask.
+        """Class ids (H, W) from the values of a mask file.
 
         Args:
             values: (H, W) integers, or (H, W, 3) uint8 colours.
-            path: Where they come from, for messages.
+            path: The mask, for messages.
+
+        Raises:
+            UserError: For values that are not a mask of this data set.
         """
         if values.ndim == 3:
             raise UserError(
@@ -115,18 +118,18 @@ class Files(Source):
         return values
 
     def check(self, records: list[Record]) -> None:
-        """Open every image; read every mask, and compare its size with the image's."""
+        """Open every image, read every mask, and compare the size of both."""
         found = kept_of(self, "pixels", records, lambda: list(in_threads(self._sound, records)))
         known = ((r, [(i, n) for i, n in few]) for r, few in zip(records, found, strict=True))
         self._counted = {**(self._counted or {}), **dict(known)}
 
     def pixels_of(self, record: Record) -> list[tuple[int, int]]:
-        """The ids in a mask, each with its pixels; of a mask that was checked, without a look."""
+        """The ids in a mask with their number of pixels; read from the file only if unchecked."""
         known = (self._counted or {}).get(record)
         return super().pixels_of(record) if known is None else known
 
     def _sound(self, record: Record) -> list[tuple[int, int]]:
-        """The ids in the mask, each with its pixels; nothing where there is no mask."""
+        """Check a record; returns the ids in its mask with their number of pixels."""
         path = Path(str(record.image))
         info = probe(path)
         expect_kind(path, info.pixels, self.pixels)
@@ -142,15 +145,15 @@ class Files(Source):
 
 
 def find_images(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The image files in a folder (and its subfolders), sorted by path; hidden ones left out."""
+    """The image files in a folder (`deep`: and its subfolders), sorted, without hidden files."""
     return find_files(folder, IMAGE_ENDINGS, deep=deep)
 
 
 def find_files(folder: Path, endings: tuple[str, ...], *, deep: bool = False) -> list[Path]:
-    """Files with one of these endings, sorted by path.
+    """Files with one of these suffixes, sorted by path.
 
-    Links are followed, those that lead nowhere are left out. Each folder is looked into once,
-    however many links lead to it.
+    Links are followed and broken links are skipped. A folder that several links point to is read
+    once.
     """
     return [
         path
@@ -160,9 +163,9 @@ def find_files(folder: Path, endings: tuple[str, ...], *, deep: bool = False) ->
 
 
 def files_of(folder: Path, *, deep: bool = False) -> list[Path]:
-    """All files in a folder (and its subfolders) that are not hidden, sorted by path.
+    """All files in a folder (`deep`: and its subfolders), sorted by path, without hidden files.
 
-    Hidden ones are no photographs: file managers and notebooks leave them (`._1.jpg`,
+    Hidden files are copies made by file managers and notebooks (`._1.jpg`,
     `.ipynb_checkpoints/1-checkpoint.jpg`).
     """
     return sorted(
@@ -174,7 +177,7 @@ def files_of(folder: Path, *, deep: bool = False) -> list[Path]:
 
 
 def left_out(folders: Iterable[Path], *, deep: bool = False) -> list[str]:
-    """A remark on each folder with files that `find_images` leaves out, unless they are texts."""
+    """A message for each folder with files that are neither images nor texts (`TEXTS`)."""
     notices = []
     for folder in folders:
         missed = _missed(folder, deep)
@@ -184,51 +187,51 @@ def left_out(folders: Iterable[Path], *, deep: bool = False) -> list[str]:
             f"{folder}: {'1 file is' if len(missed) == 1 else f'{len(missed)} files are'} left out "
             f"({_kinds(missed)}; e.g. {missed[0].name}); images are read from "
             f"{', '.join(ending.lstrip('.') for ending in IMAGE_ENDINGS)}: convert the others, "
-            "mend links or remove them"
+            "repair links or remove them"
         )
     return notices
 
 
 def found_instead(folder: Path, *, deep: bool = False) -> str:
-    """What a folder without images holds, for messages: ` (it holds 12 .heic)`."""
+    """The files of a folder without images, for messages: ` (it holds 12 .heic, ...)`."""
     missed = _missed(folder, deep)
     return f" (it holds {_kinds(missed)}, which are not read)" if missed else ""
 
 
 def name_of(path: Path) -> str:
-    """The name of a file without ending, by which images, masks and lists find each other.
+    """The name of a file without suffix, by which images, masks and lists are matched.
 
-    Accents are written as one letter or as two, depending on where a file comes from: here as one.
+    Some systems store a letter with an accent as two characters; here it is always one.
     """
     return composed(path.stem)
 
 
 def by_name(paths: Iterable[Path], name: Callable[[Path], str] = name_of) -> dict[str, Path]:
-    """Files by their names without ending, which is how images and masks find each other."""
+    """Files by name without suffix; raises UserError if two files have the same name."""
     found: dict[str, Path] = {}
     for path in paths:
         if name(path) in found:
             raise UserError(
-                f"{found[name(path)]} and {path.name} differ only in their ending or in how "
-                "accents are written, but expected is one file per name, so that each image has "
-                "one mask; rename or remove one"
+                f"{found[name(path)]} and {path.name} differ only in the suffix or in the encoding "
+                "of accents; expected one file per name, so that each image has one mask; rename "
+                "or remove one"
             )
         found[name(path)] = path
     return found
 
 
 def beside(folder: Path, name: str, endings: Sequence[str]) -> str:
-    """What has a name in a folder but cannot be read, for messages: `, but found NAME.gif`."""
+    """A file with this name that cannot be read, for messages: `, but found NAME.gif, ...`."""
     for path in files_of(folder):
         if name_of(path) == name:
             if path.suffix.lower() in endings:
-                return f", but {path.name} is a link that leads nowhere"
-            return f", but found {path.name}, which is not read as a mask: save it as PNG"
+                return f", but {path.name} is a broken link"
+            return f", but found {path.name}, whose format is not supported: save it as PNG"
     return ""
 
 
 def _folders(folder: Path, deep: bool) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder below one, once, and the names of its files; what links lead to comes last."""
+    """A folder and, with `deep`, its subfolders, each once, with file names; links come last."""
     seen, tops = set[tuple[int, int] | str](), [folder]
     while tops:
         links = list[Path]()
@@ -248,7 +251,7 @@ def _folders(folder: Path, deep: bool) -> Iterator[tuple[Path, list[str]]]:
 
 def _identity(folder: Path) -> tuple[int, int] | str:
     status = folder.stat()
-    # some file systems number no folders
+    # some file systems have no inode numbers
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
 
 
@@ -271,7 +274,7 @@ def _kinds(paths: Iterable[Path]) -> str:
 
 
 def existing_folder(option: str, path: str | Path, expected: str) -> Path:
-    """The folder that an option names; raises UserError where there is none."""
+    """The folder that an option gives; raises UserError if it does not exist."""
     folder = as_path(path)
     if not folder.is_dir():
         raise UserError(f"option {option} is {path}, but there is no such folder; {expected}")

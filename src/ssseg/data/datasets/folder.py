@@ -1,7 +1,7 @@
-"""A folder of photographs: the data set that people have.
+"""A data set of your own images in a folder.
 
 root/
-classes.json                 names, and colours if you like
+classes.json                 names, and optionally colours
 train/images/*  train/masks/*    masks: class ids (255 = ignore) or colours, named like the images
 val/images/*    val/masks/*
 test/images/*   test/masks/*     optional
@@ -34,20 +34,20 @@ from ssseg.errors import UserError
 
 
 class Folder(Files):
-    """Photographs in folders; unlabeled ones need no masks.
+    """Images and masks in folders; unlabeled images need no masks.
 
-    The first training image says how many channels all images have and whether their values have
-    8 bits, 16 bits or are floats.
+    The first training image determines the number of channels of all images and the kind of their
+    values (8 bits, 16 bits or float).
 
     Args:
-        root: The folder that holds `classes.json` and `train/`.
-        unlabeled: Further folders of plain images, searched with their subfolders. `unlabeled/`
-            inside the root is used without being named.
-        channels: That images are read with; 4 keeps the transparency of PNG files as a channel.
-            None: those of the first training image.
+        root: The folder with `classes.json` and `train/`.
+        unlabeled: Further folders of images without masks, searched with their subfolders.
+            `unlabeled/` inside the root is always used.
+        channels: Number of channels with which images are read; 4 keeps the transparency of PNG
+            files as a channel. None: as in the first training image.
 
     Raises:
-        UserError: For anything missing or unreadable, with the file and how to mend it.
+        UserError: For a missing or unreadable file, with its path and how to fix it.
     """
 
     name = "folder"
@@ -67,7 +67,7 @@ class Folder(Files):
         self.explains_values = bool(self.class_file.values)
         self.unlabeled_folders = existing_folders(unlabeled)
         own = self.root / "unlabeled"
-        # whoever names it all the same must not get its images twice
+        # if option data.unlabeled names it too, its images must not be used twice
         if own.is_dir() and own.resolve() not in [f.resolve() for f in self.unlabeled_folders]:
             self.unlabeled_folders.insert(0, own)
         first = self._first()
@@ -76,7 +76,7 @@ class Folder(Files):
 
     @property
     def meaning(self) -> str | None:
-        """With the colours of `classes.json`."""
+        """As in `Files`, with the content of `classes.json`."""
         known = super().meaning
         return None if known is None else f"{known} {self.class_file}"
 
@@ -84,12 +84,12 @@ class Folder(Files):
         return read_classes(self.root / "classes.json")
 
     def _first(self) -> ImageInfo:
-        """What all images are expected to be like."""
+        """Properties of the first training image, which all images must have."""
         return probe(self._images("train")[0])
 
     @property
     def class_list(self) -> str:
-        """Where the classes are named, for messages."""
+        """The place where the classes are listed, for messages."""
         return "classes.json"
 
     def records(self, split: Split) -> list[Record]:
@@ -125,7 +125,7 @@ class Folder(Files):
         return images
 
     def notices(self) -> list[str]:
-        """What is left out of the folders of images."""
+        """Messages about files in the folders of images that are not read."""
         own = [self.root / split / "images" for split in ("train", "val", "test")]
         return [*left_out(folder for folder in own if folder.is_dir()), *super().notices()]
 
@@ -134,7 +134,7 @@ class Folder(Files):
         return unlabeled_records(self.unlabeled_folders)
 
     def decode(self, values: Array, path: Path) -> Array:
-        """Class ids of values and colours, by what `classes.json` says of them."""
+        """Class ids of values or colours, as `classes.json` maps them."""
         if values.ndim == 2:
             return ids_of_values(values, self.class_file, path)
         return ids_of_colors(values, self.class_file, path)

@@ -1,18 +1,18 @@
-"""Drawn objects in any place: few classes per image, one large background, as in PASCAL VOC.
+"""Drawn objects at any position: few classes per image, one large background, as in PASCAL VOC.
 
-A class is a shape and, less reliably, a texture and a range of colours that its neighbours on the
-colour circle share. Backgrounds and clutter borrow all of them.
+A class is defined by its shape. It usually has a typical texture, and a range of colours that
+overlaps with those of other classes. Backgrounds and clutter use the same textures and colours.
 """
 
 import numpy as np
 
-from ssseg.data.datasets import synthetic as scenery
+from ssseg.data.datasets import synthetic
 from ssseg.data.datasets.base import Array, ClassInfo
 from ssseg.data.datasets.synthetic import SyntheticSource
 
 
 class Objects(SyntheticSource):
-    """One to three objects of 5 classes before a background; 16 of 512 scenes are labeled."""
+    """One to three objects of 5 classes on a background; 16 of 512 scenes are labeled."""
 
     name = "objects"
     stream = 2
@@ -27,49 +27,49 @@ class Objects(SyntheticSource):
     )
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """The background, clutter that is no object, then the objects from back to front."""
+        """Draw the background, clutter of class background, then objects from back to front."""
         size = self.size
         image = np.zeros((size, size, 3), np.float32)
         label = np.zeros((size, size), np.uint8)
         everything = np.ones((size, size), bool)
-        tint = scenery.color(rng, (0, 1), (0, 0.4), (0.1, 0.95))
+        tint = synthetic.color(rng, (0, 1), (0, 0.4), (0.1, 0.95))
         texture = _texture(rng, size, 1 if rng.random() < 0.6 else None)
-        scenery.fill(image, everything, tint, texture, rng.uniform(0.02, 0.12))
+        synthetic.fill(image, everything, tint, texture, rng.uniform(0.02, 0.12))
         for _ in range(rng.integers(0, 3)):
-            bar, tint = _bar(rng, size), scenery.color(rng, (0, 1), (0, 0.6), (0.1, 1))
-            scenery.fill(image, bar, tint, _texture(rng, size), rng.uniform(0.02, 0.15))
+            bar, tint = _bar(rng, size), synthetic.color(rng, (0, 1), (0, 0.6), (0.1, 1))
+            synthetic.fill(image, bar, tint, _texture(rng, size), rng.uniform(0.02, 0.15))
         for _ in range(rng.integers(1, 4)):
             kind = int(rng.integers(1, 6))
             inside = _object(rng, size, kind)
             hue = kind / 5 + rng.normal(0, 0.07)
-            tint = scenery.color(rng, (hue, hue), (0.45, 1), (0.4, 1))
+            tint = synthetic.color(rng, (hue, hue), (0.45, 1), (0.4, 1))
             texture = _texture(rng, size, kind if rng.random() < 0.9 else None)
-            scenery.fill(image, inside, tint, texture, rng.uniform(0.1, 0.25))
+            synthetic.fill(image, inside, tint, texture, rng.uniform(0.1, 0.25))
             label[inside] = kind
-        return scenery.weather(rng, image), label
+        return synthetic.weather(rng, image), label
 
 
 def _texture(rng: np.random.Generator, size: int, kind: int | None = None) -> Array:
-    """The texture that a class mostly has, or any."""
+    """The typical texture of a class, or a random one if `kind` is None."""
     unit, angle = size / 64, rng.uniform(0, np.pi)
     kind = int(rng.integers(1, 6)) if kind is None else kind
     if kind == 1:
-        return scenery.noise(rng, size, rng.uniform(8, 20) * unit)
+        return synthetic.noise(rng, size, rng.uniform(8, 20) * unit)
     if kind == 2:
-        return scenery.stripes(rng, size, rng.uniform(4, 9) * unit, angle)
+        return synthetic.stripes(rng, size, rng.uniform(4, 9) * unit, angle)
     if kind == 3:
-        return scenery.noise(rng, size, rng.uniform(1, 2.5) * unit)
+        return synthetic.noise(rng, size, rng.uniform(1, 2.5) * unit)
     if kind == 4:
-        return scenery.checks(rng, size, rng.uniform(4, 9) * unit, angle)
-    return scenery.noise(rng, size, rng.uniform(3, 6) * unit)
+        return synthetic.checks(rng, size, rng.uniform(4, 9) * unit, angle)
+    return synthetic.noise(rng, size, rng.uniform(3, 6) * unit)
 
 
 def _bar(rng: np.random.Generator, size: int) -> Array:
-    """A long thin strip: clutter that shares edges and textures with the objects."""
+    """A long thin strip, (size, size) bool: clutter with edges and textures like the objects."""
     center, angle = rng.uniform(0, size, 2), rng.uniform(0, np.pi)
     along = np.array([np.cos(angle), np.sin(angle)]) * size
     across = np.array([-np.sin(angle), np.cos(angle)]) * rng.uniform(0.01, 0.03) * size
-    return scenery.polygon(
+    return synthetic.polygon(
         size,
         np.stack(
             [center + a * along + b * across for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
@@ -97,10 +97,10 @@ def _object(rng: np.random.Generator, size: int, kind: int) -> Array:
 
 
 def _outline(size: int, center: Array, radii: Array, turn: float, squeeze: float) -> Array:
-    """A star-shaped polygon, turned and squeezed along one axis."""
+    """A polygon with these distances of its corners to the center, rotated and compressed."""
     angle = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     x, y = radii * np.cos(angle), radii * np.sin(angle) * squeeze
     cos, sin = np.cos(turn), np.sin(turn)
-    return scenery.polygon(
+    return synthetic.polygon(
         size, np.stack([center[0] + cos * x - sin * y, center[1] + sin * x + cos * y], 1)
     )

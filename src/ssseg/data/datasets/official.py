@@ -1,4 +1,4 @@
-"""What readers of official layouts have in common: id lists, folders of named files, .mat files."""
+"""Functions for official layouts: lists of ids, folders of files named by id, .mat files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,30 +16,30 @@ class NamedFiles(NamedTuple):
 
     folder: Path
     ending: str
-    """What follows the id, e.g. `_L.png`."""
+    """Suffix after the id, e.g. `_L.png`."""
 
     def path(self, name: str) -> Path:
         """The file of an id."""
         return self.folder / f"{name}{self.ending}"
 
     def ids(self) -> set[str]:
-        """The ids that have a file; one look at the folder instead of one per file."""
-        # file managers leave hidden copies such as ._2007_000032.png
+        """The ids that have a file, from one listing of the folder."""
+        # without hidden copies of file managers such as ._2007_000032.png
         found = (p.name for p in self.folder.glob(f"*{self.ending}") if p.name[0] != ".")
         return {name.removesuffix(self.ending) for name in found}
 
 
 def listed_ids(path: Path) -> dict[str, int]:
-    """The ids that a list names and the number of their lines, in the order of the list.
+    """The ids in a list file and their line numbers, in the order of the list.
 
-    A line holds an id or the path of an image; what follows after a space (the path of the mask,
-    a flag) says nothing more.
+    A line has an id or the path of an image; the rest of the line after a space (the path of the
+    mask, a flag) is not used.
 
     Raises:
-        UserError: For a file that cannot be read, names nothing, or names an image twice.
+        UserError: For a file that cannot be read, is empty, or names an image twice.
     """
     try:
-        # -sig: editors on Windows begin a file with a byte order mark
+        # -sig: some editors write a byte order mark at the start
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise UserError(
@@ -53,8 +53,8 @@ def listed_ids(path: Path) -> dict[str, int]:
         name = image.stem if image.suffix.lower() in IMAGE_ENDINGS else image.name
         if name in ids:
             raise UserError(
-                f"lines {ids[name]} and {number} of {path} both name {name!r}, but expected is "
-                "each image once; remove one"
+                f"lines {ids[name]} and {number} of {path} both name {name!r}; expected each image "
+                "once; remove one"
             )
         ids[name] = number
     if not ids:
@@ -63,11 +63,15 @@ def listed_ids(path: Path) -> dict[str, int]:
 
 
 def listed_records(path: Path, images: NamedFiles, *masks: NamedFiles) -> list[Record]:
-    """The images that a list names, in its order, each with the first of the masks that it has.
+    """The images in a list file, in its order, each with a mask.
+
+    Args:
+        path: The list file.
+        images: The folder of images.
+        masks: Folders of masks; the first one with a file for the id is used.
 
     Raises:
-        UserError: For what `listed_ids` refuses, and for an image or mask that is not there, with
-            the line that names it.
+        UserError: As in `listed_ids`, and for a missing image or mask, with the line number.
     """
     ids, with_image = listed_ids(path), images.ids()
     with_mask = [files.ids() for files in masks]
@@ -85,16 +89,16 @@ def listed_records(path: Path, images: NamedFiles, *masks: NamedFiles) -> list[R
 
 
 def tree_root(root: str, marker: str, inside: Sequence[str], expected: str) -> Path:
-    """The root of an official tree, where the user gave it or a folder around it.
+    """The root folder of an official layout: the given folder or one inside it.
 
     Args:
-        root: What the user gave.
-        marker: A folder that the root has.
-        inside: Where the root may be inside what the user gave.
-        expected: What to give, for messages.
+        root: The given folder.
+        marker: Name of a folder that the root contains.
+        inside: Relative paths of the root inside the given folder.
+        expected: Description of the folder to give, for messages.
 
     Raises:
-        UserError: For a folder that is not there or holds no such tree.
+        UserError: If the folder does not exist or has no such root.
     """
     folder = existing_folder("data.root", root, f"give {expected}")
     for place in (folder, *(folder / name for name in inside)):
@@ -104,7 +108,7 @@ def tree_root(root: str, marker: str, inside: Sequence[str], expected: str) -> P
 
 
 def existing_folders(given: str | Sequence[str] | None) -> list[Path]:
-    """The folders that option data.unlabeled names; raises UserError for what is none."""
+    """The folders of option data.unlabeled; raises UserError if one does not exist."""
     folders = [given] if isinstance(given, str) else list(given or [])
     return [existing_folder("data.unlabeled", f, "give a folder of images") for f in folders]
 
@@ -122,23 +126,23 @@ def unlabeled_records(folders: Sequence[Path]) -> list[Record]:
 
 
 def read_mat(path: Path, *names: str) -> Array:
-    """A matrix of class ids from a MATLAB file.
+    """Read a matrix of class ids from a MATLAB file.
 
     Args:
         path: The file.
-        names: The variable, and where it is a struct the field.
+        names: Name of the variable, and of its field if it is a struct.
 
     Returns:
-        (H, W) integers of the file's own type.
+        (H, W) integers, with the dtype of the file.
 
     Raises:
-        UserError: For a file that cannot be read or holds no such matrix.
+        UserError: For a file that cannot be read or has no such matrix.
     """
-    import scipy.io  # half a second that only .mat files are worth
+    import scipy.io  # takes half a second, so it is imported only for .mat files
 
     try:
         found: Any = scipy.io.loadmat(path, variable_names=names[:1], simplify_cells=True)
-    except Exception as error:  # damaged files end in anything from zlib.error to MemoryError
+    except Exception as error:  # damaged files raise many types, from zlib.error to MemoryError
         raise UserError(
             f"{path} cannot be read as a .mat file ({type(error).__name__}: "
             f"{' '.join(str(error).split())}); unpack it again"

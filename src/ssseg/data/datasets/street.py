@@ -1,12 +1,12 @@
 """Drawn street scenes: many classes per image in a fixed layout, as in Cityscapes.
 
-What a class looks like varies far more than a few labeled scenes can show (colours, light,
-weather); its place, shape and texture tell it. That is the reason for unlabeled scenes to help.
+Colours, light and weather of a class vary more than a few labeled scenes can show; its position,
+shape and texture are typical. Therefore unlabeled scenes help.
 """
 
 import numpy as np
 
-from ssseg.data.datasets import synthetic as scenery
+from ssseg.data.datasets import synthetic
 from ssseg.data.datasets.base import Array, ClassInfo
 from ssseg.data.datasets.synthetic import SyntheticSource
 
@@ -31,7 +31,7 @@ class Street(SyntheticSource):
     )
 
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """One street: backdrop first, then what stands on it, far before near."""
+        """Draw a street: sky, buildings and ground, then objects from far to near."""
         scene = _Canvas(rng, self.size)
         horizon = rng.uniform(0.34, 0.5)
         vanish = rng.uniform(0.35, 0.65)
@@ -46,11 +46,11 @@ class Street(SyntheticSource):
             scene.person(horizon, vanish, left, right, depth)
         for depth in np.sort(rng.uniform(0.05, 0.7, rng.integers(0, 4))):
             scene.pole(horizon, vanish, left, right, depth)
-        return scenery.weather(rng, scene.image), scene.label
+        return synthetic.weather(rng, scene.image), scene.label
 
 
 class _Canvas:
-    """A street being drawn; lengths are shares of the image's side."""
+    """Image and label of a street; coordinates and lengths are shares of the image's side."""
 
     def __init__(self, rng: np.random.Generator, size: int) -> None:
         self.rng, self.size = rng, size
@@ -66,28 +66,28 @@ class _Canvas:
         strength: float = 0,
     ) -> None:
         texture = np.zeros((self.size, self.size), np.float32) if texture is None else texture
-        scenery.fill(self.image, mask, base, texture, strength)
+        synthetic.fill(self.image, mask, base, texture, strength)
         self.label[mask] = label
 
     def shape(self, *points: tuple[float, float]) -> Array:
-        return scenery.polygon(self.size, np.array(points) * self.size)
+        return synthetic.polygon(self.size, np.array(points) * self.size)
 
     def oval(self, x: float, y: float, rx: float, ry: float) -> Array:
         s = self.size
-        return scenery.ellipse(s, (x * s, y * s), (max(rx * s, 0.6), max(ry * s, 0.6)))
+        return synthetic.ellipse(s, (x * s, y * s), (max(rx * s, 0.6), max(ry * s, 0.6)))
 
     def cells(self, pixels: float) -> Array:
-        """Noise whose blobs would be `pixels` wide in an image of 64 x 64."""
-        return scenery.noise(self.rng, self.size, pixels * self.size / 64)
+        """Noise whose blobs are `pixels` wide in an image of 64 x 64, and scaled in others."""
+        return synthetic.noise(self.rng, self.size, pixels * self.size / 64)
 
     def backdrop(self, horizon: float) -> None:
         kind = self.rng.random()
         if kind < 0.5:
-            base = scenery.color(self.rng, (0.5, 0.66), (0.1, 0.6), (0.65, 1))
+            base = synthetic.color(self.rng, (0.5, 0.66), (0.1, 0.6), (0.65, 1))
         elif kind < 0.8:
-            base = scenery.color(self.rng, (0, 1), (0, 0.1), (0.5, 1))
+            base = synthetic.color(self.rng, (0, 1), (0, 0.1), (0.5, 1))
         else:
-            base = scenery.color(self.rng, (-0.05, 0.12), (0.2, 0.6), (0.6, 1))
+            base = synthetic.color(self.rng, (-0.05, 0.12), (0.2, 0.6), (0.6, 1))
         everything = np.ones((self.size, self.size), bool)
         fade = np.linspace(-1, 1, self.size, dtype=np.float32)[:, None].repeat(self.size, 1)
         clouds = self.cells(14) * self.rng.uniform(0, 0.6)
@@ -100,11 +100,11 @@ class _Canvas:
             if self.rng.random() < 0.78:
                 near = abs(x + width / 2 - vanish)
                 height = self.rng.uniform(0.05, 0.2) + near * self.rng.uniform(0.2, 0.75)
-                base = scenery.color(self.rng, (0, 1), (0, 0.5), (0.15, 0.8))
+                base = synthetic.color(self.rng, (0, 1), (0, 0.5), (0.15, 0.8))
                 period = self.rng.uniform(3.5, 8) * self.size / 64
                 windows = np.maximum(
-                    scenery.stripes(self.rng, self.size, period, 0),
-                    scenery.stripes(
+                    synthetic.stripes(self.rng, self.size, period, 0),
+                    synthetic.stripes(
                         self.rng, self.size, period * self.rng.uniform(0.8, 1.6), np.pi / 2
                     ),
                 )
@@ -120,17 +120,17 @@ class _Canvas:
             x += width
 
     def ground(self, horizon: float, vanish: float) -> tuple[float, float]:
-        """Sidewalks left and right, the road between; its edges at the bottom of the image."""
+        """Draw sidewalks and road; returns x of the road's edges at the bottom of the image."""
         left, right = self.rng.uniform(-0.35, 0.25), self.rng.uniform(0.75, 1.35)
         end = self.rng.uniform(0.01, 0.05)
         below = self.shape((0, horizon), (1, horizon), (1, 1.1), (0, 1.1))
-        tiles = scenery.checks(self.rng, self.size, self.rng.uniform(3, 6) * self.size / 64)
-        base = scenery.color(self.rng, (0, 1), (0, 0.2), (0.4, 0.95))
+        tiles = synthetic.checks(self.rng, self.size, self.rng.uniform(3, 6) * self.size / 64)
+        base = synthetic.color(self.rng, (0, 1), (0, 0.2), (0.4, 0.95))
         self.paint(below, SIDEWALK, base, tiles, self.rng.uniform(0.03, 0.1))
         road = self.shape((vanish - end, horizon), (vanish + end, horizon), (right, 1), (left, 1))
-        base = scenery.color(self.rng, (0, 1), (0, 0.15), (0.1, 0.55))
+        base = synthetic.color(self.rng, (0, 1), (0, 0.15), (0.1, 0.55))
         self.paint(road, ROAD, base, self.cells(1), self.rng.uniform(0.01, 0.06))
-        if self.rng.random() < 0.6:  # lane marks belong to the road
+        if self.rng.random() < 0.6:  # lane marks have the class road
             middle = (left + right) / 2
             for start in np.arange(0.15, 1, 0.22):
                 near, far = start + 0.1, start
@@ -142,7 +142,7 @@ class _Canvas:
         return left, right
 
     def tree(self, horizon: float, x: float) -> None:
-        base = scenery.color(self.rng, (0.14, 0.42), (0.3, 0.85), (0.15, 0.6))
+        base = synthetic.color(self.rng, (0.14, 0.42), (0.3, 0.85), (0.15, 0.6))
         leaves = self.cells(1.6)
         radius, strength = self.rng.uniform(0.06, 0.17), self.rng.uniform(0.08, 0.2)
         y = horizon - radius * self.rng.uniform(0.3, 1.2)
@@ -160,7 +160,7 @@ class _Canvas:
         edge = left + (right - left) * lane
         x, y = vanish + (edge - vanish) * depth, horizon + (1 - horizon) * depth
         w, h = 0.07 + 0.33 * depth, 0.05 + 0.19 * depth
-        base = scenery.color(self.rng, (0, 1), (0.2, 1), (0.15, 1))
+        base = synthetic.color(self.rng, (0, 1), (0.2, 1), (0.15, 1))
         body = self.shape(
             (x - w / 2, y - h * 0.6), (x + w / 2, y - h * 0.6), (x + w / 2, y), (x - w / 2, y)
         )
@@ -178,7 +178,7 @@ class _Canvas:
         )
         self.paint(cabin, CAR, base * 0.9)
         self.paint(body, CAR, base)
-        self.paint(glass, CAR, scenery.color(self.rng, (0.5, 0.7), (0, 0.4), (0.1, 0.9)))
+        self.paint(glass, CAR, synthetic.color(self.rng, (0.5, 0.7), (0, 0.4), (0.1, 0.9)))
         for side in (-1, 1):
             wheel = self.oval(x + side * w * 0.3, y, w * 0.12, w * 0.12)
             self.paint(wheel, CAR, np.full(3, 0.06))
@@ -200,8 +200,8 @@ class _Canvas:
         h = 0.14 + 0.36 * depth
         w = h * self.rng.uniform(0.17, 0.23)
         coat, legs = (
-            scenery.color(self.rng, (0, 1), (0.4, 1), (0.3, 1)),
-            scenery.color(self.rng, (0, 1), (0, 0.6), (0, 0.6)),
+            synthetic.color(self.rng, (0, 1), (0.4, 1), (0.3, 1)),
+            synthetic.color(self.rng, (0, 1), (0, 0.6), (0, 0.6)),
         )
         for side in (-1, 1):
             leg = self.shape(
@@ -215,13 +215,13 @@ class _Canvas:
         self.paint(
             self.oval(x, y - h * 0.9, w * 0.65, h * 0.1),
             PERSON,
-            scenery.color(self.rng, (0.03, 0.09), (0.2, 0.6), (0.2, 0.95)),
+            synthetic.color(self.rng, (0.03, 0.09), (0.2, 0.6), (0.2, 0.95)),
         )
 
     def pole(self, horizon: float, vanish: float, left: float, right: float, depth: float) -> None:
         x, y = self._on_sidewalk(horizon, vanish, left, right, depth)
         h, w = 0.25 + 0.55 * depth, 0.025 + 0.04 * depth
-        base = scenery.color(self.rng, (0, 1), (0, 0.3), (0.05, 0.5))
+        base = synthetic.color(self.rng, (0, 1), (0, 0.3), (0.05, 0.5))
         self.paint(
             self.shape((x - w / 2, y - h), (x + w / 2, y - h), (x + w / 2, y), (x - w / 2, y)),
             POLE,
@@ -229,4 +229,4 @@ class _Canvas:
         )
         if self.rng.random() < 0.7:
             sign = self.oval(x, y - h, w * 2.2, w * 2.2)
-            self.paint(sign, POLE, scenery.color(self.rng, (0, 1), (0.5, 1), (0.3, 1)))
+            self.paint(sign, POLE, synthetic.color(self.rng, (0, 1), (0.5, 1), (0.3, 1)))

@@ -1,4 +1,4 @@
-"""What drawn scenes are made of: textures, colours, light. NumPy arrays in [0, 1], RGB."""
+"""Common part of the drawn data sets: textures, colours, shapes, light. RGB arrays in [0, 1]."""
 
 from abc import abstractmethod
 
@@ -7,23 +7,28 @@ import numpy as np
 
 from ssseg.data.datasets.base import Array, Record, Source, Split
 
-Rng = np.random.Generator
-
 
 def color(
-    rng: Rng,
+    rng: np.random.Generator,
     hue: tuple[float, float] = (0, 1),
     saturation: tuple[float, float] = (0, 1),
     value: tuple[float, float] = (0, 1),
 ) -> Array:
-    """A random colour, (3,) float32; hue in [0, 1] of a circle, out-of-range values wrap."""
+    """A random colour, (3,) float32.
+
+    Args:
+        rng: Source of randomness.
+        hue: Range of the hue, where 1 is a full circle; values outside [0, 1] wrap.
+        saturation: Range of the saturation.
+        value: Range of the value.
+    """
     h, s, v = (rng.uniform(*bounds) for bounds in (hue, saturation, value))
     hsv = np.array([[[h % 1 * 360, s, v]]], np.float32)
     out: Array = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
     return out
 
 
-def noise(rng: Rng, size: int, cell: float) -> Array:
+def noise(rng: np.random.Generator, size: int, cell: float) -> Array:
     """Smooth noise with blobs of about `cell` pixels, (size, size) float32, mean 0, std 1."""
     coarse = max(2, round(size / cell))
     coarse_field = rng.standard_normal((coarse, coarse)).astype(np.float32)
@@ -32,8 +37,8 @@ def noise(rng: Rng, size: int, cell: float) -> Array:
     return out
 
 
-def stripes(rng: Rng, size: int, period: float, angle: float) -> Array:
-    """A square wave across the image, (size, size) float32 of -1 and 1."""
+def stripes(rng: np.random.Generator, size: int, period: float, angle: float) -> Array:
+    """A square wave, (size, size) float32 of -1 and 1; period in pixels, angle in radians."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     phase = rng.uniform(0, period)
     wave = (x * np.cos(angle) + y * np.sin(angle) + phase) % period < period / 2
@@ -41,20 +46,28 @@ def stripes(rng: Rng, size: int, period: float, angle: float) -> Array:
     return out
 
 
-def checks(rng: Rng, size: int, period: float, angle: float = 0.0) -> Array:
-    """A checkerboard, (size, size) float32 of -1 and 1."""
+def checks(rng: np.random.Generator, size: int, period: float, angle: float = 0.0) -> Array:
+    """A checkerboard, (size, size) float32 of -1 and 1; period in pixels, angle in radians."""
     return stripes(rng, size, period, angle) * stripes(rng, size, period, angle + np.pi / 2)
 
 
 def fill(image: Array, mask: Array, base: Array, texture: Array, strength: float) -> None:
-    """Paint a colour, made lighter and darker by a texture, where the mask is True."""
+    """Paint a textured colour into the image where the mask is True, in place.
+
+    Args:
+        image: (size, size, 3) float32.
+        mask: (size, size) bool.
+        base: (3,), the colour.
+        texture: (size, size), added to the colour.
+        strength: Factor of the texture.
+    """
     image[mask] = np.clip(base + strength * texture[mask][:, None], 0, 1)
 
 
 def polygon(size: int, points: Array) -> Array:
-    """The inside of a polygon given as (N, 2) points (x, y), (size, size) bool."""
+    """The inside of a polygon with the corners `points`, (N, 2) of (x, y): (size, size) bool."""
     canvas = np.zeros((size, size), np.uint8)
-    # four fractional bits place corners between pixels
+    # coordinates with four fractional bits, for corners between pixels
     cv2.fillPoly(canvas, [np.round(np.asarray(points) * 16).astype(np.int32)], 1, shift=4)
     return canvas.astype(bool)
 
@@ -66,10 +79,15 @@ def ellipse(size: int, center: tuple[float, float], axes: tuple[float, float]) -
     return inside
 
 
-def weather(rng: Rng, image: Array) -> Array:
-    """Light of the day and the camera's faults: what makes one scene look unlike the next.
+def weather(rng: np.random.Generator, image: Array) -> Array:
+    """Vary light and camera: colour cast, gamma, light gradient, haze, blur and sensor noise.
 
-    A colour cast, gamma, a gradient of light, haze, blur and sensor noise. Returns uint8.
+    Args:
+        rng: Source of randomness.
+        image: (size, size, 3) float32 in [0, 1].
+
+    Returns:
+        (size, size, 3) uint8.
     """
     size = len(image)
     image = image * rng.uniform(0.85, 1.15, 3)
@@ -87,12 +105,12 @@ def weather(rng: Rng, image: Array) -> Array:
 
 
 class SyntheticSource(Source):
-    """A procedural data set: scenes drawn from (seed, index), nothing to read.
+    """A drawn data set: each scene is a function of (data set, split, index), without files.
 
     Args:
-        train_images: Training scenes, of which `--data.labeled` are labeled.
-        val_images: Held-out scenes from another seed range.
-        test_images: Held-out scenes from a third seed range.
+        train_images: Number of training scenes; `--data.labeled` of them are labeled.
+        val_images: Number of validation scenes, drawn with other seeds.
+        test_images: Number of test scenes, drawn with other seeds.
         size: Side of the square images, in pixels.
     """
 
@@ -101,7 +119,7 @@ class SyntheticSource(Source):
     batch_size = 8
     network = "small"
     stream: int
-    """Sets this data set's scenes apart from those of other data sets."""
+    """First number of the seeds, different for each data set."""
 
     def __init__(
         self,
@@ -120,11 +138,11 @@ class SyntheticSource(Source):
         self._scenes: dict[tuple[str, int], tuple[Array, Array]] = {}
 
     def records(self, split: Split) -> list[Record]:
-        """Scenes `<split>/00000`, ...; their masks are known to be in memory."""
+        """Scenes `<split>/00000`, `<split>/00001`, ...; all have masks."""
         return [Record(f"{split}/{i:05d}", i, i) for i in range(self.sizes[split])]
 
     def size_of(self, record: Record) -> tuple[int, int]:
-        """That of all scenes."""
+        """Height and width, the same for all scenes."""
         return self.size, self.size
 
     def read_image(self, record: Record) -> Array:
@@ -132,7 +150,7 @@ class SyntheticSource(Source):
         return self._scene(record)[0]
 
     def read_mask(self, record: Record) -> Array:
-        """Its classes, (size, size) uint8."""
+        """The class ids, (size, size) uint8."""
         return self._scene(record)[1]
 
     def _scene(self, record: Record) -> tuple[Array, Array]:
@@ -144,4 +162,4 @@ class SyntheticSource(Source):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """One scene: image (size, size, 3) uint8 and classes (size, size) uint8."""
+        """Draw a scene: image (size, size, 3) uint8 and class ids (size, size) uint8."""

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 in its official tree, with the masks that SBD adds to it.
+"""PASCAL VOC 2012 in its official layout, with the additional masks of SBD.
 
 VOCdevkit/VOC2012/
 JPEGImages/ID.jpg
@@ -36,11 +36,11 @@ AUG_LISTS = (
     "ImageSets/Segmentation/trainaug.txt",
     "ImageSets/SegmentationAug/train_aug.txt",
 )
-"""Where other people's tools put the list of the 10,582 images."""
+"""Paths at which several tools write the list of the 10,582 images."""
 
 
 def voc_color(index: int) -> tuple[int, int, int]:
-    """The colour of the official palette: red, green and blue take turns at the index's bits."""
+    """The colour in the official palette; red, green and blue use the index's bits in turn."""
     red, green, blue = (
         sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8))
         for channel in range(3)
@@ -51,19 +51,19 @@ def voc_color(index: int) -> tuple[int, int, int]:
 class Voc(Files):
     """PASCAL VOC 2012: 21 classes, 1,464 or (with SBD's masks) 10,582 images for training.
 
-    The 1,464 are the labeled images of protocol `1464`.
+    The 1,464 images are the labeled images of protocol `1464`.
 
     Args:
-        root: `VOCdevkit/VOC2012`, or a folder around it.
+        root: `VOCdevkit/VOC2012`, or a folder that contains it.
         masks: `aug`: train on the augmented set, with masks from `SegmentationClassAug/` or `sbd`.
-            `voc`: on the 1,464 images of VOC itself.
-        sbd: Folder `benchmark_RELEASE/dataset` of the official SBD release, whose `.mat` files
-            are then read instead of `SegmentationClassAug/`. VOC's own mask is used where there
-            is one.
-        unlabeled: Further folders of plain images, searched with their subfolders.
+            `voc`: train on the 1,464 images with masks of VOC.
+        sbd: Folder `benchmark_RELEASE/dataset` of the official SBD release; its `.mat` files are
+            read instead of `SegmentationClassAug/`. For images that have a mask of VOC, that mask
+            is used.
+        unlabeled: Further folders of images without masks, searched with their subfolders.
 
     Raises:
-        UserError: For anything missing, with the path and how to mend it.
+        UserError: For a missing file or folder, with its path and how to fix it.
     """
 
     name = "voc"
@@ -93,7 +93,7 @@ class Voc(Files):
             raise UserError(
                 f"there is no {self.augmented.folder}, where the masks of the augmented training "
                 "set are expected; add it, give the official SBD release with option data.sbd, or "
-                "train on VOC's own 1,464 masks with data.masks voc"
+                "train on the 1,464 masks of VOC with data.masks voc"
             )
         self.unlabeled_folders = existing_folders(unlabeled)
         self._records: dict[Split, list[Record]] = {}
@@ -114,8 +114,9 @@ class Voc(Files):
         shared = next((record.id for record in records if record.id in held_out), None)
         if shared is not None:
             raise UserError(
-                f"the augmented training set holds {shared!r}, which line {held_out[shared]} of "
-                f"{self._list('val')} names for validation; expected no image in both"
+                f"the augmented training set has the image {shared!r}, which is in line "
+                f"{held_out[shared]} of {self._list('val')} for validation; expected no image in "
+                "both"
             )
         return records
 
@@ -123,7 +124,7 @@ class Voc(Files):
         return self.root / "ImageSets" / "Segmentation" / f"{split}.txt"
 
     def _augmented(self) -> list[Record]:
-        """By its list where there is one, else every mask that is not for validation, sorted."""
+        """The images of a list in `AUG_LISTS`, else all masks but those of val, sorted."""
         for name in AUG_LISTS:
             if (self.root / name).is_file():
                 return listed_records(self.root / name, self.images, self.augmented)
@@ -131,13 +132,13 @@ class Voc(Files):
         missing = sorted(set(ids) - self.images.ids())
         if missing:
             raise UserError(
-                f"{self.augmented.path(missing[0])} is the mask of no image: expected "
+                f"{self.augmented.path(missing[0])} has no image: expected "
                 f"{self.images.path(missing[0])}; unpack VOC 2012 again, or remove the mask"
             )
         return [Record(i, self.images.path(i), self.augmented.path(i)) for i in ids]
 
     def _with_sbd(self, folder: Path) -> list[Record]:
-        """VOC's and SBD's images but for those of VOC's validation, sorted by their ids."""
+        """Images of VOC and SBD without those of VOC's validation set, sorted by id."""
         found = {
             record.id: record
             for record in listed_records(self._list("train"), self.images, self.own)
@@ -154,11 +155,11 @@ class Voc(Files):
         return unlabeled_records(self.unlabeled_folders)
 
     def protocols(self) -> Mapping[str, list[str]]:
-        """`1464`: the images that VOC itself has labeled for training."""
+        """`1464`: the training images with masks of VOC."""
         return {"1464": list(listed_ids(self._list("train")))}
 
     def read_values(self, record: Record) -> Array:
-        """The indices of a PNG, or the matrix of SBD's file: (H, W) uint8."""
+        """The values of a PNG file or of the matrix in SBD's file, (H, W) uint8."""
         path = Path(str(record.mask))
         return read_mat(path, "GTcls", "Segmentation") if path.suffix == ".mat" else read_ids(path)
 

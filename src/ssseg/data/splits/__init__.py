@@ -1,1 +1,1 @@
-"""Which training images are labeled: by count, fraction, class or list, with a content hash."""
+"""The choice of the labeled training images: by count, fraction, class or list."""

@@ -1,4 +1,4 @@
-"""A hash of what labeled images and masks contain, and their pixels of each class."""
+"""A hash of the labeled set, and its number of pixels of each class."""
 
 import hashlib
 from typing import NamedTuple
@@ -10,16 +10,16 @@ from ssseg.data.reading import in_threads, kept_of
 
 
 class Contents(NamedTuple):
-    """What a labeled set holds."""
+    """Hash and class counts of a labeled set."""
 
     hash: str
-    """Of ids and masks: equal hash, equal split."""
+    """Hash of image ids and mask contents; it is equal for equal splits only."""
     pixels: list[int]
-    """Of each class."""
+    """Number of pixels of each class."""
 
 
 def contents(source: Source, records: list[Record]) -> Contents:
-    """Reads the masks of a labeled set, unless an earlier run has, see `reading.kept`."""
+    """Hash and class counts, from the masks or from an earlier run (see `reading.kept_of`)."""
 
     def found() -> Contents:
         digest = hashlib.sha256()
@@ -35,5 +35,5 @@ def contents(source: Source, records: list[Record]) -> Contents:
 
 
 def content_hash(source: Source, records: list[Record]) -> str:
-    """A short hash of the ids and mask contents of a labeled set: equal hash, equal split."""
+    """A hash of image ids and mask contents, 12 hexadecimal digits; equal for equal splits only."""
     return contents(source, records).hash

@@ -1,4 +1,4 @@
-"""Which training images are labeled: counts, fractions, coverages, protocols and list files."""
+"""The labeled training images: by count, fraction, coverage, protocol or list file."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -19,15 +19,15 @@ COVERAGE = re.compile(r"(\d+)/class")
 
 
 class LabeledSplit(NamedTuple):
-    """The training images, in two parts."""
+    """The training images, divided into labeled and unlabeled ones."""
 
     name: str
     """How the split was made, e.g. `1/8 seed 0`."""
     labeled: list[Record]
     rest: list[Record]
-    """Training images whose masks are not looked at in training."""
+    """Training images whose masks are not used in training."""
     notices: tuple[str, ...] = ()
-    """What a person should know of it, e.g. that a list names an image twice."""
+    """Messages for the user, e.g. that a list names an image twice."""
 
 
 def split_labeled(
@@ -43,20 +43,21 @@ def split_labeled(
     Args:
         records: Training images with masks.
         wanted: A protocol of the data set (`Source.protocols`), a count (`30`), a fraction (`1/8`
-            or `0.125`), a coverage (`3/class`: a small choice in which every class occurs in three
-            images, or in all that show it), a list file (see `read_list`), or None or `all`.
-        seed: Of the choice.
-        select: How counts and fractions choose. `random`: those of one seed are nested, the first
-            30 are among the first 60. `stratified`: each class occurs in about the same share of
-            the labeled images as of all, and in one at least where the count allows.
-        source: Where the records come from: its protocols, the endings of its file names, its
-            masks. Without it only counts, fractions and lists can be had.
-        presence: Which classes occur in which record, (images, classes) bool. None: the masks of
-            all records are read, if the choice asks for it.
+            or `0.125`), a coverage (`3/class`: few images, so that every class occurs in at least
+            three of them, or in all images with this class), a list file (see `read_list`), or
+            None or `all`.
+        seed: Seed of the choice.
+        select: How images are chosen for a count or fraction. `random`: with one seed, a smaller
+            choice is a part of a larger one. `stratified`: each class occurs in about the same
+            share of the labeled images as of all images, and in at least one if the count allows.
+        source: The data set, for its protocols, suffixes of file names and masks. Without it only
+            random counts, fractions and lists are possible.
+        presence: Function that returns whether each class occurs in each record, (N, C) bool. None:
+            the masks of all records are read, if needed.
 
     Raises:
-        UserError: For a number that is out of range, a list that names unknown images or was made
-            for other masks, and options that do not go together.
+        UserError: For a number that is out of range, a list with unknown images or for other masks,
+            and options that contradict each other.
     """
     if select not in get_args(Select):
         raise one_of("value of option data.select", select, list(get_args(Select)))
@@ -66,14 +67,14 @@ def split_labeled(
     coverage = COVERAGE.fullmatch(wanted) if by_number else None
     if select != "random" and (coverage or not by_number):
         raise UserError(
-            f"option data.select is {select}, but data.labeled is {wanted}, which leaves no choice "
-            "to it; expected a count, a fraction such as 1/8, or data.select random"
+            f"option data.select is {select}, but data.labeled is {wanted}; data.select needs a "
+            "count or a fraction such as 1/8; change data.labeled, or give data.select random"
         )
     if not by_number:
         return _named(records, wanted, source)
     if seed < 0:
         raise UserError(f"option data.split_seed is {seed}; expected a number of at least 0")
-    # wrong numbers are said before any mask is read
+    # check the numbers before masks are read
     if coverage and int(coverage[1]) < 1:
         raise UserError(f"option data.labeled is {wanted}; expected at least 1/class")
     count = 0 if coverage else count_of(wanted, len(records), wanted)
@@ -82,7 +83,7 @@ def split_labeled(
         chosen = rng.permutation(len(records))[:count].tolist()
         return _parted(f"{wanted} seed {seed}", records, chosen)
     if source is None:
-        raise ValueError(f"{wanted} {select} looks at masks; pass the source of the records")
+        raise ValueError(f"{wanted} {select} needs the masks; pass the source of the records")
     shown = class_presence(source, records) if presence is None else presence()
     if coverage:
         chosen, notices = _covering(source, shown, wanted, int(coverage[1]), rng)
@@ -91,7 +92,7 @@ def split_labeled(
 
 
 def is_choice(wanted: str, source: Source | None = None) -> bool:
-    """Whether images are chosen by number and seed, and not all or named by a list or protocol."""
+    """Whether `wanted` is a count, fraction or coverage, which depends on the seed."""
     if source is not None and wanted in source.protocols():
         return False
     return COVERAGE.fullmatch(wanted) is not None or number_of(wanted) is not None
@@ -112,15 +113,15 @@ def _parted(
 def _covering(
     source: Source, shown: Array, wanted: str, least: int, rng: np.random.Generator
 ) -> tuple[list[int], tuple[str, ...]]:
-    """The choice of a coverage, and which classes are too rare for it."""
+    """The images of a coverage, and messages about classes that are too rare for it."""
     if not shown.any():
         raise UserError(
             f"option data.labeled is {wanted}, but no class of {source.name} occurs in any "
             "training mask; label some pixels"
         )
     scarce = [
-        f"class {info.name!r} occurs in {number} training image{'s' * (number > 1)} only, fewer "
-        f"than {wanted} asks for: all are labeled"
+        f"class {info.name!r} occurs in only {number} training image{'s' * (number > 1)}, fewer "
+        f"than in {wanted}: all are labeled"
         for info, number in zip(source.classes, shown.sum(0).tolist(), strict=True)
         if 0 < number < least
     ]
@@ -128,15 +129,15 @@ def _covering(
 
 
 def _named(records: list[Record], wanted: str, source: Source | None) -> LabeledSplit:
-    """What a protocol or a list names."""
+    """The split of a protocol or a list file."""
     protocols = {} if source is None else source.protocols()
     if wanted in protocols:
         ids, known = set(protocols[wanted]), {record.id for record in records}
         if not ids <= known:
             raise UserError(
                 f"protocol {wanted} names {len(ids - known)} images that are not among the "
-                f"{len(records)} training images, e.g. {min(ids - known)!r}; the copy of the data "
-                "set is incomplete, or its training images are others"
+                f"{len(records)} training images, e.g. {min(ids - known)!r}; expected the complete "
+                "official data set; download it again"
             )
         return _parted(wanted, records, [i for i, r in enumerate(records) if r.id in ids])
     try:
@@ -151,8 +152,8 @@ def _named(records: list[Record], wanted: str, source: Source | None) -> Labeled
         found = content_hash(source, split.labeled)
         if found != listed.hash:
             raise UserError(
-                f"{wanted} was written for images and masks with hash {listed.hash}, but those it "
-                f"names now have {found}: the masks or the list were changed since; if that is "
-                "meant, remove its line '# hash', or write it anew with ssseg split"
+                f"{wanted} was written for images and masks with hash {listed.hash}, but they now "
+                f"have the hash {found}, so the masks or the list have changed; if this is "
+                "intended, remove the line '# hash', or write the list again with ssseg split"
             )
     return split

@@ -1,4 +1,4 @@
-"""Lists of labeled images as files: ours, and those of published code."""
+"""List files of labeled images: those of `ssseg split`, and those of published code."""
 
 import json
 import math
@@ -15,45 +15,47 @@ from ssseg.runs.paths import as_path, composed
 
 PICKLES = (".pkl", ".pickle")
 HEADER = "# ssseg split"
-"""How files that `ssseg split` writes begin; a line `# hash ...` follows."""
+"""First line of files that `ssseg split` writes; a line `# hash ...` follows."""
 
 
 class Listed(NamedTuple):
-    """What a file says."""
+    """The content of a list file."""
 
     name: str
+    """Name of the list, for run folders and tables."""
     ids: set[str]
+    """Ids of the labeled images."""
     notices: tuple[str, ...] = ()
+    """Messages for the user."""
     hash: str | None = None
     """Content hash of the labeled images when `ssseg split` wrote the file."""
 
 
 class ListEntry(NamedTuple):
-    """One line, and where it stands."""
+    """One line, and its position for messages."""
 
     place: str
     text: str
 
 
 def read_list(wanted: str, records: list[Record], endings: Sequence[str] = ()) -> Listed:
-    """The images that a list file names.
+    """Read a list file.
 
     Args:
-        wanted: `FILE`, `FILE.json#NAME`, `FILE.pkl#1/8` or `FILE.pkl#100`. A text file holds on
-            each line an id, the path of an image, or the paths of an image and its mask with a
-            space or tab between them; `#` begins a comment. An image that is named twice is
-            tolerated, with a remark.
+        wanted: `FILE`, `FILE.json#NAME`, `FILE.pkl#1/8` or `FILE.pkl#100`. Each line of a text file
+            has an id, the path of an image, or the paths of an image and its mask, separated by a
+            space or tab; `#` begins a comment. An image may be named twice; this gives a notice.
         records: The training images.
-        endings: What file names may have after an id (`Source.endings`).
+        endings: Suffixes after an id in file names (`Source.endings`).
 
     Raises:
-        UserError: For what cannot be read, and for the first name of no training image.
+        UserError: For a file that cannot be read, and for a name that is no training image.
     """
     path, part = _file_and_part(wanted)
     if path.suffix.lower() in PICKLES and path.is_file():
         return Listed(f"{path.stem}#{part}", _first(path, part, records))
     try:
-        # -sig: editors on Windows begin a file with a byte order mark
+        # -sig: some editors write a byte order mark at the start
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UserError(
@@ -65,8 +67,8 @@ def read_list(wanted: str, records: list[Record], endings: Sequence[str] = ()) -
         return _listed(name, path, entries, records, endings)
     if part is not None:
         raise UserError(
-            f"option data.labeled is {wanted}, but {path} is one list, which #{part} cannot choose "
-            "from; leave it out (it is for .json and .pkl files)"
+            f"option data.labeled is {wanted}, but {path} contains a single list; remove #{part}, "
+            "which is only for .json and .pkl files"
         )
     entries = [
         ListEntry(f"line {number} of {path}", line)
@@ -81,7 +83,7 @@ def read_list(wanted: str, records: list[Record], endings: Sequence[str] = ()) -
 
 def _file_and_part(wanted: str) -> tuple[Path, str | None]:
     path = as_path(wanted)
-    if "#" not in wanted or path.exists():  # names of files may hold a # themselves
+    if "#" not in wanted or path.exists():  # file names may contain a #
         return path, None
     file, _, part = wanted.partition("#")
     return as_path(file), part
@@ -90,7 +92,7 @@ def _file_and_part(wanted: str) -> tuple[Path, str | None]:
 def _listed(
     name: str, place: Path, entries: list[ListEntry], records: list[Record], endings: Sequence[str]
 ) -> Listed:
-    """The ids that the entries stand for."""
+    """The record ids of the entries."""
     known = {composed(record.id): record.id for record in records}
     ids, unknown, twice = set[str](), list[ListEntry](), list[ListEntry]()
     for entry in entries:
@@ -107,7 +109,7 @@ def _listed(
         more = f" (nor for {len(unknown) - 1} more of its lines)" if len(unknown) > 1 else ""
         raise UserError(
             f"{unknown[0].place} names {unknown[0].text!r}, but there is no such training "
-            f"image{more}; correct the list, or take the data set that it was made for"
+            f"image{more}; correct the list, or use the data set that it was made for"
         )
     if not ids:
         raise UserError(f"{place} names no image; expected one id per line")
@@ -122,10 +124,10 @@ def _listed(
 
 
 def _meanings(line: str, endings: Sequence[str]) -> list[str]:
-    """The ids that a line may stand for, in the order in which they are tried.
+    """The possible ids of a line, in the order in which they are tried.
 
-    A line holds an id, or the path of an image, or the paths of an image and its mask with a tab or
-    a space between them; names may hold spaces and dots themselves.
+    A line has an id, or the path of an image, or the paths of an image and its mask, separated by a
+    tab or a space. Names may contain spaces and dots.
     """
     names = [line]
     for part in (line.strip(), line.split("\t")[0].strip(), (line.split() or [""])[0]):
@@ -141,7 +143,7 @@ def _meanings(line: str, endings: Sequence[str]) -> list[str]:
 
 
 def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[ListEntry]]:
-    """The name of a list in a JSON file, and what it holds."""
+    """The name and the entries of a list in a JSON file."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -152,13 +154,13 @@ def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[Li
         raise UserError(f"{path} holds {_kind(content)}, in which there is no list {part!r}")
     else:
         lists = dict(_lists_in(content))
-        # our own collections of published lists keep them under `labeled`
+        # the collections of published lists in this project have the lists under `labeled`
         found = next((name for name in (part, f"labeled/{part}") if name in lists), None)
         if found is None:
             if part is None:
                 some = ", ".join(list(lists)[:3])
                 raise UserError(
-                    f"{path} holds several lists; name one of them as {path}#NAME (it has {some})"
+                    f"{path} contains several lists; give one as {path}#NAME (it has {some})"
                 )
             raise one_of(f"list of {path}", part, [n.removeprefix("labeled/") for n in lists])
         name, place, chosen = f"{path.stem}#{part}", f"{path}#{part}", lists[found]
@@ -173,7 +175,7 @@ def _json_entries(path: Path, part: str | None, text: str) -> tuple[str, list[Li
 
 
 def _lists_in(content: dict[str, Any], under: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """Every list in nested objects, with the names that lead to it."""
+    """Every list in nested objects, with its path of keys."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from _lists_in(value, f"{under}{key}/")
@@ -182,19 +184,19 @@ def _lists_in(content: dict[str, Any], under: str = "") -> Iterator[tuple[str, l
 
 
 def _kind(value: object) -> str:
-    """What a JSON value is, for messages."""
+    """The kind of a JSON value, for messages."""
     kinds = {list: "a list", dict: "an object", str: "a text", type(None): "null"}
     return kinds.get(type(value), repr(value))
 
 
 def _first(path: Path, part: str | None, records: list[Record]) -> set[str]:
-    """The ids of the first so many images of a pickled order."""
+    """The ids of the first images in a pickled order; `part` is their count or fraction."""
     if part is None or number_of(part) is None:
         raise UserError(
-            f"{path} is an order of all training images; say how many of the first are labeled: "
+            f"{path} is an order of all training images; give the number of labeled ones: "
             f"{path}#1/8 or {path}#100"
         )
     order = read_permutation(path, len(records))
-    # down: the code that these files come from takes int(ratio * images)
+    # floor, because the code that wrote these files uses int(ratio * images)
     count = count_of(part, len(records), f"{path}#{part}", math.floor)
     return {records[index].id for index in order[:count]}

@@ -1,4 +1,4 @@
-"""Pickled orders of the training images, as older code saved them; nothing in them is ever run."""
+"""Pickled orders of the training images of published code; code in a pickle is never run."""
 
 import pickle
 from pathlib import Path
@@ -10,7 +10,7 @@ from ssseg.errors import UserError
 
 
 class _Type:
-    """Stands in for `numpy.dtype`."""
+    """Used instead of `numpy.dtype`."""
 
     def __init__(self, code: str, *_: object) -> None:
         self.code, self.order = code, "="
@@ -20,7 +20,7 @@ class _Type:
 
 
 class _Array:
-    """Stands in for `numpy.ndarray`: what the pickle says of it, not yet made an array."""
+    """Used instead of `numpy.ndarray`: content, dtype and shape, before an array is made."""
 
     def __init__(self, *parts: Any) -> None:
         self.parts = parts
@@ -51,43 +51,42 @@ STAND_INS: dict[tuple[str, str], Any] = {
     ("numpy.core.numeric", "_frombuffer"): _frombuffer,
     ("_codecs", "encode"): _encode,
 }
-"""All that the pickle of an array calls; not even these reach numpy."""
+"""The functions and classes in the pickle of an array -> replacements that do not call numpy."""
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """A stand-in, or nothing."""
+        """The replacement of a class or function; raises UnpicklingError for all others."""
         module = module.replace("numpy._core", "numpy.core")
         if (module, name) not in STAND_INS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it needs {module}.{name}")
         return STAND_INS[module, name]
 
 
 def read_permutation(path: Path, total: int) -> list[int]:
-    """The order of the training images that a pickled array of indices gives.
+    """Read the order of the training images from a pickled array of indices.
 
     Args:
-        path: Of the pickle.
-        total: How many training images there are.
+        path: Path of the pickle.
+        total: Number of training images.
 
     Raises:
-        UserError: For a file that cannot be read or holds anything but a permutation of as many
-            indices.
+        UserError: For a file that cannot be read, or that is not a permutation of `total` indices.
     """
     try:
         with path.open("rb") as file:
-            # latin1: how Python 2 wrote arrays
+            # latin1 is the encoding for arrays of Python 2
             indices = _indices(_Unpickler(file, encoding="latin1").load())
-    # a file made to harm can raise anything
+    # a malicious file can raise any exception
     except Exception as error:
         raise UserError(
-            f"{path} is not a pickled numpy array of indices ({type(error).__name__}: {error}); "
-            "nothing in it was run; expected a permutation of the training images"
+            f"{path} is not a pickled numpy array of indices ({type(error).__name__}: {error}); no "
+            "code in it was run; expected a permutation of the training images"
         ) from error
     if len(indices) != total:
         raise UserError(
             f"{path} orders {len(indices)} images, but there are {total} training images; expected "
-            "is the order of the same set"
+            "the order of the same images"
         )
     if sorted(indices) != list(range(total)):
         raise UserError(
@@ -101,11 +100,11 @@ def _indices(found: object) -> list[int]:
         raise ValueError(f"it holds a {type(found).__name__.strip('_')}")
     content, kind, shape = found.parts
     if not isinstance(kind, _Type) or kind.code not in ("i4", "i8", "u4", "u8"):
-        raise ValueError("its values are no whole numbers")
+        raise ValueError("its values are not whole numbers")
     if kind.order not in ("<", ">", "=", "|"):
         raise ValueError(f"its byte order is {kind.order!r}")
     content = content.encode("latin1") if isinstance(content, str) else bytes(content)
     values = np.frombuffer(content, np.dtype(f"{kind.order}{kind.code}"))
     if tuple(shape) != values.shape:
-        raise ValueError("it is not one row of numbers")
+        raise ValueError("it is not a one-dimensional array")
     return [int(value) for value in values]

@@ -1,4 +1,4 @@
-"""Choices that look at which classes occur in which image: coverage and stratification."""
+"""Choices of images by the classes that occur in them: coverage and stratification."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from ssseg.data.reading import in_threads, kept_of
 
 
 def class_presence(source: Source, records: list[Record]) -> Array:
-    """Which classes occur in which image; opens the mask of every record.
+    """Whether each class occurs in each image; reads the mask of every record.
 
     Returns:
-        (images, classes) bool.
+        (N, C) bool.
 
     Raises:
         UserError: For the first mask that cannot be read.
@@ -28,16 +28,16 @@ def class_presence(source: Source, records: list[Record]) -> Array:
 
 
 def cover(presence: Array, least: int, rng: np.random.Generator) -> list[int]:
-    """A small choice in which every class occurs in so many images, or in all that show it.
+    """Few images, so that every class occurs in at least `least` of them, or in all it occurs in.
 
-    The smallest choice is a hard problem (set multicover). This is the greedy one: always the image
-    that shows most of the classes still wanted. At the end images that later ones made superfluous
-    are left out, so that none can be spared.
+    The smallest such set is hard to compute (set multicover). This is the greedy algorithm: it adds
+    the image with most of the classes that are still missing. At the end it removes images that
+    are no longer needed.
 
     Args:
-        presence: (images, classes) bool.
-        least: Images per class.
-        rng: Decides between images that show equally many.
+        presence: (N, C) bool, whether each class occurs in each image.
+        least: Number of images per class.
+        rng: Decides between images with the same number of missing classes.
 
     Returns:
         Indices, in the order in which they were chosen.
@@ -60,22 +60,21 @@ def cover(presence: Array, least: int, rng: np.random.Generator) -> list[int]:
 
 
 def stratify(presence: Array, count: int, rng: np.random.Generator) -> list[int]:
-    """A choice that keeps the share of images in which each class occurs.
+    """Images in which each class has about the same share as in all images.
 
-    First a cover: every class once, as far as the count allows; it does for any count of at least
-    the number of classes. Then iterative stratification (Sechidis et al. 2011, "On the
-    stratification of multi-label data") into the chosen and the rest: the class with the fewest
-    undecided images comes first, because later it could not be mended. As many of its images are
-    chosen as its share still asks for, the rest of them are left out. At the end images are added
-    where rounding left too few.
+    The first images are a cover: every class once, if the count allows. Then follows iterative
+    stratification (Sechidis et al. 2011, "On the stratification of multi-label data"): of the
+    undecided images, those with the rarest class are decided first. As many of them are chosen as
+    the share of this class requires; the others are not chosen. If rounding leaves too few images,
+    more are added at the end.
 
     Args:
-        presence: (images, classes) bool.
-        count: Images to choose.
-        rng: Decides which of the images with a class.
+        presence: (N, C) bool, whether each class occurs in each image.
+        count: Number of images to choose.
+        rng: Decides between images with the same class.
 
     Returns:
-        Indices, as many as asked for.
+        `count` indices.
     """
     wish = presence.sum(0) * count / len(presence)
     chosen = cover(presence, 1, rng)[:count]
@@ -90,6 +89,6 @@ def stratify(presence: Array, count: int, rng: np.random.Generator) -> list[int]
         more = min(max(more, 0), count - len(chosen))
         chosen += members[:more]
         passed += members[more:]
-    # first what no class spoke for or against, then anything
+    # undecided images first, then images that were not chosen
     spare = [*undecided.tolist(), *rng.permutation(passed).tolist()]
     return chosen + [int(image) for image in spare[: count - len(chosen)]]
