@@ -35,7 +35,7 @@ def test_a_table_and_figures(here, capsys):
     # called again, it trains what is missing: nothing
     capsys.readouterr()
     again = ssseg.benchmark(["classmix"], seeds=2, max_steps=2, test=True, options=ON_CPU, **TINY)
-    assert capsys.readouterr().out.count("finished before, not trained again") == 4
+    assert capsys.readouterr().out.count("already finished") == 4
     pd.testing.assert_frame_equal(again.table, made.table)
 
 

@@ -73,7 +73,7 @@ def test_a_run_whose_node_dies_goes_on_elsewhere(cluster, tmp_path):
         cluster.remove_node(cluster.second, allow_graceful=False)
         said = p.communicate(timeout=300)[0]
     assert p.returncode == 0, said
-    assert said.count("its process died") == 1
+    assert said.count("the process died") == 1
     assert all((folder / "summary.json").is_file() for folder in folders)
 
 
@@ -164,7 +164,7 @@ def test_runs_share_the_cluster(tmp_path, monkeypatch, nodes, jobs, slots, threa
 
 
 def test_a_node_that_does_not_see_the_folder_is_named(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"is not there on far; give a folder .* that all nodes"):
+    with pytest.raises(UserError, match=r"does not exist on far; give a folder .* that all nodes"):
         joined(
             monkeypatch, {"near": {"CPU": 1}, "far": {"CPU": 1}}, None, {"far"}, tmp_path / "study"
         )

@@ -84,14 +84,14 @@ def test_a_recipe_that_was_edited_is_noticed_although_the_command_is_the_same(pl
 def test_other_labeled_images_are_noticed(planned):
     """Say, a list file whose content was changed, or masks that were drawn anew."""
     leave(planned.folder)
-    with pytest.raises(UserError, match="other labeled images: split hash abc, not def"):
+    with pytest.raises(UserError, match=r"other labeled images \(split hash abc, expected def\)"):
         check_run_state(planned, forecast(split_hash="def"))
 
 
 def test_what_is_no_run_is_not_touched(planned):
     planned.folder.mkdir()
     (planned.folder / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match="holds something that is no run"):
+    with pytest.raises(UserError, match="has files that are not a run"):
         check_run_state(planned, forecast())
     assert (planned.folder / "thesis.txt").read_text() == "precious"
 

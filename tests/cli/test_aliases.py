@@ -116,7 +116,7 @@ def test_a_short_name_ends_the_values_before_it(here):
         ("", "c.yaml is empty"),
         ("# nothing\n", "c.yaml is empty"),
         ("3", "c.yaml holds a int"),
-        ("[a, b]", "c.yaml holds a list"),
+        ("[a, b]", "c.yaml contains a list"),
         ("model:\n\tmethod: 3\n", "c.yaml is not YAML"),
     ],
 )
@@ -132,8 +132,8 @@ def test_a_configuration_that_is_none_is_one_sentence(here, capfd, content, comp
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("data: {lend_truth: true}", "data.lend_truth, which is called data.unlabeled_truth"),
-        ("model:\n  absent: skip\n", "model.absent, which is called model.missing_classes"),
+        ("data: {lend_truth: true}", "the option data.lend_truth, which is data.unlabeled_truth"),
+        ("model:\n  absent: skip\n", "the option model.absent, which is model.missing_classes"),
     ],
 )
 def test_a_configuration_of_version_0_1_says_which_version_reads_it(here, capfd, content, named):
@@ -161,7 +161,7 @@ def test_a_method_that_needs_a_value_asks_for_it(here, capsys):
     assert "strength" in defaults(Needy)
     assert main(["methods", name]) == 0
     out = capsys.readouterr().out
-    assert "--method.strength   must be given" in out
+    assert "--method.strength   required" in out
     assert "--method.scales     [0.5, 2.0]" in out
 
 

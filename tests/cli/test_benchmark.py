@@ -52,8 +52,8 @@ def test_bad_options_of_the_verb(tmp_path, capsys, monkeypatch):
         (["--methods", "classmix", "--jobs", "0"], "option jobs is 0; expected at least 1"),
         (["--methods", "classmix", "--retries", "-1"], "option retries is -1"),
         (["--methods", "classmix", "--launcher", "rya"], "did you mean 'ray'"),
-        (["--methods", "classmix", "--address", "x:1"], "address is of --launcher ray"),
-        (["--methods", "classmix", "--smoke"], "--smoke is of a grid file"),
+        (["--methods", "classmix", "--address", "x:1"], "address needs --launcher ray"),
+        (["--methods", "classmix", "--smoke"], "--smoke needs a grid file"),
     ):
         assert main(["benchmark", *args]) == 2
         err = capsys.readouterr().err
@@ -79,7 +79,7 @@ def test_labels_and_options_are_no_markup(here, capsys):
 def test_splits_and_networks_of_a_grid_are_its_own(here, capsys):
     (here / "grid.yaml").write_text("rows: {a: {method: supervised}}")
     assert main(["benchmark", "grid.yaml", "--splits", "1/8"]) == 2
-    assert "option --splits goes with --methods" in capsys.readouterr().err
+    assert "option --splits needs --methods" in capsys.readouterr().err
 
 
 def test_a_grid_after_methods_is_refused(here, capsys):

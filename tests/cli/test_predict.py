@@ -70,8 +70,13 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("names", "image", "options", "words"),
         [
-            (["a_overlay.jpg"], "a.bmp", ["--overlay"], "a_overlay.jpg exists and is no result"),
-            (["a_confidence.jpg"], "", ["--confidence"], "would both become a_confidence.png"),
+            (["a_overlay.jpg"], "a.bmp", ["--overlay"], "a_overlay.jpg exists and is not a result"),
+            (
+                ["a_confidence.jpg"],
+                "",
+                ["--confidence"],
+                "both be written to a_confidence.png",
+            ),
             (["a_overlay.jpg"], "", ["--overlay"], "a_overlay.jpg is one of the images"),
             (["b.txt"], "a.bmp", ["--out", "{photos}/b.txt"], "b.txt is a file; give a folder"),
         ],
@@ -99,7 +104,7 @@ class TestCommand:
         ("args", "words"),
         [
             (["nowhere"], "there is no image or folder nowhere"),
-            (["{photos}/deep/er", "{photos}/a.png", "{photos}"], "would both become a.png"),
+            (["{photos}/deep/er", "{photos}/a.png", "{photos}"], "would both be written to a.png"),
             (["{empty}"], "there are no images in"),
             (["{photos}", "--out", "{photos}"], "would be overwritten; give another folder"),
             (["{photos}", "--mode", "window"], "invalid choice: 'window'"),

@@ -119,7 +119,7 @@ def test_a_file_is_not_overwritten(here, capsys):
     assert (here / "photos_3_seed0.txt").stat().st_mtime_ns == before
     (here / "photos_3_seed0.txt").write_text("mine")
     assert main(args) == 2
-    assert "photos_3_seed0.txt exists and is another list; remove it" in capsys.readouterr().err
+    assert "photos_3_seed0.txt exists with another list; remove it" in capsys.readouterr().err
     assert (here / "photos_3_seed0.txt").read_text() == "mine"
 
 

@@ -1,4 +1,4 @@
-"""Methods side by side: a grid of runs, one subprocess each, and a report read from their files.
+"""Benchmarks: a grid of runs, one subprocess per run, and a report from the files of the runs.
 
-Nothing here imports torch: a crash or a leak ends one run, not the study.
+Nothing here imports torch. A crash or a memory leak ends one run, not the benchmark.
 """

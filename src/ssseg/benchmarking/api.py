@@ -1,4 +1,4 @@
-"""`ssseg.benchmark(...)`: the verb as a Python function, on the same path."""
+"""`ssseg.benchmark(...)`: the Python function for `ssseg benchmark`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,36 +32,36 @@ def benchmark(
     options: Mapping[str, Any] | None = None,
     **data_options: Any,
 ) -> Report:
-    """Train methods side by side, as `ssseg benchmark` does, and compare them.
+    """Train several methods and compare them, as `ssseg benchmark` does.
 
     For example `ssseg.benchmark(["cutmix", "classmix"], seeds=3, max_steps=800)`, or
-    `ssseg.benchmark("grid.yaml")`. Called again with the same `out`, it trains what is missing.
+    `ssseg.benchmark("grid.yaml")`. A second call with the same `out` trains the missing runs only.
 
     Args:
-        methods: Names from `ssseg methods`, or the path of a grid.
-        data: A name from `ssseg datasets`. None: the grid's, or `street`.
-        splits: Choices of labeled images, as `labeled` of `ssseg.fit` takes them.
+        methods: Names from `ssseg methods`, or the path of a grid file.
+        data: A name from `ssseg datasets`. None: as in the grid, or `street`.
+        splits: Choices of labeled images, as `labeled` of `ssseg.fit`.
         networks: Names of networks.
-        seeds: How many (from 0), or which. None: the grid's, or one.
-        max_steps: Length of every run in steps. None: the grid's, or 800.
-        out: Folder of the study. None: `runs/` and the grid's name.
-        jobs: Runs at once. None: one, or one per GPU.
-        supervised: Add a supervised run of the same budget where there is none.
-        test: Score the last step of every run on the test images as well.
-        smoke: Take the grid's smoke.
+        seeds: Number of seeds (from 0), or a list of seeds. None: as in the grid, or one seed.
+        max_steps: Optimiser steps of every run. None: as in the grid, or 800.
+        out: Folder of the benchmark. None: `runs/` and the name of the grid.
+        jobs: Runs at the same time. None: one, or one per GPU.
+        supervised: Add a supervised run with the same number of steps, if there is none.
+        test: Also score the last step of every run on the test images.
+        smoke: Use the smoke form of the grid.
         launcher: `local`, or `ray` for a cluster.
-        address: Of the Ray cluster. None: this machine alone.
-        retries: How often a run whose process died is taken up again.
-        options: Of every run, as `ssseg fit` has them, e.g. `{"network.encoder": "resnet50"}`;
-            those of one method by its name: `{"classmix.threshold": 0.9}`.
-        **data_options: Of the data set and its batches, e.g. `root`, `batch_size`.
+        address: Address of the Ray cluster. None: this machine only.
+        retries: How many times a run is restarted after its process died.
+        options: Options of `ssseg fit` for every run, e.g. `{"network.encoder": "resnet50"}`; an
+            option of one method starts with its name: `{"classmix.threshold": 0.9}`.
+        **data_options: Options of the data set and its batches, e.g. `root`, `batch_size`.
 
     Returns:
         The report: `table` and `runs` (pandas data frames), `figures` (matplotlib), `save(folder)`;
-        a notebook shows it as a page.
+        in a notebook it is displayed as a page.
 
     Raises:
-        UserError: For anything that cannot work, before anything trains; and if runs failed, after
+        UserError: For options that cannot work, before any training; and if runs failed, after
             the others are finished.
     """
     named = {f"data.{name}": value for name, value in data_options.items()}

@@ -1,4 +1,4 @@
-"""A study from its grid to its report."""
+"""A benchmark from its grid to its report."""
 
 import json
 import os
@@ -24,22 +24,19 @@ LAUNCHERS = ("local", "ray")
 
 
 class Work(NamedTuple):
-    """How a plan is carried out.
-
-    Raises:
-        UserError: From `check`, for values that are out of range.
-    """
+    """How the runs are carried out."""
 
     jobs: int | None = None
-    """Runs at once; None: one, or one per GPU."""
+    """Runs at the same time; None: one, or one per GPU."""
     launcher: str = "local"
+    """One of `LAUNCHERS`."""
     address: str | None = None
-    """Of a Ray cluster."""
+    """Address of a Ray cluster."""
     retries: int = 1
-    """How often a run whose process died is taken up again."""
+    """How many times a run is restarted after its process died."""
 
     def check(self) -> None:
-        """Refuse what cannot be."""
+        """Raise `UserError` for values that are out of range."""
         if self.launcher not in LAUNCHERS:
             raise one_of("launcher", self.launcher, list(LAUNCHERS))
         if self.jobs is not None and self.jobs < 1:
@@ -47,31 +44,31 @@ class Work(NamedTuple):
         if self.retries < 0:
             raise UserError(f"option retries is {self.retries}; expected at least 0")
         if self.address is not None and self.launcher != "ray":
-            raise UserError("option address is of --launcher ray; give that as well")
+            raise UserError("option address needs --launcher ray; give both, or neither")
 
     def at_once(self, gpus: int) -> int:
-        """Runs at once on a machine with so many GPUs."""
+        """Number of runs at the same time on a machine with this number of GPUs."""
         return self.jobs or max(1, gpus)
 
 
 def default_folder(file: Path | None, smoke: bool) -> Path:
-    """Where a study is kept unless somebody says so."""
+    """The default folder of a benchmark."""
     if file is None:
         return Path("runs/benchmark")
     return Path("runs") / f"{file.stem}{'-smoke' * smoke}"
 
 
 def check_runs(
-    study: Sequence[Planned], work: Work, console: Console, *, measure: bool = False
+    runs: Sequence[Planned], work: Work, console: Console, *, measure: bool = False
 ) -> Forecasts:
-    """Look at all runs before any of them trains; see `preflight`."""
+    """Check all runs before training, see `preflight`."""
     work.check()
     here = work.launcher == "local"
     jobs = work.jobs or 1
-    said = f"looking at {len(study)} planned run{'s' * (len(study) != 1)}"
+    said = f"checking {len(runs)} planned run{'s' * (len(runs) != 1)}"
     with console.status(said + ", timing a few steps of each kind" * measure):
         return preflight(
-            study,
+            runs,
             measure=measure,
             at_once=jobs if here else 0,
             threads=_threads(jobs) if here else None,
@@ -82,48 +79,48 @@ def _threads(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def _launcher(study: Sequence[Planned], work: Work, gpus: int) -> Launcher:
+def _launcher(runs: Sequence[Planned], work: Work, gpus: int) -> Launcher:
     if work.launcher == "ray":
         from ssseg.benchmarking.ray_launcher import Ray
 
-        return Ray(work.address, work.jobs, study[0].folder.parent)
+        return Ray(work.address, work.jobs, runs[0].folder.parent)
     jobs = work.at_once(gpus)
-    flags = {flag for planned in study for flag, _ in pairs(planned.args)}
+    flags = {flag for planned in runs for flag, _ in pairs(planned.args)}
     free = {"--trainer.devices", "--trainer.accelerator"} & flags
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     names = [name for name in visible.split(",") if name] or [str(i) for i in range(gpus)]
-    # a run that says itself where it trains is not told otherwise
+    # if the options of a run choose its devices, CUDA_VISIBLE_DEVICES is not set
     return Local(jobs, _threads(jobs), [] if free else names[:gpus])
 
 
 def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report:
-    """Train what is not finished yet, then compare and report.
+    """Train the runs that are not finished, then compare and report all runs.
 
     Args:
-        grid: What is compared.
-        out: Folder of the study.
-        work: How it is carried out.
-        console: Where progress and tables are shown.
+        grid: The runs to compare.
+        out: Folder of the benchmark.
+        work: How the runs are carried out.
+        console: Console for progress and tables.
 
     Raises:
         RunsFailedError: If runs failed; the others are trained and reported first.
-        UserError: Before anything trains, if a run cannot work or a folder holds another one.
+        UserError: Before any training, if a run cannot work or its folder has another run.
     """
-    study = plan(grid, out)
-    looked = check_runs(study, work, console)
-    carried = Runner(study, looked.runs, _launcher(study, work, looked.gpus), console, work.retries)
+    runs = plan(grid, out)
+    looked = check_runs(runs, work, console)
+    carried = Runner(runs, looked.runs, _launcher(runs, work, looked.gpus), console, work.retries)
     try:
         carried.carry_out()
     except RunsFailedError:
-        if any(run_state(planned) == "finished" for planned in study):
-            write_report(grid, study, out, console)
+        if any(run_state(planned) == "finished" for planned in runs):
+            write_report(grid, runs, out, console)
         raise
-    return write_report(grid, study, out, console)
+    return write_report(grid, runs, out, console)
 
 
-def write_report(grid: Grid, study: Sequence[Planned], out: Path, console: Console) -> Report:
-    """The report of what is finished: for each column of the grid too."""
-    runs = [
+def write_report(grid: Grid, runs: Sequence[Planned], out: Path, console: Console) -> Report:
+    """Write the report of all finished runs, with a table and a picture per column of the grid."""
+    plans = [
         {
             "folder": run.folder.name,
             "row": run.row,
@@ -131,9 +128,9 @@ def write_report(grid: Grid, study: Sequence[Planned], out: Path, console: Conso
             "seed": run.seed,
             "published": grid.published.get(run.row, {}).get(run.column),
         }
-        for run in study
+        for run in runs
     ]
-    (out / STUDY).write_text(json.dumps({"runs": runs}, indent=1) + "\n", encoding="utf-8")
+    (out / STUDY).write_text(json.dumps({"runs": plans}, indent=1) + "\n", encoding="utf-8")
     report = report_of(out)
     show(report, console)
     *pictures, text = report.save_columns(out)

@@ -1,4 +1,4 @@
-"""What is compared: rows (methods or variants), columns (splits, data) and seeds."""
+"""A grid of runs to compare: rows (methods or variants), columns (splits, data) and seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,22 +14,22 @@ Options = Mapping[str, Any]
 
 
 class Grid(NamedTuple):
-    """A study: every row with every column and every seed, over shared options."""
+    """A benchmark: every row with every column and every seed, with shared options."""
 
     rows: Mapping[str, Options]
     columns: Mapping[str, Options]
     seeds: Sequence[int]
     options: Sequence[str] = ()
     published: Mapping[str, Mapping[str, float]] = {}
-    """A paper's mIoU in percent by row and column, for the report to print beside ours."""
+    """Published mIoU in percent by row and column, which the report prints beside the results."""
     skip: Mapping[str, Sequence[str]] = {}
-    """Columns that a row has no run for."""
+    """Columns for which a row has no run."""
     test: bool = False
-    """Score the last step of every run on the test images as well."""
+    """Also score the last step of every run on the test images."""
 
 
 class Planned(NamedTuple):
-    """One run: an `ssseg fit` command line and the folder that it fills."""
+    """A planned run: its `ssseg fit` command line and its folder."""
 
     row: str
     column: str
@@ -40,25 +40,25 @@ class Planned(NamedTuple):
 
     @property
     def cell(self) -> str:
-        """What it has in common with runs of other seeds, for people."""
+        """Row and column, for messages; equal for runs that differ in the seed only."""
         return " ".join(part for part in (self.row, self.column) if part)
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Row, column and seed, for messages."""
         return f"{self.cell} seed {self.seed}"
 
 
 def plan(grid: Grid, out: Path) -> list[Planned]:
-    """The runs of a grid, seeds outermost, so that an early look compares like with like.
+    """The runs of a grid, ordered by seed first, so that all rows are trained with one seed early.
 
     Args:
-        grid: What is compared. A shared option of one method (`--complexmix.blocks`) goes to that
-            method's rows alone, one of methods (`--method.threshold`) to those that have it.
-        out: Folder of the study; each run gets a folder inside.
+        grid: The grid. A shared option of one method (`--complexmix.blocks`) is used for the rows
+            of that method only; `--method.threshold` for the rows whose method has this option.
+        out: Folder of the benchmark; each run has a folder inside.
 
     Raises:
-        UserError: For two runs of one folder, and for options of methods that no row has.
+        UserError: For two runs with the same folder, and for options of methods that no row has.
     """
     runs = []
     _check_reach(grid)
@@ -87,7 +87,7 @@ def plan(grid: Grid, out: Path) -> list[Planned]:
 
 
 def _last_of(words: Sequence[str]) -> list[str]:
-    """Without the data sets and networks that a later one overrides: `ssseg fit` wants one."""
+    """Remove `--data` and `--network` that a later one overrides; `ssseg fit` accepts only one."""
     flags = [flag for flag, _ in pairs(words)]
     out: list[str] = []
     for place, group in enumerate(groups(words)):
@@ -97,12 +97,12 @@ def _last_of(words: Sequence[str]) -> list[str]:
 
 
 def _for_method(method: str, words: Sequence[str], *, shared: bool = False) -> list[str]:
-    """The options for all methods and this method's own, which start with its name.
+    """The options that apply to a method: those for all methods, and those with its name.
 
     Args:
-        method: Its name.
+        method: Name of the method.
         words: Options as typed.
-        shared: Leave out options of methods that this one does not have: they are for others.
+        shared: Leave out options `--method.NAME` that this method does not have.
     """
     out: list[str] = []
     for (first, *rest), (flag, _) in zip(groups(words), pairs(words), strict=True):
@@ -116,23 +116,23 @@ def _for_method(method: str, words: Sequence[str], *, shared: bool = False) -> l
 
 
 def _parts(flag: str) -> tuple[str, str]:
-    """What an option is of, and its name; ("", "") for one that is of nothing."""
+    """The group and the name of an option, e.g. `--method.pair`; ("", "") without a group."""
     head, dot, rest = flag.removeprefix("--").partition(".")
     return (head, rest.split(".")[0].rstrip("+")) if dot else ("", "")
 
 
 def _known(method: str) -> list[str]:
-    """The options of a method. Imports it, and torch with it: asked only where it matters."""
+    """The options of a method. This imports torch, so it is called only if needed."""
     from ssseg.methods.base import defaults
 
     return list(defaults(method_class(method)))
 
 
 def _check_reach(grid: Grid) -> None:
-    """Refuse options of methods that no row has.
+    """Check that every option of a method applies to a row.
 
     Raises:
-        UserError: For the first one.
+        UserError: For the first option that does not.
     """
 
     def methods_of(rows: Iterable[str]) -> list[str]:
@@ -147,8 +147,8 @@ def _check_reach(grid: Grid) -> None:
             head, option = _parts(flag)
             if head in METHODS and head not in methods:
                 raise UserError(
-                    f"option {flag} is for rows of {head}, but there are none; rows are of "
-                    f"{', '.join(methods)}"
+                    f"option {flag} is for rows of {head}, but no row uses it; expected an option "
+                    f"of {', '.join(methods)}"
                 )
             if head == "method" and not any(option in _known(method) for method in methods):
                 known = {name: None for method in methods for name in _known(method)}

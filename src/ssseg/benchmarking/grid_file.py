@@ -1,4 +1,4 @@
-"""Grids as people give them: names on the command line, or a YAML file."""
+"""Reads grids: from names on the command line, or from a YAML file."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -14,7 +14,7 @@ from ssseg.runs.command import pairs, typed
 from ssseg.runs.paths import as_path
 
 Labeled = dict[str, Any]
-"""Something by label."""
+"""Values by label."""
 KEYS: dict[str, tuple[Any, str]] = {
     "methods": (list, "a list of names"),
     "rows": (dict, "options by label"),
@@ -31,8 +31,9 @@ KEYS: dict[str, tuple[Any, str]] = {
     "smoke": (dict, "keys of a grid"),
 }
 ROWS = ("methods", "rows", "supervised")
-"""Keys that a smoke form takes over from its grid."""
+"""Keys that the smoke form inherits from its grid."""
 REFERENCE = "supervised"
+"""The method that is added for comparison."""
 
 
 def grid_of(
@@ -45,19 +46,19 @@ def grid_of(
     supervised: bool = True,
     test: bool = False,
 ) -> Grid:
-    """Every method with every split, network and seed; all else equal.
+    """A grid of every method with every split, network and seed.
 
     Args:
         methods: Names of methods (or dotted paths).
-        seeds: Of the runs; the choice of labeled images does not depend on them.
+        seeds: Seeds of the runs; the choice of labeled images does not depend on them.
         options: Further options of `ssseg fit`, as typed.
-        splits: Choices of labeled images, as `--data.labeled` takes them.
+        splits: Choices of labeled images, as `--data.labeled`.
         networks: Names of networks.
-        supervised: Add a supervised run of the same budget where there is none.
-        test: Score the last step of every run on the test images as well.
+        supervised: Add a supervised run with the same number of steps, if there is none.
+        test: Also score the last step of every run on the test images.
 
     Raises:
-        UserError: For an unknown method, or no method or seed at all.
+        UserError: For an unknown method, no method or no seed.
     """
     rows = {method: {"method": method} for method in methods}
     columns = _product({}, splits, networks)
@@ -67,13 +68,13 @@ def grid_of(
 
 
 def _one_network(options: Sequence[str]) -> list[str]:
-    """Methods may bring a network of their own; side by side they share the data set's."""
+    """Add `--network auto`, so that all methods use the default network of the data set."""
     named = any(flag in ("--network", "--config") for flag, _ in pairs(options))
     return [*options] if named else ["--network", "auto", *options]
 
 
 def _with_reference(rows: Labeled, wanted: bool) -> Labeled:
-    """A supervised run of the same budget says what the unlabeled images are worth."""
+    """Add a row for supervised training, if wanted and there is none."""
     methods = [options.get("method") for options in rows.values() if isinstance(options, dict)]
     if not rows or not wanted or REFERENCE in methods:
         return rows
@@ -81,7 +82,7 @@ def _with_reference(rows: Labeled, wanted: bool) -> Labeled:
 
 
 def _product(columns: Labeled, splits: Sequence[Any], networks: Sequence[Any]) -> Labeled:
-    """Every column with every split and every network."""
+    """Every column combined with every split and every network."""
     axes: list[Labeled] = [
         columns or {"": {}},
         {str(split): {"data.labeled": split} for split in splits} or {"": {}},
@@ -101,31 +102,37 @@ def read_grid(
     smoke: bool = False,
     supervised: bool = True,
 ) -> Grid:
-    """A grid from a YAML file.
+    """Read a grid from a YAML file.
 
-    Its keys: `methods` (names) and `rows` (a label, then the options of `ssseg fit` that make it);
-    `columns` (the same), `splits` (values of `data.labeled`) and `networks` (names), of which every
-    combination is a column; `options` (the same for all), `recipe` (a configuration for
-    `ssseg fit --config`, beside the file), `seeds` (a count or a list), `supervised` (false: no
-    supervised run is added), `test` (true: the test images are scored too), `published` (a paper's
-    numbers, by row and column), `skip` (by row, columns that make no sense for it), and
-    `smoke`: the same rows in small, with keys of its own in place of all others; rows that it
-    gives replace those of the same label, and one without options leaves that row out.
+    Keys of the file:
+
+    - `methods`: names, and `rows`: options of `ssseg fit` by label. Each is a row.
+    - `columns`: options of `ssseg fit` by label, `splits`: values of `data.labeled`, and
+      `networks`: names. Each combination is a column.
+    - `options`: options of all runs, and `recipe`: a file for `ssseg fit --config`, beside the
+      grid.
+    - `seeds`: a count or a list.
+    - `supervised`: false if no supervised run is added.
+    - `test`: true if the test images are scored too.
+    - `published`: published mIoU by row and column.
+    - `skip`: columns without a run, by row.
+    - `smoke`: a small form of the grid. It inherits the rows; all other keys are its own. Its rows
+      replace those with the same label; a row without options is removed.
 
     Args:
         path: The file.
-        options: Further options for all runs, as typed; they override the file's.
-        smoke: Read the grid's smoke.
-        supervised: Add a supervised run where there is none, if the file does not refuse it.
+        options: Further options for all runs, as typed; they override those of the file.
+        smoke: Read the smoke form.
+        supervised: Add a supervised run if there is none and the file allows it.
 
     Raises:
-        UserError: For a file that is missing or no grid.
+        UserError: For a missing or invalid file.
     """
     given = _known_keys(_content(path), str(path))
     if smoke:
         small = given.get("smoke")
         if small is None:
-            raise UserError(f"{path} has no smoke; expected the key `smoke`")
+            raise UserError(f"{path} has no smoke form; add the key `smoke`, or leave out --smoke")
         small = _known_keys(small, f"{path}: smoke")
         rows = {**given.get("rows", {}), **small.get("rows", {})}
         kept = {key: given[key] for key in ROWS if key in given}
@@ -142,7 +149,7 @@ def _content(path: Path) -> Labeled:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(given, dict) or not {"rows", "methods"} & given.keys():
-        raise UserError(f"{path} is no grid; expected a YAML mapping with `rows` or `methods`")
+        raise UserError(f"{path} is not a grid; expected a YAML mapping with `rows` or `methods`")
     return given
 
 
@@ -169,7 +176,7 @@ def _grid(given: Labeled, path: Path, options: Sequence[str]) -> Grid:
                 raise UserError(f"{path}: {key}: {label!r} is {entry!r}; expected {wanted}")
         parts[key] = {str(label): entry for label, entry in given.get(key, {}).items()}
     if "columns" in given and not parts["columns"]:
-        raise UserError(f"{path}: there are no columns; name some, or leave the key out")
+        raise UserError(f"{path}: the key columns is empty; add columns, or remove the key")
     shared = typed(given.get("options", {}))
     if "recipe" in given:
         recipe = path.parent / as_path(given["recipe"])
@@ -197,7 +204,7 @@ def _checked(grid: Grid, where: str) -> Grid:
     for label, options in grid.rows.items():
         method = options.get("method")
         if method is None:
-            raise UserError(f"{where}: row {label!r} names no method; give one")
+            raise UserError(f"{where}: row {label!r} has no method; add one")
         if not isinstance(method, str) or (method not in METHODS and "." not in method):
             raise one_of(f"method of row {label!r} of {where}", method, list(METHODS))
     if not grid.rows or not grid.seeds:
@@ -218,7 +225,7 @@ def _checked(grid: Grid, where: str) -> Grid:
 
 
 def _check_labels(grid: Grid, where: str) -> None:
-    """What is said of rows and columns must be said of ones that are there."""
+    """Check that `published` and `skip` name rows and columns of the grid."""
     several: Mapping[str, Mapping[str, Any]] = {"published": grid.published, "skip": grid.skip}
     for key, by_row in several.items():
         for row, columns in by_row.items():
@@ -236,16 +243,16 @@ def _check_labels(grid: Grid, where: str) -> None:
                 )
     for column in grid.columns:
         if all(column in grid.skip.get(row, ()) for row in grid.rows):
-            raise UserError(f"{where}: skip leaves no row for column {column!r}")
+            raise UserError(f"{where}: skip removes every row of column {column!r}")
 
 
 def _allowed(where: str, label: str, options: Options) -> None:
-    """Refuse options that follow from the grid, and values that no option has."""
+    """Check that options are not set by the grid itself, and that their values are plain."""
     for name, value in options.items():
         if name in ("method", "out", "seed_everything"):
             raise UserError(
-                f"{where}: {label!r} has option {name}; rows alone have a method, "
-                "and seeds and folders follow from the grid"
+                f"{where}: {label!r} has option {name}; only rows have a method, and seeds and "
+                "folders are set by the benchmark; remove it"
             )
         try:
             typed({name: value})

@@ -1,4 +1,4 @@
-"""Where runs train: a launcher starts their command lines and says when they are over."""
+"""Launchers start the command lines of runs and return their exit codes."""
 
 import os
 import signal
@@ -9,39 +9,39 @@ from pathlib import Path
 from typing import Protocol
 
 Commands = Sequence[Sequence[str]]
-"""Command lines of `ssseg`, without its name; each begins when the one before has succeeded."""
+"""Arguments of `ssseg`; a command starts after the one before has succeeded."""
 
 
 class Handle(Protocol):
-    """A run under way."""
+    """A started run."""
 
     def poll(self) -> int | None:
-        """Its exit code; None while it goes on. Negative for a signal that ended it."""
+        """The exit code; None while the run goes on, negative if a signal ended it."""
 
     def stop(self) -> None:
-        """Ask it to save and to end, and wait until it has."""
+        """Let the run save a checkpoint and end, and wait for its end."""
 
 
 class Launcher(Protocol):
     """Starts runs."""
 
     slots: int
-    """Runs at once."""
+    """Number of runs at the same time."""
 
     def start(self, commands: Commands, log: Path) -> Handle:
-        """Carry out command lines, with what they print in a file."""
+        """Start command lines; their output is appended to the file `log`."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release resources."""
 
 
 class Local:
-    """Processes on this machine, each with its share of the cores, or with a GPU of its own.
+    """Processes on this machine, each with a share of the cores and, if there are some, a GPU.
 
     Args:
-        slots: Runs at once.
-        threads: Of the CPU for each.
-        gpus: That runs are spread over; none if a run is to choose for itself.
+        slots: Number of runs at the same time.
+        threads: CPU threads of each run.
+        gpus: Ids of the GPUs that runs are spread over; empty: CUDA_VISIBLE_DEVICES is not set.
     """
 
     def __init__(self, slots: int, threads: int, gpus: Sequence[str] = ()) -> None:
@@ -49,7 +49,7 @@ class Local:
         self._places = list(range(slots))
 
     def start(self, commands: Commands, log: Path) -> "LocalRun":
-        """Start a process; what was printed before stays in the log of a run that goes on."""
+        """Start a process; the log of a resumed run is continued."""
         self._places.sort()
         place = self._places.pop(0)
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "COLUMNS": "200"}
@@ -58,11 +58,11 @@ class Local:
         return LocalRun(commands, log, environment, self._places, place)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 class LocalRun:
-    """Processes one after another; the place is given back at the end."""
+    """Processes that run one after another in one slot."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class LocalRun:
         return start_process(self._left.pop(0), self._log, self._environment)
 
     def poll(self) -> int | None:
-        """The exit code, of the first process that failed or of the last one."""
+        """The exit code of the first process that failed, or of the last one."""
         code = self._process.poll()
         if code == 0 and self._left:
             self._process = self._next()
@@ -90,7 +90,7 @@ class LocalRun:
         return code
 
     def stop(self) -> None:
-        """SIGTERM: a run saves where it stands."""
+        """Send SIGTERM, after which a run saves a checkpoint and ends."""
         self._left.clear()
         self._process.terminate()
         self._process.wait()
@@ -99,7 +99,7 @@ class LocalRun:
 def start_process(
     command: Sequence[str], log: Path, environment: Mapping[str, str]
 ) -> subprocess.Popen[bytes]:
-    """`ssseg` with these words, in a process that does not outlive this one."""
+    """Start `ssseg` with these arguments in a process that ends when this process ends."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(
@@ -113,9 +113,9 @@ def start_process(
 
 
 def ends_with_this_process() -> Callable[[], None] | None:
-    """What a new process does first, so that it gets a SIGTERM when this one is gone, however.
+    """A function for a new process, so that it gets a SIGTERM when this process ends.
 
-    None where the system is not Linux; others leave children alone.
+    None on other systems than Linux, where this is not possible.
     """
     if sys.platform != "linux":
         return None
@@ -126,7 +126,7 @@ def ends_with_this_process() -> Callable[[], None] | None:
 
     def ask() -> None:
         control(set_death_signal, signal.SIGTERM)
-        if os.getppid() != parent:  # it was gone before it could be asked for
+        if os.getppid() != parent:  # the parent ended before prctl was called
             os.kill(os.getpid(), signal.SIGTERM)
 
     return ask

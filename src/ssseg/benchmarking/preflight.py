@@ -1,4 +1,4 @@
-"""What the planned runs will be like, asked of a process that may import torch."""
+"""Checks planned runs before training, in a subprocess that may import torch."""
 
 import json
 import os
@@ -17,47 +17,49 @@ from ssseg.runs.command import without
 
 
 class Forecast(NamedTuple):
-    """Of one run."""
+    """What is known about a run before it trains."""
 
     config: dict[str, Any]
-    """Everything that decides it, the defaults included."""
+    """The full configuration, with defaults."""
     config_hash: str
     split_hash: str
     parameters: int
+    """Number of parameters of the student."""
     seconds: float | None
-    """That it will take on this machine, alone, with its start; None unless it was measured."""
+    """Estimated duration as the only run on this machine, with its start; None if not measured."""
 
 
 class Impossible(NamedTuple):
-    """A run that cannot work, and why."""
+    """A run that cannot work, and the reason."""
 
     planned: Planned
     reason: str
 
 
 class Forecasts(NamedTuple):
-    """Of a plan, in its order."""
+    """The forecasts of all planned runs."""
 
     gpus: int
-    """Of this machine."""
+    """Number of GPUs of this machine."""
     runs: list[Forecast]
+    """In the order of the plan."""
 
 
 def preflight(
     plan: Sequence[Planned], *, measure: bool = False, at_once: int = 1, threads: int | None = None
 ) -> Forecasts:
-    """Look at every run before any of them trains.
+    """Check every run before training.
 
-    Runs that differ in their seed alone are looked at once.
+    Runs that differ in the seed only are checked once.
 
     Args:
         plan: The runs.
-        measure: Time a few steps of each on this machine.
-        at_once: Runs that will share this machine's memory; 0: they run elsewhere.
-        threads: Of the CPU that each of them will have; None: all.
+        measure: Time a few steps of each run on this machine.
+        at_once: Number of runs that share the memory of this machine; 0: they run on other ones.
+        threads: CPU threads of each run; None: all.
 
     Raises:
-        UserError: With every run that cannot work, and why.
+        UserError: If runs cannot work, with the reason for each of them.
     """
     cells = {_cell(planned): planned for planned in reversed(plan)}
     asked = time.time()
@@ -76,14 +78,14 @@ def preflight(
     for planned in plan:
         answer = found[_cell(planned)]
         known = Forecast(**{name: answer[name] for name in Forecast._fields})
-        if known.seconds is not None:  # the process that was asked has started like a run
+        if known.seconds is not None:  # the start of a run takes as long as that of the subprocess
             known = known._replace(seconds=known.seconds + answers[0]["ready"] - asked)
         runs.append(known)
     return Forecasts(gpus, runs)
 
 
 def without_seed(args: Sequence[str]) -> list[str]:
-    """What a run has in common with those of other seeds."""
+    """The arguments of a run without seed and folder."""
     return [args[0], *without(without(args[1:], "--out"), "--seed_everything")]
 
 
@@ -111,5 +113,5 @@ def _ask(
         )
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise UserError(f"the runs could not be looked at before they train: {lines[-1]}")
+            raise UserError(f"the check of the runs before training failed: {lines[-1]}")
         return [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]

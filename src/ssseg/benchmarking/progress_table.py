@@ -1,4 +1,4 @@
-"""What a person sees while a study trains."""
+"""The table that is shown while a benchmark trains."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,16 +11,16 @@ from ssseg.benchmarking.grid import Planned
 from ssseg.runs.run import Run
 
 ROWS = 24
-"""That a table on the terminal has at most; finished and waiting runs give way."""
+"""Largest number of rows of the table; finished and waiting runs are left out first."""
 
 
 def progress_table(plan: Sequence[Planned], states: Mapping[Path, str], slots: int) -> Table:
-    """Every run: state, step, mIoU, images per second, time left.
+    """State, step, mIoU in percent, images per second and remaining time of every run.
 
     Args:
-        plan: The study.
-        states: By the folder of the run.
-        slots: Runs at once, for the time that all will take.
+        plan: The runs.
+        states: The state of each run, by its folder.
+        slots: Number of runs at the same time, for the estimate of the remaining time.
     """
     left = time_left(plan, states, slots)
     done = sum(states[run.folder] == "finished" for run in plan)
@@ -36,7 +36,7 @@ def progress_table(plan: Sequence[Planned], states: Mapping[Path, str], slots: i
 
 
 def shown(plan: Sequence[Planned], states: Mapping[Path, str]) -> list[Planned]:
-    """Those of a long plan that a person wants to see: what trains or failed, then what is next."""
+    """The runs that are shown; of many runs those that train or failed, then waiting ones."""
     if len(plan) <= ROWS:
         return list(plan)
     order = ("training", "elsewhere", "failed", "waiting", "finished")
@@ -45,7 +45,7 @@ def shown(plan: Sequence[Planned], states: Mapping[Path, str]) -> list[Planned]:
 
 
 def cells(planned: Planned, state: str) -> list[str]:
-    """The line of a run."""
+    """The table row of a run."""
     run = Run(planned.folder)
     miou = ["", ""]
     if state == "finished":
@@ -67,7 +67,7 @@ def _percent(miou: Mapping[str, float]) -> list[str]:
 
 
 def time_left(plan: Sequence[Planned], states: Mapping[Path, str], slots: int) -> float | None:
-    """Seconds until all runs are finished, from those whose pace is known; None if none is."""
+    """Estimated seconds until all runs are finished; None if no run has a known speed."""
     whole, open_ends = [], []
     for planned in plan:
         state, run = states[planned.folder], Run(planned.folder)
@@ -85,7 +85,7 @@ def time_left(plan: Sequence[Planned], states: Mapping[Path, str], slots: int) -
 
 
 def duration(seconds: float) -> str:
-    """Such as `45 s`, `12 min`, `3 h 20 min`."""
+    """Seconds as text, such as `45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Runs spread over a Ray cluster. All nodes must see the study's folder, e.g. over NFS."""
+"""Runs on a Ray cluster. All nodes must have access to the benchmark's folder, e.g. over NFS."""
 
 import logging
 import os
@@ -11,28 +11,29 @@ from ssseg.benchmarking.launchers import Commands, start_process
 from ssseg.errors import UserError
 
 DIED = -1
-"""Exit code of a run whose node or worker is gone."""
+"""Exit code of a run whose node or worker died."""
 PATIENCE = 60.0
-"""Seconds that a run has to save after it was asked to end."""
+"""Seconds in which a run can save a checkpoint before it is killed."""
 
 
 class Ray:
-    """Starts runs on a cluster, each as a task that carries out its command lines.
+    """Starts runs on a cluster; each run is a task that executes its command lines.
 
-    Where the cluster has GPUs a run gets one, else its share of a node's cores. Runs whose node
-    dies are started again by the runner, and go on from their checkpoint.
+    If the cluster has GPUs, each run gets one; else it gets a share of a node's cores. If a node
+    dies, the runner starts its run again, which resumes from its checkpoint.
 
     Args:
-        address: Of the cluster; None: that of RAY_ADDRESS, else this machine alone.
-        jobs: Runs at once; None: one per GPU, else one per node.
-        folder: Of the study.
+        address: Address of the cluster; None: RAY_ADDRESS if set, else this machine only.
+        jobs: Runs at the same time; None: one per GPU, else one per node.
+        folder: Folder of the benchmark.
 
     Raises:
-        UserError: Without Ray, without a cluster there, or where a node does not see the folder.
+        UserError: If Ray is not installed, no cluster answers at the address, or a node has no
+            access to the folder.
     """
 
     def __init__(self, address: str | None, jobs: int | None, folder: Path) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage statistics are sent
         try:
             import ray
         except ImportError as error:
@@ -79,12 +80,12 @@ class Ray:
             token.unlink()
         if blind:
             raise UserError(
-                f"{folder} is not there on {', '.join(blind)}; give a folder (--out) that all "
+                f"{folder} does not exist on {', '.join(blind)}; give a folder (--out) that all "
                 "nodes of the cluster share"
             )
 
     def start(self, commands: Commands, log: Path) -> "RayRun":
-        """Hand the command lines to the cluster."""
+        """Start the command lines as a task on the cluster."""
         task = self._ray.remote(_carry_out).options(
             num_cpus=self._threads, num_gpus=self._gpus, max_retries=0
         )
@@ -92,7 +93,7 @@ class Ray:
         return RayRun(self._ray, task.remote(asked, str(log), str(Path.cwd()), self._threads))
 
     def close(self) -> None:
-        """Leave the cluster, if it was not the caller who joined it."""
+        """Disconnect from the cluster, unless the caller had connected before."""
         if self._ours:
             self._ray.shutdown()
 
@@ -104,7 +105,7 @@ class RayRun:
         self._ray, self._task = ray, task
 
     def poll(self) -> int | None:
-        """The exit code; `DIED` where the task is lost."""
+        """The exit code; None while the run goes on, `DIED` if the task is lost."""
         done, _ = self._ray.wait([self._task], timeout=0)
         if not done:
             return None
@@ -114,7 +115,7 @@ class RayRun:
             return DIED
 
     def stop(self) -> None:
-        """Ask the run to save and to end."""
+        """Let the run save a checkpoint and end; kill it after `PATIENCE` seconds."""
         self._ray.cancel(self._task)
         done, _ = self._ray.wait([self._task], timeout=PATIENCE)
         if not done:
@@ -126,7 +127,7 @@ def _sees(path: str) -> bool:
 
 
 def _carry_out(commands: list[list[str]], log: str, folder: str, threads: int) -> int:
-    """On a node: command lines one after another, until one fails."""
+    """Run command lines on a node, one after another, until one fails; returns the exit code."""
     os.chdir(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "COLUMNS": "200"}
     for command in commands:

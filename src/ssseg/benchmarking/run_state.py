@@ -1,4 +1,4 @@
-"""What the folder of a planned run holds: nothing, an unfinished run, or a finished one."""
+"""The state of a planned run, from the files in its folder: new, unfinished or finished."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ RunState = Literal["new", "unfinished", "trained", "finished"]
 
 
 def run_state(planned: Planned) -> RunState:
-    """How far a run is; a `trained` one is still to be scored on the test images."""
+    """The state of a run; a `trained` run must still be scored on the test images."""
     if (planned.folder / SUMMARY).is_file():
         tested = not planned.test or (planned.folder / TESTED).is_file()
         return "finished" if tested else "trained"
@@ -27,10 +27,11 @@ def run_state(planned: Planned) -> RunState:
 
 
 def check_run_state(planned: Planned, forecast: Forecast) -> RunState:
-    """How far a run is, if what its folder holds is this run.
+    """The state of a run, after a check that its folder belongs to this run.
 
     Raises:
-        UserError: If it is a run of other options, seed or labeled images, or something else.
+        UserError: If the folder has a run with other options, seed or labeled images, or other
+            files.
     """
     found = run_state(planned)
     if found == "new":
@@ -45,19 +46,19 @@ def check_run_state(planned: Planned, forecast: Forecast) -> RunState:
         theirs = _split_hash(planned.folder)
         if theirs != forecast.split_hash:
             raise _another(
-                planned.folder, f"other labeled images: split hash {theirs}, not "
-                f"{forecast.split_hash}"
-            )  # fmt: skip
+                planned.folder,
+                f"other labeled images (split hash {theirs}, expected {forecast.split_hash})",
+            )
     return found
 
 
 def _must_be_free(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds something that is no run; give another --out, or move it")
+        raise UserError(f"{folder} has files that are not a run; give another --out, or move them")
 
 
 def _another(folder: Path, said: str) -> UserError:
-    return UserError(f"{folder} holds a run of {said}; give another --out, or delete it")
+    return UserError(f"{folder} has a run with {said}; give another --out, or delete it")
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -87,4 +88,4 @@ def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
             option = typed_name(name)
             return f"other options ({option} is {there[name]!r} there, {here[name]!r} here)"
     added = sorted(typed_name(name) for name in there.keys() ^ here.keys())
-    return f"another version of ssseg, which had not the same options ({', '.join(added[:3])})"
+    return f"the options of another version of ssseg (they differ in {', '.join(added[:3])})"

@@ -1,4 +1,4 @@
-"""Carrying out a plan: several runs at once, what is finished skipped, what was cut off goes on."""
+"""Trains planned runs, several at the same time; skips finished runs, resumes unfinished ones."""
 
 import shutil
 import time
@@ -19,9 +19,9 @@ from ssseg.runs.lock import is_held
 from ssseg.runs.run import TESTED, Run, last_line
 
 BAD_INPUT = 2
-"""Exit code of a run that would fail again."""
+"""Exit code of a run with wrong options, which would fail again."""
 PAUSE = 0.5
-"""Seconds between two looks at the runs."""
+"""Seconds between two checks of the runs."""
 
 
 class RunsFailedError(UserError):
@@ -29,39 +29,39 @@ class RunsFailedError(UserError):
 
 
 class Running(NamedTuple):
-    """A run under way."""
+    """A run that is training."""
 
     planned: Planned
     handle: Handle
 
 
 def log_of(planned: Planned) -> Path:
-    """What a run prints, beside its folder."""
+    """The log file of a run, beside its folder."""
     return planned.folder.with_name(f"{planned.folder.name}.log")
 
 
 def commands_of(planned: Planned) -> Commands:
-    """What is left to do of a run."""
+    """The command lines that a run still needs: training, test, or both."""
     folder = planned.folder
     test = ["test", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt")]
-    # a run that uses several devices would score on several; one is enough, and gives the same
+    # the scores do not depend on the number of devices, and one is enough
     test += ["--out", str(folder / TESTED.parent), "--trainer.devices", "1"]
     left = [] if run_state(planned) == "trained" else [planned.args]
     return [*left, *[test] * planned.test]
 
 
 class Runner:
-    """A plan that is being carried out.
+    """Carries out planned runs.
 
     Args:
         plan: The runs.
-        forecasts: What each will be like, in the same order.
-        launcher: Where they train.
-        console: Where progress is shown.
-        retries: How often a run whose process died is taken up again.
+        forecasts: The result of `preflight` for each run, in the same order.
+        launcher: Starts the processes.
+        console: Console for progress.
+        retries: How many times a run is restarted after its process died.
 
     Raises:
-        UserError: If a folder holds another run.
+        UserError: If the folder of a run has another run.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class Runner:
             self.console.print(line, highlight=False, soft_wrap=True)
 
     def carry_out(self) -> None:
-        """Train every run that is not finished yet.
+        """Train every run that is not finished.
 
         Raises:
             RunsFailedError: If a run failed; the others are trained first.
         """
         for planned in self.plan:
             if self._is(planned, "finished"):
-                self._set(planned, "finished", "finished before, not trained again")
+                self._set(planned, "finished", "already finished")
         try:
             with Live(console=self.console, refresh_per_second=2, transient=True) as live:
                 while self.waiting or self.running or self.elsewhere:
@@ -121,13 +121,13 @@ class Runner:
             planned = self.waiting.pop(0)
             if is_held(planned.folder):
                 self.elsewhere.append(planned)
-                self._set(planned, "elsewhere", "another process trains it; waiting for that")
+                self._set(planned, "elsewhere", "another process trains it; waiting")
                 continue
-            goes_on = run_state(planned) != "new"
+            resumes = run_state(planned) != "new"
             _clear(planned)
             handle = self.launcher.start(commands_of(planned), log_of(planned))
             self.running.append(Running(planned, handle))
-            self._set(planned, "training", "goes on from where it stood" if goes_on else "started")
+            self._set(planned, "training", "resumed" if resumes else "started")
 
     def _collect(self) -> None:
         for running in list(self.running):
@@ -150,14 +150,14 @@ class Runner:
             self._set(planned, "finished", f"finished  {_scores(planned)}")
         elif code != BAD_INPUT and self.tries[planned.folder]:
             self.waiting.insert(0, planned)
-            self._set(planned, "waiting", f"its process died (exit code {code}); trying again")
+            self._set(planned, "waiting", f"the process died (exit code {code}); trying again")
         else:
             self.failed.append(planned)
             self._set(planned, "failed", f"FAILED  {last_line(log_of(planned))}")
 
 
 def _clear(planned: Planned) -> None:
-    """A test that was cut off begins anew."""
+    """Delete the results of an interrupted test."""
     if not (planned.folder / TESTED).is_file():
         shutil.rmtree(planned.folder / TESTED.parent, ignore_errors=True)
 

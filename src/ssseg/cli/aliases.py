@@ -1,7 +1,7 @@
-"""Short names of the command line, spelled out and checked.
+"""Expands short options to those of LightningCLI, and checks their names.
 
-`--method classmix` becomes `--model.method <its class>`, `--data.root x` the option of the data
-set or of the DataModule, whichever has it, so that a slip is answered in one sentence.
+`--method classmix` becomes `--model.method CLASS`; `--data.root x` becomes an option of the data
+set or of the DataModule. A wrong name raises an error with the nearest correct name.
 """
 
 import inspect
@@ -28,39 +28,39 @@ from ssseg.serialization import flatten, to_plain
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import OptimizerConfig
 
-AUTO = "auto"  # the network that suits the data set
-LINKED = ("num_classes", "in_channels", "mean", "std")  # the data say these
+AUTO = "auto"  # the default network of the data set
+LINKED = ("num_classes", "in_channels", "mean", "std")  # set from the data
 GROUPS = {"optim": ("optimiser", OptimizerConfig), "compute": ("computing", Compute)}
-"""Options of the module that are dataclasses of their own."""
+"""Groups of options of the module -> their name in messages, and their dataclass."""
 
 
 RENAMED = {"data.lend_truth": "data.unlabeled_truth", "model.absent": "model.missing_classes"}
-"""Options of version 0.1, and what they are called now."""
+"""Options of version 0.1 -> their present names."""
 NAMES = (
     *("method", "data", "network", "optim", "compute", "eval", "trainer", "model", "config"),
     *("out", "init", "resume", "reference", "logger", "checkpoint_every", "seed_everything"),
     *("ckpt_path", "weights_only", "page", "split", "print_config", "help"),
 )
-"""What options begin with."""
+"""First parts of option names."""
 SIZES = (
     *("--data.crop_size", "--data.image_size", "--data.eval_crop"),
     *("--eval.window", "--eval.stride"),
 )
-"""Options that take height and width; one number is both."""
+"""Options with height and width; a single number is both."""
 
 
 def _square(flag: str, values: list[str]) -> list[str]:
-    """`64` is `[64, 64]` wherever a size is asked for: both spellings are one configuration."""
+    """Replace `64` by `[64, 64]` in options of `SIZES`, so that both give one configuration."""
     if flag in SIZES and len(values) == 1 and values[0].isdecimal():
         return [f"[{values[0]}, {values[0]}]"]
     return values
 
 
 def expand_aliases(args: Sequence[str]) -> list[str]:
-    """Short names as LightningCLI knows them, classes before their options.
+    """Expand short options to those of LightningCLI, with classes before their options.
 
     Args:
-        args: What follows the verb.
+        args: The arguments after the verb.
 
     Raises:
         UserError: For an unknown method, network, data set or option of one.
@@ -95,8 +95,8 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
     if source is not None and not configured and not asked:
         _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
     out: list[str] = []
-    # configurations come first, each over those before it, so that what is typed overrides them
-    # all; classes before their options
+    # configurations first, because later arguments override earlier ones; then classes, because
+    # their options need them
     classes = [f"--config={file}" for file in configurations]
     for flag, values in given:
         head, _, option = flag.removeprefix("--").partition(".")
@@ -151,17 +151,17 @@ def _path(cls: type) -> str:
 
 
 def _fresh(method: type[Method]) -> str:
-    """A method with all its defaults, so that no option of a configuration's other method stays."""
+    """A method with all its defaults, to override all options of a method in a configuration."""
     usual = {name: default for name, default in defaults(method).items() if default is not MISSING}
     recipe = {"class_path": _path(method), "init_args": to_plain(usual)}
     return json.dumps(recipe, default=lambda v: v.name if isinstance(v, Enum) else str(v))
 
 
 def _check_configuration(path: Path) -> None:
-    """Say in a sentence what the parser of configurations would say in its own words.
+    """Check a configuration file, with clearer messages than those of the parser.
 
     Raises:
-        UserError: For a file that is missing, no YAML, or no options by name.
+        UserError: For a file that is missing, not YAML, or has no options by name.
     """
     if not path.is_file():
         raise UserError(f"option --config: there is no file {path}")
@@ -173,7 +173,7 @@ def _check_configuration(path: Path) -> None:
             "options as in the config.yaml of a run"
         ) from error
     if not isinstance(content, dict):
-        found = "is empty" if content is None else f"holds a {type(content).__name__}"
+        found = "is empty" if content is None else f"contains a {type(content).__name__}"
         raise UserError(
             f"option --config: {path} {found}; expected options by name, as in the config.yaml of "
             "a run"
@@ -181,13 +181,13 @@ def _check_configuration(path: Path) -> None:
     for name in flatten(content):
         if name in RENAMED:
             raise UserError(
-                f"option --config: {path} holds {name}, which is called {RENAMED[name]} since "
-                "ssseg 0.2; rename it there, or use ssseg 0.1"
+                f"option --config: {path} has the option {name}, which is {RENAMED[name]} since "
+                "ssseg 0.2; rename it in the file, or use ssseg 0.1"
             )
 
 
 def _known_data_options(source: type[Source], flags: Sequence[str]) -> None:
-    """Options of the data set or of the DataModule; a slip is named before what is missing."""
+    """Check names of options `--data.NAME`; called before the check for missing options."""
     known = _parameters(source) + _parameters(SegmentationData)
     for flag in flags:
         head, _, option = flag.partition(".")
@@ -196,7 +196,7 @@ def _known_data_options(source: type[Source], flags: Sequence[str]) -> None:
 
 
 def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
-    """Options without which a data set cannot be opened."""
+    """Check that all required options of a data set are given."""
     for option, parameter in inspect.signature(source).parameters.items():
         required = parameter.default is parameter.empty
         if required and f"--data.{option}" not in flags:
@@ -206,7 +206,7 @@ def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
 def _network(name: str, source: type[Source] | None) -> list[str]:
     if name == AUTO:
         if source is None:
-            raise UserError("option --network is auto, the data set's own; give --data as well")
+            raise UserError("option --network is auto, which needs the data set; give --data too")
         name = source.network
     if name not in NETWORKS:
         raise one_of("network", name, [AUTO, *NETWORKS])

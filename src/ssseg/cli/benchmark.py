@@ -1,4 +1,4 @@
-"""`ssseg benchmark`: methods side by side with one budget, ending in a table and a page."""
+"""`ssseg benchmark`: trains several methods with the same settings and compares them."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,49 +17,52 @@ from ssseg.errors import UserError
 
 
 def parser() -> VerbParser:
-    """The options of the verb; all others go to every `ssseg fit`."""
+    """The options of the verb; all other options are passed to every `ssseg fit`."""
     out = VerbParser(
         prog="ssseg benchmark",
         usage="ssseg benchmark (GRID.yaml | --methods A,B) [options]",
-        description="Train methods side by side with the same split, network and number of steps, "
-        "and a supervised run among them. A grid file names rows, columns and seeds (see "
-        "experiments/). All further options go to every `ssseg fit`; an option that starts with a "
-        "method's name (--classmix.threshold 0.9) goes to that method alone.",
+        description="Train methods with the same split, network and number of steps, and a "
+        "supervised run for comparison. A grid file gives rows, columns and seeds (see "
+        "experiments/). All other options are passed to every `ssseg fit`; an option that starts "
+        "with the name of a method (--classmix.threshold 0.9) is passed to that method only.",
     )
     out.add_argument("--methods", help="names, separated by commas")
     out.add_argument("--splits", help="choices of labeled images, e.g. 1/16,1/8")
     out.add_argument("--networks", help="names of networks, e.g. unet,deeplabv3plus")
-    out.add_argument("--seeds", help="how many (from 0), or a list such as 3,4,5; default 1")
-    out.add_argument(
-        "--no-supervised", action="store_true", help="add no supervised run where there is none"
-    )
+    out.add_argument("--seeds", help="number of seeds (from 0), or a list: 3,4,5; default 1")
+    out.add_argument("--no-supervised", action="store_true", help="do not add a supervised run")
     out.add_argument("--test", action="store_true", help="score the last step on the test images")
-    out.add_argument("--smoke", action="store_true", help="the grid's smoke form, on drawn scenes")
-    out.add_argument("--out", help="folder of the study; default runs/ and the grid's name")
-    out.add_argument("--jobs", type=int, help="runs at once; default one, or one per GPU")
+    out.add_argument("--smoke", action="store_true", help="use the smoke form of the grid")
+    out.add_argument("--out", help="folder of the benchmark; default runs/ and the grid's name")
+    out.add_argument("--jobs", type=int, help="runs at the same time; default one, or one per GPU")
     out.add_argument("--launcher", default="local", help=f"one of {', '.join(LAUNCHERS)}")
-    out.add_argument("--address", help="of a Ray cluster; default this machine, or RAY_ADDRESS")
     out.add_argument(
-        "--retries", type=int, default=1, help="how often a run that died is taken up; default 1"
+        "--address", help="address of a Ray cluster; default RAY_ADDRESS, or this machine"
     )
     out.add_argument(
-        "--dry-run", action="store_true", help="list the runs and their time, train nothing"
+        "--retries", type=int, default=1, help="restarts of a run that died; default 1"
+    )
+    out.add_argument(
+        "--dry-run", action="store_true", help="list the runs with their duration, train nothing"
     )
     return out
 
 
 def benchmark(args: Sequence[str]) -> int:
-    """Carry out the verb; 0 when every run finished."""
-    # by hand: argparse would take the value of any further option for the grid
+    """Run `ssseg benchmark`; returns 0 when every run finished."""
+    # not by argparse, which would take the value of an unknown option as the grid file
     file = Path(args[0]) if args and not args[0].startswith("-") else None
     given, options = parser().parse_known_args(args if file is None else args[1:])
     if options and not options[0].startswith("-"):
-        raise UserError(f"{options[0]} is no option; a grid file comes first, without --methods")
+        raise UserError(
+            f"{options[0]} is not an option; give a grid file as the first argument, without "
+            "--methods"
+        )
     if (file is None) == (given.methods is None):
         raise UserError("give either a grid file or --methods; see ssseg benchmark --help")
     if file is None:
         if given.smoke:
-            raise UserError("option --smoke is of a grid file; give one instead of --methods")
+            raise UserError("option --smoke needs a grid file; give one instead of --methods")
         grid = grid_of(
             given.methods.split(","),
             seeds_of(given.seeds or "1"),
@@ -72,12 +75,14 @@ def benchmark(args: Sequence[str]) -> int:
     else:
         for name in ("splits", "networks"):
             if getattr(given, name) is not None:
-                raise UserError(f"option --{name} goes with --methods; {file} names its own")
+                raise UserError(
+                    f"option --{name} needs --methods; with {file}, set {name} in the file"
+                )
         grid = read_grid(file, options, smoke=given.smoke, supervised=not given.no_supervised)
         grid = grid if given.seeds is None else grid._replace(seeds=seeds_of(given.seeds))
         grid = grid._replace(test=grid.test or given.test)
     out = Path(given.out or default_folder(file, given.smoke))
-    console = Console(markup=False, emoji=False)  # labels and options are no markup
+    console = Console(markup=False, emoji=False)  # labels and options may contain brackets
     work = Work(given.jobs, given.launcher, given.address, given.retries)
     if given.dry_run:
         dry_run(grid, out, work, console)
@@ -87,22 +92,22 @@ def benchmark(args: Sequence[str]) -> int:
 
 
 def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
-    """Every command line with the time that it will take, and what they add up to.
+    """Print every command line with its estimated duration, and the sum.
 
     Raises:
-        UserError: If a run cannot work, or its folder holds another run.
+        UserError: If a run cannot work, or its folder has another run.
     """
-    study = plan(grid, out)
-    looked = check_runs(study, work, console, measure=True)
+    runs = plan(grid, out)
+    looked = check_runs(runs, work, console, measure=True)
     total = 0.0
-    for planned, forecast in zip(study, looked.runs, strict=True):
+    for planned, forecast in zip(runs, looked.runs, strict=True):
         line = shlex.join(["ssseg", *planned.args])
         console.print(f"{line}  # {_said(planned, forecast)}", highlight=False, soft_wrap=True)
         if check_run_state(planned, forecast) not in ("finished", "trained"):
             total += forecast.seconds or 0.0
     jobs = work.at_once(looked.gpus)
     at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
-    console.print(f"# {len(study)} runs, about {duration(total)}{at_once}", highlight=False)
+    console.print(f"# {len(runs)} runs, about {duration(total)}{at_once}", highlight=False)
 
 
 def _said(planned: Planned, forecast: Forecast) -> str:
@@ -111,7 +116,7 @@ def _said(planned: Planned, forecast: Forecast) -> str:
         return "finished"
     assert forecast.seconds is not None
     size = f"{forecast.parameters / 1e6:.1f} million parameters"
-    return f"about {duration(forecast.seconds)}, {size}{', has begun' * (found == 'unfinished')}"
+    return f"about {duration(forecast.seconds)}, {size}{', unfinished' * (found == 'unfinished')}"
 
 
 def _names(text: str | None) -> list[str]:
@@ -119,7 +124,7 @@ def _names(text: str | None) -> list[str]:
 
 
 def seeds_of(text: str) -> list[int]:
-    """Seeds as they are typed: a count, or a list."""
+    """Seeds from option text: a count, or a list."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError as error:

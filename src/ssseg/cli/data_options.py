@@ -1,4 +1,4 @@
-"""A data set from a command line, for the verbs that look at data without training."""
+"""Opens a data set from command line options, for verbs that read data without training."""
 
 import inspect
 from argparse import Namespace
@@ -15,9 +15,9 @@ from ssseg.errors import UserError, one_of
 
 
 class Parser(VerbParser):
-    """A parser that knows the options of the data set.
+    """A parser for the options of the data set and of the verb.
 
-    `FOLDER` alone stands for `--data folder --data.root FOLDER`.
+    `FOLDER` means `--data folder --data.root FOLDER`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -29,16 +29,16 @@ class Parser(VerbParser):
         )
 
     def parse(self, args: Sequence[str]) -> tuple[Source, Namespace]:
-        """The data set that the options describe, and the other options.
+        """The opened data set, and the other options.
 
         Raises:
-            UserError: For options that are unknown or do not fit, and what the data set refuses.
+            UserError: For options that are unknown or do not fit, and errors of the data set.
         """
         make, known = self.describe(args)
         return make(), known
 
     def describe(self, args: Sequence[str]) -> tuple[partial[Source], Namespace]:
-        """What `parse` gives, but with the data set not opened yet.
+        """A function that opens the data set, and the other options.
 
         Raises:
             UserError: For options that are unknown or do not fit.
@@ -69,17 +69,17 @@ class Parser(VerbParser):
 
 
 def open_source(name: str, options: dict[str, str]) -> Source:
-    """A data set by name, its options as they are typed.
+    """Open a data set by name, with options as typed.
 
     Raises:
         UserError: For an unknown name or option, a value of a wrong type, a missing option, and
-            what the data set refuses.
+            errors of the data set.
     """
     return describe_source(name, options)()
 
 
 def describe_source(name: str, options: dict[str, str]) -> partial[Source]:
-    """The class of a data set with its options, not opened yet.
+    """A function that opens a data set, with checked options.
 
     Raises:
         UserError: For an unknown name or option, a value of a wrong type, a missing option.

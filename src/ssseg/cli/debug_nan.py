@@ -1,7 +1,7 @@
-"""`ssseg debug-nan FOLDER`: the end of a run once more, to see where it stopped being numbers.
+"""`ssseg debug-nan FOLDER`: repeats the end of a run and finds the first NaN or infinite value.
 
 A run is a function of its options and seed, so the steps after its newest checkpoint can be
-repeated. This time every layer, every loss and every gradient is looked at.
+repeated. The output of every layer, every loss term and every gradient is checked.
 """
 
 from collections.abc import Sequence
@@ -19,28 +19,28 @@ from ssseg.training.resume import newest_checkpoint
 
 
 class NanTracerCLI(TracelessCLI):
-    """Trains, looks at everything and writes nothing."""
+    """Trains with checks of all values and writes no files."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """A trainer that looks, and does not validate."""
+        """A trainer with the checks, without validation."""
         return super().instantiate_trainer(callbacks=[NanTracer()], limit_val_batches=0, **kwargs)
 
 
 def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
-    """Repeat a run from its newest checkpoint until something is not a finite number.
+    """Repeat a run from its newest checkpoint until a value is not finite.
 
     Args:
-        folder: Of a run that is not finished.
+        folder: Folder of an unfinished run.
 
     Returns:
-        The step it began after, and what was found; None where the run went through to its end.
+        The step of the checkpoint, and what was found; None if the run reached its end.
 
     Raises:
         UserError: For a folder without an unfinished run.
     """
     args = command_of(folder)
     if args is None:
-        raise UserError(f"{folder} holds no unfinished run; expected one that stopped at a NaN")
+        raise UserError(f"{folder} holds no unfinished run; give one that stopped at a NaN")
     step = 0
     try:
         with training_environment(), each_read_once():
@@ -58,13 +58,13 @@ def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
 
 
 def debug_nan_verb(args: Sequence[str]) -> int:
-    """`ssseg debug-nan FOLDER`: print what was found."""
+    """Run `ssseg debug-nan FOLDER` and print the result."""
     if len(args) != 1 or args[0].startswith("-"):
-        print("usage: ssseg debug-nan FOLDER\n\nFOLDER is of a run that stopped at a NaN.")
+        print("usage: ssseg debug-nan FOLDER\n\nFOLDER: the folder of a run that stopped at a NaN.")
         return 0 if set(args) & {"-h", "--help"} else 2
     begun, found = debug_nan(Path(args[0]))
     if found is None:
-        print(f"from step {begun} to the end every loss and every gradient was finite this time")
+        print(f"no NaN found: from step {begun} to the end all losses and gradients were finite")
         return 0
     print(f"step {found.step}, repeated from step {begun}:")
     for line in found.lines:

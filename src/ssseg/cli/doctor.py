@@ -1,4 +1,4 @@
-"""`ssseg doctor`: the options, the order of things, the exit code."""
+"""`ssseg doctor`: checks every image and mask of a data set."""
 
 import json
 from argparse import Namespace
@@ -10,7 +10,7 @@ from ssseg.datacheck.check import check_data
 from ssseg.datacheck.dataset import Plan
 
 ALIASES = {
-    # so that the options of `ssseg fit` can be pasted
+    # options of `ssseg fit`, which are accepted too
     "--data.labeled": "--labeled",
     "--data.select": "--select",
     "--data.split_seed": "--split_seed",
@@ -24,25 +24,26 @@ def parser() -> Parser:
     out = Parser(
         prog="ssseg doctor",
         usage="ssseg doctor (FOLDER | --data NAME --data.OPTION ...) [options]",
-        description="Read every image and mask of a data set once and say what is there, what "
-        "will go wrong, and how to mend it. Nothing is changed. Ends with 0 if training can start, "
-        "1 if not.",
+        description="Read every image and mask of a data set once, and print its contents, its "
+        "problems and how to fix them. Nothing is changed. The exit code is 0 if training can "
+        "start, else 1.",
     )
-    out.add_argument("--labeled", help="as --data.labeled of ssseg fit; masks that it leaves out "
-                     "are not opened")  # fmt: skip
+    out.add_argument(
+        "--labeled", help="as --data.labeled of ssseg fit; masks of unlabeled images are not read"
+    )
     out.add_argument("--select", default="random", help="as --data.select")
     out.add_argument("--split_seed", type=int, default=0, help="as --data.split_seed")
-    out.add_argument("--method", help="that will be trained, for what it needs")
-    out.add_argument("--network", help="that will be trained, for its memory")
-    out.add_argument("--max_steps", type=int, default=800, help="length of the training")
+    out.add_argument("--method", help="method to train; some need unlabeled images")
+    out.add_argument("--network", help="network to train, for the estimate of memory")
+    out.add_argument("--max_steps", type=int, default=800, help="number of optimiser steps")
     out.add_argument("--batch_size", type=int, help="labeled images per step")
-    out.add_argument("--json", action="store_true", help="print one JSON document")
+    out.add_argument("--json", action="store_true", help="print the report as JSON")
     out.add_argument("--fix", metavar="OUT", help="write a corrected copy into a new folder")
     return out
 
 
 def doctor(args: Sequence[str]) -> int:
-    """Carry out the verb; 0 when training can start, 1 when not."""
+    """Run `ssseg doctor`; returns 0 if training can start, else 1."""
     words = [word.partition("=") for word in args]
     make, given = parser().describe([f"{ALIASES.get(a, a)}{eq}{b}" for a, eq, b in words])
     plan = _plan(given)

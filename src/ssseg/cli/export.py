@@ -1,4 +1,4 @@
-"""`ssseg export`: a checkpoint in; a file for other programs out, with what is known of it."""
+"""`ssseg export`: writes a checkpoint as a file for other programs, with metadata."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ PROG = "ssseg export"
 
 
 def export_verb(args: Sequence[str]) -> int:
-    """Carry out the verb; 0 when it worked.
+    """Run `ssseg export`; returns 0.
 
     Raises:
-        UserError: For options that cannot work, and a file that would not do what the model does.
+        UserError: For options that cannot work, and if the exported file gives other results.
     """
     given = _parser().parse_args(args)
     done = export(
@@ -30,22 +30,22 @@ def _parser() -> VerbParser:
     parser = VerbParser(
         prog=PROG,
         description="Write a trained model for other programs: ONNX, a torch.export program, or "
-        "weights that ssseg.load reads. The file is opened again and compared with the model; one "
-        "that does not do the same is not kept.",
+        "weights for ssseg.load. The file is loaded again and compared with the model; it is "
+        "deleted if the results differ.",
     )
     parser.add_argument("checkpoint", help="a .ckpt of a run, or a .safetensors file")
     parser.add_argument(
-        "--format", help=f"{', '.join(FORMATS)}; default: by the ending of --out, else onnx"
+        "--format", help=f"{', '.join(FORMATS)}; default: by the suffix of --out, else onnx"
     )
     parser.add_argument("--out", help="the file, or a folder; default: beside the checkpoint")
     parser.add_argument(
-        "--network", help="student or teacher; default: the one that the method predicts with"
+        "--network", help="student or teacher; default: the predictor of the method"
     )
     parser.add_argument(
         "--images",
         nargs="+",
         default=[],
-        help="images or folders to compare on; default: validation images of the run",
+        help="images or folders for the comparison; default: validation images of the run",
     )
-    parser.add_argument("--opset", type=int, help=f"of ONNX; default {OPSET}")
+    parser.add_argument("--opset", type=int, help=f"version of ONNX operators; default {OPSET}")
     return parser

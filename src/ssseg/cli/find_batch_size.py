@@ -1,4 +1,4 @@
-"""`ssseg find-batch-size`: the largest batch that fits."""
+"""`ssseg find-batch-size`: the largest batch that fits into memory."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from ssseg.training.module import SegmentationModule
 
 
 def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBatch]]:
-    """Try batches of the run of a command line.
+    """Try batch sizes for a run.
 
     Args:
-        args: Options of `fit`.
+        args: Options of `ssseg fit`.
 
     Returns:
-        What was tried on, and the sizes that fit.
+        The batch size finder, and the sizes that fit.
 
     Raises:
-        UserError: For options that cannot work, or if nothing fits.
+        UserError: For options that cannot work, or if no batch fits.
     """
     cli = prepared(args)
     data, module = cli.datamodule, cli.model
@@ -31,7 +31,7 @@ def find_batch_size(args: Sequence[str]) -> tuple[BatchSizeFinder, list[TriedBat
     fits = search(bench.attempt, first, bench.most, bench.room)
     if not fits:
         raise UserError(
-            f"not even {first} images fit {bench.room / 1024:.1f} GB; lower data.crop_size, or "
+            f"{first} images do not fit into {bench.room / 1024:.1f} GB; lower data.crop_size, or "
             "give --compute.checkpoint_activations true"
         )
     return bench, fits
@@ -42,7 +42,7 @@ def find_batch_size_verb(args: Sequence[str]) -> int:
     if {"-h", "--help"} & set(args):
         print(
             "usage: ssseg find-batch-size [options of ssseg fit]\n\n"
-            "Finds the largest batch that fits."
+            "Find the largest batch that fits into memory."
         )
         return 0
     bench, fits = find_batch_size(args)
@@ -54,7 +54,7 @@ def find_batch_size_verb(args: Sequence[str]) -> int:
     devices = bench.steps.devices
     print(f"of {bench.room / 1024:.1f} GB on {bench.device}" + " per device" * (devices > 1))
     if largest.batch_size == bench.most:
-        print(f"{bench.most} is what the images allow: each comes once in a batch")
+        print(f"{bench.most} is the number of images, so larger batches are not possible")
     size = largest.batch_size * devices
     options = f"--data.batch_size {size}"
     if dict(pairs(args)).get("--data.unlabeled_batch_size"):

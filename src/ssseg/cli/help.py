@@ -1,76 +1,76 @@
-"""`ssseg fit --help`: what people use, on one screen. `--help_all` lists every option."""
+"""`ssseg fit --help`: the most used options on one screen. `--help_all` lists every option."""
 
 from typing import NamedTuple
 
 
 class Group(NamedTuple):
-    """Options that belong together."""
+    """A group of options."""
 
     title: str
     options: dict[str, str]
-    """What each does, by its name as it is typed."""
+    """Option as typed -> help text."""
 
 
 DATA = Group(
     "Data",
     {
-        "--data NAME": "a name from `ssseg datasets`; without it, drawn scenes",
-        "--data.root DIR": "where the data set lies",
-        "--data.labeled WHICH": "of the training images: 30, 1/8, 3/class, a list file, all",
-        "--data.crop_size SIZE": "of training crops: 321, or [321, 481] for height and width",
-        "--data.image_size SIZE": "that images are resized to when they are read",
-        "--data.batch_size N": "labeled images of a step, over all devices",
-        "--data.unlabeled_batch_size N": "unlabeled images of a step, over all devices",
-        "--data.num_workers N": "processes that read images; they change no result",
-        "--data.cache DIR": "keeps decoded images there",
+        "--data NAME": "a name from `ssseg datasets`; default: built-in drawn scenes",
+        "--data.root DIR": "folder of the data set",
+        "--data.labeled WHICH": "labeled images: 30, 1/8, 3/class, a list file, or all",
+        "--data.crop_size SIZE": "size of training crops: 321, or [321, 481] (height, width)",
+        "--data.image_size SIZE": "size to which images are resized when they are read",
+        "--data.batch_size N": "labeled images per step, over all devices",
+        "--data.unlabeled_batch_size N": "unlabeled images per step, over all devices",
+        "--data.num_workers N": "processes that read images; results do not depend on it",
+        "--data.cache DIR": "folder for a cache of decoded images",
     },
 )
 METHOD = Group(
     "Method and network",
     {
-        "--method NAME": "a name from `ssseg methods`, or the path of your class",
-        "--method.OPTION VALUE": "`ssseg methods NAME` lists them",
+        "--method NAME": "a name from `ssseg methods`, or the dotted path of a class",
+        "--method.OPTION VALUE": "an option of the method; see `ssseg methods NAME`",
         "--network NAME": "a decoder: deeplabv3plus, unet, dpt, ..., or small",
-        "--network.encoder NAME": "a name of timm, e.g. resnet50",
+        "--network.encoder NAME": "an encoder of timm, e.g. resnet50",
         "--network.weights WHICH": "imagenet, a file, or null for random weights",
-        "--network.freeze_bn true": "keep the statistics of BatchNorm as they are",
-        "--init FILE": "start from a model of ssseg",
+        "--network.freeze_bn true": "keep the running statistics of BatchNorm",
+        "--init FILE": "start from the weights of another model of ssseg",
     },
 )
 TRAINING = Group(
     "Training",
     {
-        "--trainer.max_steps N": "length of the training in optimiser steps",
+        "--trainer.max_steps N": "number of optimiser steps",
         "--optim.lr RATE": "learning rate",
         "--optim.name NAME": "optimiser",
-        "--trainer.devices N": "GPUs or processes",
+        "--trainer.devices N": "number of GPUs or processes",
         "--trainer.precision P": "32-true, bf16-mixed, 16-mixed",
-        "--trainer.accumulate_grad_batches N": "batches of a step",
+        "--trainer.accumulate_grad_batches N": "batches per optimiser step",
         "--trainer.val_check_interval N": "batches between validations",
-        "--seed_everything N": "of everything random but the choice of labeled images",
+        "--seed_everything N": "seed; the choice of labeled images does not depend on it",
     },
 )
 RUN = Group(
     "Run",
     {
-        "--out DIR": "folder of the run; without it, the next free one in runs/",
-        "--resume DIR": "go on with that run; with --trainer.max_steps N, train longer",
+        "--out DIR": "folder of the run; default: the next free one in runs/",
+        "--resume DIR": "resume this run; with --trainer.max_steps N, train longer",
         "--checkpoint_every N": "steps between checkpoints, besides those after validations",
-        "--logger NAME": "besides the CSV file: wandb or tensorboard",
-        "--reference DIR": "a supervised run; an alert says where this one is no better",
-        "-c, --config FILE": "options from a file; several are read in their order",
+        "--logger NAME": "wandb or tensorboard, besides the CSV file",
+        "--reference DIR": "a supervised run; alerts if this run is not better",
+        "-c, --config FILE": "options from a file; later files override earlier ones",
     },
 )
 SCORING = Group(
     "Scoring",
     {
         "--ckpt_path FILE": "the checkpoint to score",
-        "--out DIR": "folder of the page; without it, one beside checkpoints/",
-        "--eval.mode MODE": "whole images, or slide a window over them",
-        "--eval.window SIZE": "of the window; without it, the crop of training",
-        "--eval.scales LIST": "averaged over, e.g. [0.5, 1.0, 1.5]",
-        "--eval.flip true": "average with the mirrored image",
-        "--data.OPTION VALUE": "other data, or otherwise, than in training",
+        "--out DIR": "folder of the page; default: one beside checkpoints/",
+        "--eval.mode MODE": "whole (whole images) or slide (a sliding window)",
+        "--eval.window SIZE": "size of the window; default: the crop size of the training",
+        "--eval.scales LIST": "scales to average over, e.g. [0.5, 1.0, 1.5]",
+        "--eval.flip true": "average with the flipped image",
+        "--data.OPTION VALUE": "an option of the data, if it differs from the training",
         "--page false": "write no page",
     },
 )
@@ -88,7 +88,7 @@ USAGE = {
 
 
 def help_of(verb: str) -> str:
-    """The options of a training verb that people use, in groups.
+    """The help text with the most used options of a verb, in groups.
 
     Args:
         verb: `fit`, `validate` or `test`.

@@ -1,4 +1,4 @@
-"""The command line: `ssseg fit --method classmix`. Heavy imports wait until they are needed."""
+"""The command line: `ssseg fit --method classmix`. Heavy modules are imported when needed."""
 
 import os
 import select
@@ -16,34 +16,34 @@ USAGE = """usage: ssseg VERB [options]
   validate   score a checkpoint on the validation images:  ssseg validate --ckpt_path FILE
   test       score a checkpoint on the test images:  ssseg test --ckpt_path FILE
   predict    class maps of images:  ssseg predict FILE photos/ --out predictions --overlay
-  export     hand a model on as ONNX, .pt2 or safetensors, checked:  ssseg export FILE
-  doctor     read every image and mask; say what will go wrong:  ssseg doctor photos
+  export     write a model as ONNX, .pt2 or safetensors and check it:  ssseg export FILE
+  doctor     check every image and mask of a data set:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
-  benchmark  methods side by side:  ssseg benchmark --methods supervised,classmix --seeds 3
+  benchmark  train and compare methods:  ssseg benchmark --methods supervised,classmix --seeds 3
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
   find-batch-size
-             the largest batch that fits:  ssseg find-batch-size --method classmix
-  debug-nan  the end of a run that stopped at a NaN, to see where it begins:  ssseg debug-nan FOLDER
+             the largest batch that fits into memory:  ssseg find-batch-size --method classmix
+  debug-nan  find the layer at which a run stopped at a NaN:  ssseg debug-nan FOLDER
   methods    the methods, one per line; `ssseg methods classmix` explains one and its options
   datasets   the data sets, one per line
 
-  ssseg VERB --help lists the options of a verb, --version says which version this is.
+  ssseg VERB --help lists the options of a verb, ssseg --version prints the version.
   Without --data, `ssseg fit` trains on built-in drawn scenes; nothing is downloaded.
 """
 TRAINING = ("fit", "validate", "test")
 
 
 READER_GONE = 141
-"""Exit code of a command whose output nobody reads on, as of one that SIGPIPE ended."""
+"""Exit code if the reader of the output has closed it, as after SIGPIPE."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command line; 0 when it worked, 2 for bad input, 130 when interrupted."""
+    """Run a command line; returns 0 for success, 2 for bad input, 130 if interrupted."""
     try:
         try:
             return _answer(with_home(sys.argv[1:] if args is None else args))
         finally:
-            _flush()  # what nobody reads is noticed here, not when the interpreter ends
+            _flush()  # raises BrokenPipeError here, not at the end of the interpreter
     except BrokenPipeError:
         gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
         if not gone:
@@ -64,12 +64,12 @@ def _answer(args: list[str]) -> int:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # a program without a terminal on Windows
+        if stream is not None:  # None for programs without a terminal on Windows
             stream.flush()
 
 
 def _reader_is_gone(stream: TextIO | None) -> bool:
-    """Whether nobody reads a stream any more; what is still in it goes nowhere then."""
+    """Whether the reader of a stream has closed it; the rest of the output is then discarded."""
     if stream is None:
         return False
     if hasattr(select, "poll"):
@@ -156,7 +156,7 @@ def _verb(args: list[str]) -> int:
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
-    """Lines with columns as wide as their widest text."""
+    """Rows as lines of text; each column is as wide as its widest text."""
     lines = list(rows)
     widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
     padded = [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
@@ -164,7 +164,7 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _explain(name: str) -> str:
-    """A method's docstring and its options with their defaults."""
+    """The docstring of a method and its options with their defaults."""
     import inspect
     from dataclasses import MISSING
 
@@ -173,7 +173,7 @@ def _explain(name: str) -> str:
 
     method = method_class(name)
     rows = [
-        (f"  --method.{option}", "must be given" if value is MISSING else repr(value))
+        (f"  --method.{option}", "required" if value is MISSING else repr(value))
         for option, value in sorted(defaults(method).items())
     ]
     template = method.__mro__[1]
@@ -183,7 +183,7 @@ def _explain(name: str) -> str:
 
 
 def _report(verb: str, done: object) -> None:
-    """Where the run is, and the scores of the last step."""
+    """Print the files of a run and its scores."""
     from ssseg.cli.lightning_cli import TrainingCLI
     from ssseg.runs.run import Run
 
@@ -216,7 +216,7 @@ def _report(verb: str, done: object) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    """The message on one line; of an error in a worker process, the message it began with."""
+    """The message on one line; for an error in a worker process without its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and any("Traceback" in line for line in lines):
         return lines[-1].partition("UserError: ")[2] or lines[-1]

@@ -1,4 +1,4 @@
-"""What jsonargparse says is wrong, in one sentence with the names that people type."""
+"""Error messages of option parsers: one sentence, with options as the user types them."""
 
 import re
 from argparse import ArgumentParser
@@ -9,7 +9,7 @@ from ssseg.runs.command import typed_name
 
 
 def format_parser_error(message: str) -> str:
-    """What a parser's message says is wrong, as: option, what was given, what is expected."""
+    """A message of jsonargparse as one sentence: option, given value, expected value."""
     keys = re.findall(r'Parser key "([^"]+)"', message)
     given = re.findall(r"(?:Got value|Given value): (.*)", message)
     expected = re.findall(r"Expected an? (.*?)(?:\. Got value: .*)?$", message, re.MULTILINE)
@@ -23,7 +23,7 @@ def format_parser_error(message: str) -> str:
 
 
 def _type_name(name: str) -> str:
-    """A type as people name it."""
+    """A readable name of a type."""
     if name.startswith("typing.Literal["):
         return "one of " + name.removeprefix("typing.Literal[").rstrip("]")
     words = {"float": "a number", "int": "a whole number", "bool": "true or false"}
@@ -33,11 +33,11 @@ def _type_name(name: str) -> str:
 
 
 class VerbParser(ArgumentParser):
-    """An argparse parser whose complaints are sentences like all others; no guessed short names."""
+    """An argparse parser that raises `UserError` and does not accept abbreviated options."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> Any:
-        """Say it as every other mistake is said."""
+        """Raise `UserError` instead of printing the usage and exiting."""
         raise UserError(f"{self.prog}: {message}; see {self.prog} --help")

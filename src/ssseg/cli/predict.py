@@ -1,4 +1,4 @@
-"""`ssseg predict`: a folder of images in, a folder of class maps out."""
+"""`ssseg predict`: writes class maps of images."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,27 +21,27 @@ PROG = "ssseg predict"
 
 
 MARK = "ssseg predict"
-"""In every file that the verb writes, so that a later call knows it again."""
+"""Text in the metadata of every written file, by which a later call recognises results."""
 ENDINGS = {"": ".png", "overlay": "_overlay.jpg", "confidence": "_confidence.png"}
-"""Of the class map, and of what is wanted besides."""
+"""Kind of result -> suffix; "" is the class map."""
 
 
 class Job(NamedTuple):
-    """An image, and the path of its results below the output folder, without an ending."""
+    """An image, and the path of its results inside the output folder, without suffix."""
 
     image: Path
     name: Path
 
     def target(self, folder: Path, kind: str = "") -> Path:
-        """Where a result is written."""
+        """The path of a result."""
         return folder / self.name.with_name(self.name.name + ENDINGS[kind])
 
 
 def predict(args: Sequence[str]) -> int:
-    """Carry out the verb.
+    """Run `ssseg predict`.
 
     Returns:
-        0, or 1 where images could not be read; the others were predicted all the same.
+        0, or 1 if some images could not be read; all others are predicted.
     """
     options = _parser().parse_args(args)
     folder = as_path(options.out)
@@ -80,17 +80,17 @@ def predict(args: Sequence[str]) -> int:
 def write(
     found: Prediction, pixels: Any, job: Job, folder: Path, kinds: Sequence[str] = ()
 ) -> None:
-    """Write what was found of one image.
+    """Write the results of one image.
 
     Args:
         found: The prediction.
         pixels: The image, (H, W, C).
-        job: Whose results these are.
-        folder: Of the results.
-        kinds: Of `overlay` and `confidence`, what is wanted besides the class map.
+        job: The image and its path in the output folder.
+        folder: The output folder.
+        kinds: Results besides the class map: `overlay`, `confidence`.
 
     Raises:
-        UserError: Where a file cannot be written.
+        UserError: If a file cannot be written.
     """
     note = PngInfo()
     note.add_text("Software", MARK)
@@ -110,7 +110,7 @@ def write(
         ) from error
 
 
-def is_ours(path: Path) -> bool:
+def is_result(path: Path) -> bool:
     """Whether a file is a result of an earlier call."""
     with suppress(OSError, SyntaxError, ValueError), Image.open(path) as image:
         said = image.info.get("Software"), image.info.get("comment")  # of PNG and JPEG
@@ -119,7 +119,7 @@ def is_ours(path: Path) -> bool:
 
 
 def displayed(pixels: Any) -> Any:
-    """Pixels of any kind as (H, W, 3) uint8 to look at; floats are stretched to their range."""
+    """An image (H, W, C) as (H, W, 3) uint8 for display; floats are scaled to their range."""
     if pixels.shape[-1] not in (3, 4):
         pixels = pixels[..., :1].repeat(3, -1)
     pixels = pixels[..., :3]
@@ -130,16 +130,16 @@ def displayed(pixels: Any) -> Any:
 
 
 def jobs_of(paths: Sequence[Path], out: Path) -> Iterator[Job]:
-    """The images that paths name; what lies in a folder keeps its place below it.
+    """The images to predict; results of a folder keep its subfolders.
 
-    Results of an earlier call that lie in the folder of the results are no images.
+    Results of an earlier call in the output folder are skipped.
 
     Args:
         paths: Images and folders of images.
-        out: The folder of the results.
+        out: The output folder.
 
     Raises:
-        UserError: For a path that is not there, a folder without images.
+        UserError: For a path that does not exist, and a folder without images.
     """
     results = out.resolve()
     for path in paths:
@@ -147,7 +147,7 @@ def jobs_of(paths: Sequence[Path], out: Path) -> Iterator[Job]:
             found = [
                 image
                 for image in find_images(path, deep=True)
-                if not (image.resolve().is_relative_to(results) and is_ours(image))
+                if not (image.resolve().is_relative_to(results) and is_result(image))
             ]
             if not found:
                 instead = found_instead(path, deep=True)
@@ -160,10 +160,10 @@ def jobs_of(paths: Sequence[Path], out: Path) -> Iterator[Job]:
 
 
 def _nothing_in_the_way(jobs: Sequence[Job], folder: Path, kinds: Sequence[str]) -> None:
-    """Every file that will be written has a name of its own, and replaces nothing but results.
+    """Check that output paths are all different and only overwrite results of earlier calls.
 
     Raises:
-        UserError: For the first that does not.
+        UserError: For the first path for which this is not so.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"option --out: {folder} is a file; give a folder")
@@ -174,7 +174,7 @@ def _nothing_in_the_way(jobs: Sequence[Job], folder: Path, kinds: Sequence[str])
             target = job.target(folder, kind)
             if target in seen:
                 raise UserError(
-                    f"{seen[target]} and {job.image} would both become "
+                    f"{seen[target]} and {job.image} would both be written to "
                     f"{target.relative_to(folder)}; predict them into different folders (--out)"
                 )
             seen[target] = job.image
@@ -183,15 +183,15 @@ def _nothing_in_the_way(jobs: Sequence[Job], folder: Path, kinds: Sequence[str])
                     f"option --out: {target} is one of the images and would be overwritten; give "
                     "another folder"
                 )
-            if target.exists() and not is_ours(target):
+            if target.exists() and not is_result(target):
                 raise UserError(
-                    f"option --out: {target} exists and is no result of {PROG}; remove it, or give "
-                    "another folder"
+                    f"option --out: {target} exists and is not a result of {PROG}; remove it, or "
+                    "give another folder"
                 )
 
 
 def _shown(jobs: Sequence[Job]) -> Iterator[Job]:
-    """The jobs, with a bar where somebody watches."""
+    """The jobs, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track
 
@@ -202,20 +202,20 @@ def _shown(jobs: Sequence[Job]) -> Iterator[Job]:
 def _parser() -> VerbParser:
     parser = VerbParser(
         prog=PROG,
-        description="Class maps (PNG with a palette) of images, at the images' own size.",
+        description="Write class maps (PNG with a palette) of images, at the size of the image.",
     )
     parser.add_argument("checkpoint", help="a .ckpt of a run, or a .safetensors file")
     parser.add_argument("images", nargs="+", help="images, or folders of images")
-    parser.add_argument("--out", default="predictions", help="folder of the results")
-    parser.add_argument("--overlay", action="store_true", help="also the colours over the image")
-    parser.add_argument("--confidence", action="store_true", help="also the confidence in grey")
+    parser.add_argument("--out", default="predictions", help="output folder")
+    parser.add_argument("--overlay", action="store_true", help="also write the image with colours")
+    parser.add_argument("--confidence", action="store_true", help="also write the confidence")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--student", action="store_true", help="predict with the student")
     which.add_argument("--teacher", action="store_true", help="predict with the teacher")
     parser.add_argument("--mode", choices=("whole", "slide"), default="whole")
     parser.add_argument("--window", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--multi-scale", action="store_true", help="average over six scales")
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
-    parser.add_argument("--batch-size", type=int, default=8, help="windows per pass")
-    parser.add_argument("--device", help="cpu, cuda, ...; default: a GPU where there is one")
+    parser.add_argument("--flip", action="store_true", help="average with the flipped image")
+    parser.add_argument("--batch-size", type=int, default=8, help="windows per forward pass")
+    parser.add_argument("--device", help="cpu, cuda, ...; default: a GPU if there is one")
     return parser

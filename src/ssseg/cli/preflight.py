@@ -1,8 +1,8 @@
-"""What runs will be like, found out before any of them trains: one process for all of them.
+"""Checks the runs of a benchmark before training, in one process for all runs.
 
-`python -m ssseg.cli.preflight` reads a request from standard input and writes one JSON object per
-run, each on a line of its own, into the file that it names. A benchmark, which must not import
-torch, asks it.
+`python -m ssseg.cli.preflight` reads a request from standard input and writes one line of JSON per
+run into the file that the request names. A benchmark starts this process, because it must not
+import torch itself.
 """
 
 import json
@@ -28,19 +28,19 @@ from ssseg.training.option_values import seconds_of
 from ssseg.training.step_timer import StepTimer
 
 LOOKS = (0.0, 0.35, 0.65, 1.0)
-"""Places in a run whose steps are timed: a method may do other things early than late."""
+"""Positions in a run (shares of all steps) whose steps are timed, because steps may differ."""
 LONG = 20.0
-"""Seconds after which a step is not timed again, nor another one of the same run."""
+"""After a step of more seconds no further steps of the run are timed."""
 
 
 def prepared(args: Sequence[str]) -> TracelessCLI:
-    """Everything that the training of a command line needs, with its data looked at, and no trace.
+    """Trainer, model and checked data for a command line, without writing files.
 
     Args:
-        args: Options of `fit`.
+        args: Options of `ssseg fit`.
 
     Raises:
-        UserError: If it cannot work.
+        UserError: If the run cannot work.
     """
     with training_environment():
         cli = TracelessCLI("fit", without(args, "--out"))
@@ -49,21 +49,21 @@ def prepared(args: Sequence[str]) -> TracelessCLI:
 
 
 def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
-    """What the run of a command line will be like.
+    """Check a run before training.
 
     Args:
         args: `fit` and its options.
-        measure: Carry out a few steps on this machine to see how long it will take.
-        at_once: Runs of this kind that share this machine's memory; 0: on another machine.
+        measure: Time a few steps on this machine to estimate the duration.
+        at_once: Number of such runs that share the memory of this machine; 0: they run on another.
 
     Returns:
-        `config` (everything that decides the run, defaults included), its `config_hash`, the
-        `split_hash`, `parameters` of the network, `memory` in bytes of a step or of the
-        validation, whichever is more (None if it cannot be counted), and `seconds` of its training
-        if measured.
+        `config` (the full configuration with defaults), its `config_hash`, the `split_hash`,
+        `parameters` (number of parameters of the student), `memory` in bytes (the larger one of
+        step and validation, None if unknown) and `seconds` (duration of the training without its
+        start, None if not measured).
 
     Raises:
-        UserError: If it cannot work.
+        UserError: If the run cannot work.
     """
     cli = prepared(args[1:])
     data, module = cli.datamodule, cli.model
@@ -71,13 +71,13 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     assert isinstance(module, SegmentationModule)
     if not data.source.records("val"):
         raise UserError(
-            f"data set {data.source.name!r} has no validation images with masks; expected some to "
-            "compare by"
+            f"data set {data.source.name!r} has no validation images with masks, but runs are "
+            "compared by their scores on validation images; add some"
         )
     if not cli.validates:
         raise UserError(
-            "option trainer.limit_val_batches is 0, but runs are compared by their scores on the "
-            "validation images; leave it out"
+            "option trainer.limit_val_batches is 0, but runs are compared by their scores on "
+            "validation images; remove the option"
         )
     config = yaml.safe_load(cli.configuration())
     precision = str(cli.trainer.precision)
@@ -100,10 +100,10 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
 
 
 def _seconds(timer: StepTimer, every: Any) -> float:
-    """Of a whole run: its steps and its validations, not its start.
+    """Estimated seconds of a run: its steps and validations, without its start.
 
     Args:
-        timer: Its steps.
+        timer: Measures steps and validations.
         every: Batches between validations, or a time.
     """
     steps, batches = timer.steps, timer.batches()
@@ -111,7 +111,7 @@ def _seconds(timer: StepTimer, every: Any) -> float:
     times = []
     for share in LOOKS:
         index = round(share * (steps - 1))
-        timer.step(batches, index)  # what is slow only once
+        timer.step(batches, index)  # warm-up: the first step is slower
         times.append(timer.step(batches, index))
         if times[-1] > LONG:
             break
@@ -122,7 +122,7 @@ def _seconds(timer: StepTimer, every: Any) -> float:
 
 
 def forecasts(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One answer per run: what `preflight` says, or the `error`."""
+    """One answer per run: the result of `preflight`, or `error` with a message."""
     for args in request["runs"]:
         try:
             yield preflight(args, measure=request["measure"], at_once=request["at_once"])

@@ -1,4 +1,4 @@
-"""`ssseg report`: tables, plots and a page of runs that are there already."""
+"""`ssseg report`: tables, plots and a page of existing runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ def parser() -> VerbParser:
         prog="ssseg report",
         usage="ssseg report RUNS [RUNS ...] [--out FOLDER] [--mix]",
         description="Tables (Markdown, LaTeX, CSV), plots (PNG, SVG) and one page of finished "
-        "runs, from their files alone. Runs that are not alike stand in tables of their own.",
+        "runs, from their files. Runs with different settings get separate tables.",
     )
-    out.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, or that hold runs")
+    out.add_argument("runs", nargs="+", metavar="RUNS", help="folders of runs, or with runs inside")
     out.add_argument("--out", help="folder of the report; default RUNS/report, or runs/report")
     out.add_argument(
         "--mix",
@@ -30,14 +30,14 @@ def parser() -> VerbParser:
 
 
 def report_verb(args: Sequence[str]) -> int:
-    """Carry out the verb; 0 when the report is written."""
+    """Run `ssseg report`; returns 0 when the report is written."""
     given = parser().parse_args(args)
     made = report(given.runs, mix=given.mix)
     first = Path(given.runs[0])
     inside = len(given.runs) == 1 and not (first / "summary.json").is_file()
     default = first / "report" if inside else Path("runs/report")
     page = made.save(given.out or default)
-    console = Console(markup=False, emoji=False)  # labels are no markup
+    console = Console(markup=False, emoji=False)  # labels may contain brackets
     show(made, console)
     console.print(f"\nreport   {page}", soft_wrap=True, highlight=False)
     return 0

@@ -1,4 +1,4 @@
-"""`ssseg split`: which images are labeled, said, checked and written down as a list."""
+"""`ssseg split`: chooses the labeled images, prints their classes and writes a list."""
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
@@ -18,7 +18,7 @@ from ssseg.data.splits.stratify import class_presence
 from ssseg.errors import UserError
 
 SAME = {"--data.labeled": "--labeled", "--data.select": "--select", "--data.split_seed": "--seed"}
-"""What these are called in `ssseg fit`, whose options can be pasted."""
+"""Options of `ssseg fit`, which are accepted too, -> options of this verb."""
 
 
 def parser() -> Parser:
@@ -26,9 +26,9 @@ def parser() -> Parser:
     out = Parser(
         prog="ssseg split",
         usage="ssseg split (FOLDER | --data NAME) [--data.OPTION VALUE] --labeled 1/8 [options]",
-        description="Choose the labeled images, say which classes they show, and write them down "
-        "for --data.labeled. Lists and published protocols are described, and only written with "
-        "--out. Reads the masks of all training images.",
+        description="Choose the labeled images, print the number of images of each class, and "
+        "write a list for --data.labeled. For lists and published protocols a list is written "
+        "only with --out. Reads the masks of all training images.",
     )
     out.add_argument(
         "--labeled",
@@ -38,13 +38,13 @@ def parser() -> Parser:
     out.add_argument(
         "--select", default="random", help="how a count or fraction chooses: random or stratified"
     )
-    out.add_argument("--seed", type=int, default=0, help="of the choice; default 0")
-    out.add_argument("--out", type=Path, help="the file; default NAME_LABELED_seedSEED.txt")
+    out.add_argument("--seed", type=int, default=0, help="seed of the choice; default 0")
+    out.add_argument("--out", type=Path, help="list file; default NAME_LABELED_seedSEED.txt")
     return out
 
 
 class Asked(NamedTuple):
-    """A choice of labeled images, as it was asked for."""
+    """The options of a choice of labeled images."""
 
     source: Source
     wanted: str
@@ -53,7 +53,7 @@ class Asked(NamedTuple):
 
     @property
     def options(self) -> str:
-        """What to type for it."""
+        """The options as typed."""
         if not is_choice(self.wanted, self.source):
             return f"--labeled {self.wanted}"
         how = f" --select {self.select}" * (self.select != "random")
@@ -61,21 +61,21 @@ class Asked(NamedTuple):
 
     @property
     def file_name(self) -> Path:
-        """Where its list is written unless the user says otherwise."""
+        """The default name of the list file."""
         parts = [self.source.name, self.wanted.replace("/", "-")]
         parts += [self.select] * (self.select != "random")
         return Path("_".join([*parts, f"seed{self.seed}.txt"]))
 
 
 def split_verb(args: Sequence[str]) -> int:
-    """Carry out the verb; 0 when it worked.
+    """Run `ssseg split`; returns 0.
 
     Raises:
         UserError: For options that cannot work, and a file that would be overwritten.
     """
     source, given = parser().parse([_short(word) for word in args])
     asked = ask(source, given.labeled, given.select, given.seed)
-    console = Console(markup=False, emoji=False)  # names of classes and files are no markup
+    console = Console(markup=False, emoji=False)  # class and file names may contain brackets
     say = partial(console.print, highlight=False, soft_wrap=True)
     records = source.records("train")
     presence = cache(partial(class_presence, source, records))
@@ -101,10 +101,10 @@ def split_verb(args: Sequence[str]) -> int:
 
 
 def ask(source: Source, wanted: str | float | None, select: Select, seed: int) -> Asked:
-    """A choice by its options; the data set's own default where none is wanted.
+    """The options of a choice; if `wanted` is None, the default of the data set.
 
     Raises:
-        UserError: Where there is no default either.
+        UserError: If `wanted` is None and the data set has no default.
     """
     if wanted is None and source.labeled is None:
         raise UserError("option --labeled is missing; give a count, a fraction such as 1/8, a list")
@@ -112,10 +112,10 @@ def ask(source: Source, wanted: str | float | None, select: Select, seed: int) -
 
 
 def choose(asked: Asked, presence: Callable[[], Array] | None = None) -> LabeledSplit:
-    """What `SegmentationData` would choose with these options.
+    """The split that `SegmentationData` makes with these options.
 
     Raises:
-        UserError: For what cannot be chosen.
+        UserError: For a choice that is not possible.
     """
     source, wanted, select, seed = asked
     records = source.records("train")
@@ -125,7 +125,7 @@ def choose(asked: Asked, presence: Callable[[], Array] | None = None) -> Labeled
 
 
 def text_of(asked: Asked, split: LabeledSplit, digest: str) -> str:
-    """A list file: how it was made and the hash as comments, then one id per line."""
+    """The text of a list file: comments with options and hash, then one id per line."""
     total = len(split.labeled) + len(split.rest)
     head = [
         f"{HEADER} {asked.source.name} {asked.options}",
@@ -136,17 +136,17 @@ def text_of(asked: Asked, split: LabeledSplit, digest: str) -> str:
 
 
 def write(path: Path, text: str) -> bool:
-    """Write a list where there is none; False if it stands there already.
+    """Write a list file; returns False if the file exists with the same content.
 
     Raises:
-        UserError: For a file of other content, and one that cannot be written.
+        UserError: If the file exists with other content, or cannot be written.
     """
     try:
         if path.is_file():
             if path.read_bytes() == text.encode():
                 return False
             raise UserError(
-                f"{path} exists and is another list; remove it, or give a new name with --out"
+                f"{path} exists with another list; remove it, or give a new name with --out"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -162,7 +162,7 @@ def _short(word: str) -> str:
 
 
 def _table(source: Source, shown: Array, labeled: Array) -> Table:
-    """In how many labeled and training images each class occurs."""
+    """Number of labeled and of all training images in which each class occurs."""
     table = Table("class", box=None)
     for column in ("labeled", "training", "share"):
         table.add_column(column, justify="right")
@@ -174,7 +174,7 @@ def _table(source: Source, shown: Array, labeled: Array) -> Table:
 
 
 def _warnings(source: Source, shown: Array, labeled: Array) -> list[str]:
-    """Classes that cannot be learned from these labels."""
+    """Messages about classes without a labeled image."""
     said = []
     for place, info in enumerate(source.classes):
         every = int(shown[:, place].sum())

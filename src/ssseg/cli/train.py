@@ -1,4 +1,4 @@
-"""`ssseg fit`, `validate` and `test`: from what was typed to a finished command."""
+"""`ssseg fit`, `ssseg validate` and `ssseg test`."""
 
 import json
 import signal
@@ -18,16 +18,16 @@ from ssseg.training.resume import asked_folder, continued, leads
 
 
 def run(args: Sequence[str]) -> TrainingCLI:
-    """Carry out `fit`, `validate` or `test` with options as they are typed.
+    """Run `fit`, `validate` or `test`.
 
     Args:
-        args: The verb and its options.
+        args: The verb and its options, as typed.
 
     Returns:
         The command line object, with its trainer, model and datamodule.
 
     Raises:
-        UserError: For anything in the options that cannot work.
+        UserError: For options that cannot work.
     """
     verb, *rest = with_home(args)
     with ExitStack() as held, each_read_once():
@@ -37,7 +37,7 @@ def run(args: Sequence[str]) -> TrainingCLI:
         try:
             return _fit(rest, held) if verb == "fit" else _evaluate(verb, rest)
         except SIGTERMException as told:
-            # as of any program that a SIGTERM ended: who started it sees that it is not finished
+            # the usual exit code after SIGTERM, so that the caller knows that the run is unfinished
             raise SystemExit(128 + signal.SIGTERM) from told
 
 
@@ -64,20 +64,20 @@ def _evaluate(verb: str, rest: list[str]) -> TrainingCLI:
     with training_environment():
         cli = TrainingCLI(verb, rest, typed=typed)
         evaluate = getattr(cli.trainer, verb)
-        # we print more than Lightning's table has
+        # not verbose, because ssseg prints its own table
         evaluate(cli.model, datamodule=cli.datamodule, verbose=False, **_checkpoint(cli))
     return cli
 
 
 def _readable(rest: list[str]) -> None:
-    """Refuse a checkpoint that is none before anything is made."""
+    """Raise `UserError` for an invalid checkpoint, before other objects are made."""
     for flag, values in pairs(rest):
         if flag == "--ckpt_path" and values:
             read_checkpoint(values[0])
 
 
 def _checkpoint(cli: TrainingCLI) -> dict[str, Any]:
-    """What the trainer is told of it; `weights_only` is not known to every Lightning."""
+    """Arguments of the trainer; `weights_only` only if given, older Lightning does not have it."""
     told = {"ckpt_path": cli.config.ckpt_path}
     if cli.config.weights_only is not None:
         told["weights_only"] = cli.config.weights_only
@@ -85,15 +85,15 @@ def _checkpoint(cli: TrainingCLI) -> dict[str, Any]:
 
 
 def _with_configuration(rest: list[str]) -> list[str]:
-    """Evaluate with the configuration that a checkpoint's run folder holds, unless one is given."""
+    """Add the configuration in the checkpoint's run folder, unless the user gives one."""
     given = dict(pairs(rest))
     if "--config" in given or {"-c", "-h", "--help"} & set(rest):
         return rest
     if not given.get("--ckpt_path"):
-        raise UserError("option --ckpt_path is missing; give a file from a run's checkpoints/")
+        raise UserError("option --ckpt_path is missing; give a file in checkpoints/ of a run")
     checkpoint = given["--ckpt_path"][0]
     config = Path(checkpoint).parent.parent / "config.yaml"
-    # images are normalised as in training, whatever other images would suggest
+    # images are normalised as in training, also if other images are evaluated
     info = read_checkpoint(checkpoint)["ssseg"]["data"]
     usual = [
         f"--data.{name}={json.dumps(list(info[name]))}"
@@ -104,7 +104,7 @@ def _with_configuration(rest: list[str]) -> list[str]:
 
 
 def _for_evaluation(rest: list[str]) -> list[str]:
-    """What a configuration of a training run does not decide: where the page goes, boundaries."""
+    """Set defaults of evaluation that override the configuration of a training run."""
     flags = {flag for flag, _ in pairs(rest)}
     if {"-h", "--help"} & set(rest):
         return rest
