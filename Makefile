@@ -1,4 +1,4 @@
-# The front door. Every target installs what it needs, once, into .venv.
+# Every target installs the packages that it needs into .venv, once.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
-# one stamp per set of packages; a change of pyproject.toml installs again
+# one stamp file per set of packages; packages are installed again after a change of pyproject.toml
 $(VENV)/.installed: pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable .
 	@touch $@
@@ -27,7 +27,7 @@ $(VENV)/.installed-docs: pyproject.toml | $(BIN)/uv
 
 install: $(VENV)/.installed ## install ssseg
 
-demo: $(VENV)/.installed ## methods side by side on built-in scenes: a table and a picture
+demo: $(VENV)/.installed ## compare methods on built-in scenes: a table and a picture
 	$(BIN)/ssseg benchmark --methods supervised,cutmix,classmix,complexmix,guidedmix --jobs 2 \
 	  --out runs/demo --data street --trainer.max_steps 600 --guidedmix.teacher true
 
@@ -37,7 +37,7 @@ test: $(VENV)/.installed-dev ## run the tests
 test-slow: $(VENV)/.installed-dev ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/.installed-dev ## style, types, architecture
+lint: $(VENV)/.installed-dev ## check style, types and layers of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -46,7 +46,7 @@ lint: $(VENV)/.installed-dev ## style, types, architecture
 docs: $(VENV)/.installed-docs ## build the site in docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench: $(VENV)/.installed ## operators, step, loader, scoring, memory and start-up beside others
+bench: $(VENV)/.installed ## measure operators, step, loader, scoring, memory and start-up
 	$(BIN)/python benchmarks/operators.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/memory.py
@@ -54,7 +54,7 @@ bench: $(VENV)/.installed ## operators, step, loader, scoring, memory and start-
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/validation.py
 
-clean: ## remove what the targets made
+clean: ## remove the files that the targets made
 	rm -rf $(VENV) runs docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 .PHONY: help install demo test test-slow lint docs bench clean

@@ -1,14 +1,14 @@
-"""Loader speed beside a plain PIL + torchvision loop that does the same work, on one core.
+"""Loader speed, compared with a plain PIL + torchvision loop that does the same work, on one core.
 
-Both sides read the same JPEG photographs and PNG masks and make the same batch: per step labeled
-images with masks (scale, pad, crop, flip, normalise) and unlabeled ones in a weak and a strong view
-(colour jitter, grey, blur), with the same ranges and probabilities. They take turns in one process,
-without worker processes, one thread each; the medians over the rounds are compared.
+Both read the same JPEG images and PNG masks and make the same batch: labeled images with masks
+(scale, pad, crop, flip, normalise) and a weak and a strong view of unlabeled images (colour jitter,
+grey, blur), with the same ranges and probabilities. They run in turns in one process, without
+worker processes, with one thread; the medians over the rounds are compared.
 
     python benchmarks/loader.py --size 375 500 --crop 321 --json loader.json
     python benchmarks/loader.py --root ../shared/data/camvid --crop 256
 
-About a minute with the defaults. Photographs are drawn where no --root is given.
+It takes about a minute with the defaults. Without --root, random images are made.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SCALE, BATCH = (0.5, 2.0), 4
 
 
 def draw_photographs(root: Path, size: tuple[int, int], count: int) -> None:
-    """A folder data set of smooth random pictures, as hard to decode as photographs are."""
+    """Write a folder data set of smooth random images, which decode as slowly as photographs."""
     rng = np.random.default_rng(0)
     height, width = size
     for split, number in (("train", count), ("val", 1)):
@@ -54,7 +54,7 @@ def draw_photographs(root: Path, size: tuple[int, int], count: int) -> None:
 
 
 class PlainLoop:
-    """What scripts of the field do, with torchvision's own transforms."""
+    """The loader of a typical script, with torchvision's transforms."""
 
     def __init__(self, root: Path, crop: int) -> None:
         self.images = sorted((root / "train" / "images").iterdir())
@@ -120,7 +120,7 @@ def ours(root: Path, crop: int, cache: str | None = None) -> SegmentationData:
 
 
 def seconds(batches: Iterator[object], steps: int) -> float:
-    """For a number of steps."""
+    """Seconds for a number of steps."""
     started = time.perf_counter()
     for _ in islice(batches, steps):
         pass
@@ -129,9 +129,11 @@ def seconds(batches: Iterator[object], steps: int) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Loader speed beside a plain loop.")
-    parser.add_argument("--root", type=Path, help="photographs in the folder layout")
-    parser.add_argument("--size", type=int, nargs=2, default=(375, 500), help="of drawn ones")
+    parser = argparse.ArgumentParser(description="Loader speed, compared with a plain loop.")
+    parser.add_argument("--root", type=Path, help="a data set in the folder layout")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(375, 500), help="height and width of random images"
+    )
     parser.add_argument("--crop", type=int, default=321)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=7)
@@ -151,7 +153,7 @@ def main() -> None:
             ),
         }
         running = {name: make() for name, make in sides.items()}
-        for name, batches in running.items():  # every image once, which fills the cache
+        for name, batches in running.items():  # reads every image once, to fill the cache
             seconds(batches, 12 if name != "ssseg, cached" else 60)
         times: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(args.rounds):

@@ -1,14 +1,15 @@
-"""Peak memory and time of a GuidedMix-Net step beside a CCT-shaped one, in processes of their own.
+"""Peak memory and time of a GuidedMix-Net step, compared with a step of the structure of CCT.
 
 CCT (Ouali et al., CVPR 2020) has a shared encoder of output stride 8 with a PSP module, a main
 decoder, and 30 auxiliary decoders that read perturbed features of the unlabeled images; all of them
-stay in the graph until the backward pass. That shape is written down here with dropout for all 30
-perturbations, which is less work than the published ones (two of them run adversarial passes).
-GuidedMix-Net has one decoder and mixes images instead; its paper reports 15 against 24 GB.
+stay in the graph until the backward pass. Here all 30 perturbations are dropout, which is less work
+than the published perturbations (two of them run adversarial passes).
+GuidedMix-Net has one decoder and mixes images instead; its paper reports 15 and 24 GB.
 
     python benchmarks/memory.py --batch 2 --crop 321 --encoder resnet50 --json memory.json
 
-On a GPU the memory is what the allocator held at most, on a CPU the growth of the process.
+Each method runs in its own process. On a GPU the memory is the peak of the allocator, on a CPU the
+growth of the process.
 """
 
 import argparse
@@ -23,11 +24,11 @@ CONTENDERS = ("cct", "guidedmix", "guidedmix, teacher", "guidedmix, stride 8", "
 
 
 def measure(contender: str, given: argparse.Namespace) -> dict[str, float]:
-    """Steps of one contender in this process.
+    """Run steps of one contender in this process.
 
     Returns:
-        `memory_mb` above what the process held before the first step, and median `seconds` of the
-        steps after it.
+        `memory_mb`, the growth of the peak memory since the first step, and `seconds`, the median
+        time of the other steps.
     """
     import torch
     from common import noise
@@ -55,7 +56,7 @@ def measure(contender: str, given: argparse.Namespace) -> dict[str, float]:
 
 
 def held(device) -> float:  # type: ignore[no-untyped-def]
-    """Most memory held so far, in MB."""
+    """Peak memory so far, in MB."""
     import resource
 
     import torch
@@ -85,7 +86,7 @@ def make(contender: str, given: argparse.Namespace):  # type: ignore[no-untyped-
 
 
 def cct(given: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """A method of CCT's shape of work."""
+    """A method with the structure of CCT."""
     import torch
     import torch.nn.functional as F
     from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
@@ -139,10 +140,10 @@ def cct(given: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 
 def main() -> None:
-    """Measure every contender in a fresh process and print ratios to CCT."""
+    """Measure every contender in a new process and print ratios to CCT."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--batch", type=int, default=2, help="labeled images, and as many unlabeled"
+        "--batch", type=int, default=2, help="labeled images; also unlabeled images"
     )
     parser.add_argument("--crop", type=int, default=321)
     parser.add_argument("--classes", type=int, default=21)
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("--decoders", type=int, default=30, help="auxiliary decoders of CCT")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", help="where to write the numbers")
+    parser.add_argument("--json", help="file for the numbers")
     parser.add_argument("--only", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:

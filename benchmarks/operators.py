@@ -1,13 +1,13 @@
-"""Times of the mask and mix operators against plain loops and other libraries, on the CPU.
+"""Times of the mask and mix operators, compared with plain loops and other libraries, on the CPU.
 
-The loops have the shape of the published code: for every image (and every block) `torch.unique`, a
-choice by NumPy, one comparison per chosen class, and a concatenation of the pieces. Both sides get
-the same label maps, take turns, and are checked to keep the same number of classes.
+The loops are like the published code: for every image (and every block) `torch.unique`, a choice by
+NumPy, one comparison per chosen class, and a concatenation of the pieces. Both get the same label
+maps, run in turns, and must keep the same number of classes.
 
     python benchmarks/operators.py --size 512 1024 --batch 2 --json operators.json
 
-About half a minute on one core with the defaults. The ratio should be at least 5 for the class mask
-and at least 50 for the block masks.
+It takes about half a minute on one core with the defaults. The ratio should be at least 5 for the
+class mask and at least 50 for the block masks.
 """
 
 import argparse
@@ -27,17 +27,17 @@ from ssseg.ops import Mixed, block_class_mask, box_mask, class_mask, mix, paste,
 from ssseg.ops.masks import block_rows_cols
 from ssseg.types import IGNORE
 
-CELLS = 60  # segments of a Cityscapes prediction that cover more than a few pixels
+CELLS = 60  # number of segments in a Cityscapes prediction, without very small ones
 
 
 def voronoi(size: tuple[int, int, int], num_classes: int, cells: int, seed: int = 0) -> Tensor:
-    """Label maps whose regions look like objects: every cell of a Voronoi diagram has one class.
+    """Random label maps: every cell of a Voronoi diagram has one class.
 
     Args:
         size: (B, H, W).
         num_classes: Number of classes C.
         cells: Cells per image.
-        seed: Of the places and classes of the cells.
+        seed: Seed of positions and classes of the cells.
 
     Returns:
         (B, H, W) int64.
@@ -57,7 +57,7 @@ def voronoi(size: tuple[int, int, int], num_classes: int, cells: int, seed: int 
 
 
 def half_of_classes(label: Tensor, rng: np.random.Generator) -> Tensor:
-    """Mask of half of the classes of one piece of a label map, as a plain program draws it."""
+    """Mask of half of the classes in a label map (h, w), in plain torch: (1, h, w) bool."""
     classes = torch.unique(label)
     classes = classes[classes != IGNORE]
     half = len(classes) // 2
@@ -66,7 +66,7 @@ def half_of_classes(label: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def loop_class_mask(label: Tensor, rng: np.random.Generator) -> Tensor:
-    """One mask per image, appended to a growing batch."""
+    """Class masks, made image by image and concatenated."""
     masks = half_of_classes(label[0], rng)[None]
     for image in label[1:]:
         masks = torch.cat((masks, half_of_classes(image, rng)[None]))
@@ -74,9 +74,9 @@ def loop_class_mask(label: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def loop_block_class_mask(label: Tensor, blocks: int, rng: np.random.Generator) -> Tensor:
-    """One mask per block, joined to rows, images and the batch."""
+    """Block class masks, made block by block and concatenated."""
     _, height, width = label.shape
-    # rounded up, because pixel y lies in block y * blocks // height
+    # rounded up, because pixel y is in block y * blocks // height
     top = [math.ceil(height * i / blocks) for i in range(blocks + 1)]
     left = [math.ceil(width * i / blocks) for i in range(blocks + 1)]
     images = []
@@ -93,7 +93,7 @@ def loop_block_class_mask(label: Tensor, blocks: int, rng: np.random.Generator) 
 
 
 def loop_mix(image: Tensor, probs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and class probabilities mixed with the next sample's, one sample at a time."""
+    """Mix images and class probabilities with those of the next sample, one sample at a time."""
     n = len(image)
     mixed = [
         torch.cat([(mask[i] * x[i] + (1 - mask[i]) * x[(i + 1) % n])[None] for i in range(n)])
@@ -103,7 +103,7 @@ def loop_mix(image: Tensor, probs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
 
 
 def kept(label: Tensor, mask: Tensor, num_classes: int, blocks: int) -> int:
-    """In how many (image, block, class) triples a mask is on."""
+    """Number of (image, block, class) triples with a pixel where the mask is True."""
     batch, height, width = label.shape
     y, x = block_rows_cols(height, width, blocks, blocks, label.device)
     block = y[:, None] * blocks + x
@@ -113,7 +113,7 @@ def kept(label: Tensor, mask: Tensor, num_classes: int, blocks: int) -> int:
 
 
 def compare(args: argparse.Namespace) -> list[dict[str, object]]:
-    """One row per operator: our time, the loop's time, their ratio, and ours in image copies."""
+    """One row per operator: time of ssseg, time of the loop, their ratio, time in image copies."""
     height, width = args.size
     classes, batch, repeats = args.classes, args.batch, args.repeats
     label = voronoi((batch, height, width), classes, CELLS)
@@ -139,7 +139,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
     for name, (ours, loop, p) in pairs.items():
         counts = kept(label, ours(), classes, p), kept(label, loop(), classes, p)
         if counts[0] != counts[1]:
-            raise RuntimeError(f"{name}: we keep {counts[0]} classes, the loop {counts[1]}")
+            raise RuntimeError(f"{name}: ssseg keeps {counts[0]} classes, the loop {counts[1]}")
         rows.append((name, *medians(repeats, [ours, loop])))
 
     mask = class_mask(label, classes, generator=generator)
@@ -148,7 +148,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
     sample = Mixed(image, hard, conf, torch.ones_like(hard, dtype=torch.bool))
     partner, number = roll_pairs(batch), mask.long()
     if not torch.equal(mix(sample, partner, mask).image, loop_mix(image, probs, number)[0]):
-        raise RuntimeError("mix: the loop gives other images than we do")
+        raise RuntimeError("mix: ssseg and the loop give different images")
     times = medians(
         repeats, [lambda: mix(sample, partner, mask), lambda: loop_mix(image, probs, number)]
     )
@@ -160,7 +160,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
     others: dict[str, Callable[[], object]] = {}
     cutmix = v2.CutMix(num_classes=2)
     others["torchvision"] = lambda: cutmix(image, whole)
-    if importlib.util.find_spec("kornia"):  # it is no dependency of ours
+    if importlib.util.find_spec("kornia"):  # not a dependency of ssseg
         from kornia.augmentation import RandomCutMixV2
 
         theirs = RandomCutMixV2(p=1.0, data_keys=["input"])
@@ -185,7 +185,7 @@ def compare(args: argparse.Namespace) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Parse the command line, measure, print a table, and write JSON where asked."""
+    """Measure, print a table, and write JSON if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, nargs=2, default=(512, 1024), metavar=("H", "W"))
     parser.add_argument("--classes", type=int, default=19)
@@ -193,12 +193,12 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, nargs="*", default=(64, 128), help="blocks per side")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="of torch, for both sides"
+        "--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch"
     )
-    parser.add_argument("--json", type=Path, help="file that the numbers are written to")
+    parser.add_argument("--json", type=Path, help="file for the numbers")
     args = parser.parse_args()
     if max(args.blocks, default=1) > min(args.size):
-        parser.error("--blocks must not exceed --size: the loop knows no empty blocks")
+        parser.error("--blocks must not exceed --size: the loop cannot handle empty blocks")
 
     torch.set_num_threads(args.threads)
     rows = compare(args)
@@ -212,14 +212,14 @@ def main() -> None:
         "machine": platform.processor() or platform.machine(),
     }
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(f"{'operator':<34}{'ours ms':>10}{'loop ms':>11}{'ratio':>9}{'copies':>9}")
+    print(f"{'operator':<34}{'ssseg ms':>10}{'loop ms':>11}{'ratio':>9}{'copies':>9}")
     for row in rows:
         print(
             f"{row['operator']:<34}{row['ours_ms']:>10.2f}{row['loop_ms']:>11.2f}"
             f"{row['ratio']:>9.1f}{row['copies']:>9.1f}"
         )
-    print("box mix: images alone; theirs cuts one box for the whole batch (torchvision)")
-    print("copies: our time in copies of the image batch, (B, 3, H, W) float32")
+    print("box mix: images only; torchvision cuts one box for the whole batch")
+    print("copies: time of ssseg / time of a copy of the image batch, (B, 3, H, W) float32")
     if args.json:
         args.json.write_text(json.dumps({"about": about, "rows": rows}, indent=2) + "\n")
 

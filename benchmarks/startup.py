@@ -1,6 +1,6 @@
-"""How long the command line takes to answer, beside the interpreter and `import torch`.
+"""Start-up time of the command line, compared with the interpreter and `import torch`.
 
-Each command runs in a process of its own; they take turns, a first turn is not counted.
+Each command runs in its own process. The commands run in turns; the first turn is not counted.
 
     python benchmarks/startup.py --json startup.json
 
@@ -28,7 +28,7 @@ COMMANDS = {
 
 
 def start(command: list[str]) -> None:
-    """One process from its start to its end."""
+    """Run a command to its end."""
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

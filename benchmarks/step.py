@@ -1,13 +1,13 @@
-"""A ClassMix step under the trainer beside a hand-written loop of the same mathematics.
+"""Time of a ClassMix step in the trainer, compared with a plain loop of the same computation.
 
-Both train the same network on the same batch in one process and take turns step by step, so that a
-busy machine is busy for both. Ours is everything that `ssseg fit` does between two batches: the
-trainer, the module, logging, instruments, alerts, the run's news. The loop is plain eager torch.
+Both train the same network on the same batch in one process, in turns of one step, so that other
+load on the machine affects both. The time of ssseg includes all work of `ssseg fit` between two
+batches: trainer, module, logging, metrics, alerts, progress file. The loop is eager torch.
 
     python benchmarks/step.py --encoder resnet18 --crop 128 --batch 2 --json step.json
 
-Two minutes on one core with the defaults. The median of the ratios should be at most 1.03 where the
-network dominates.
+It takes two minutes on one core with the defaults. The median ratio should be at most 1.03 if the
+network takes most of the time.
 """
 
 import argparse
@@ -41,9 +41,9 @@ DECAY, THRESHOLD, LR = 0.99, 0.968, 1e-4
 
 
 def plain_loop(network: Segmenter, batch: Batch, classes: int) -> Callable[[], None]:
-    """One step of ClassMix per call, as a script would write it."""
+    """A function that does one step of ClassMix, in plain torch."""
     student = copy.deepcopy(network).train()
-    # as the published code: the teacher normalises by the batch
+    # as in the published code, the teacher uses batch statistics
     teacher = copy.deepcopy(network).requires_grad_(False).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=LR, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(0)
@@ -72,7 +72,7 @@ def plain_loop(network: Segmenter, batch: Batch, classes: int) -> Callable[[], N
 
 
 class Turns(Callback):
-    """After every step of the trainer, one of the loop; both are timed."""
+    """Does one step of the loop after every step of the trainer, and times both."""
 
     def __init__(self, loop: Callable[[], None]) -> None:
         self.loop = loop
@@ -81,11 +81,11 @@ class Turns(Callback):
         self.since = 0.0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Start the watch."""
+        """Start the timer."""
         self.since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """The loop's turn; the rest of the trainer's step counts for the next one of ours."""
+        """Do a step of the loop; later callbacks count for the next step of the trainer."""
         now = time.perf_counter()
         self.ours.append(now - self.since)
         self.loop()
@@ -101,14 +101,14 @@ class OneBatch(LightningDataModule):
         self.batch = batch
 
     def train_dataloader(self) -> Any:
-        """Endless."""
+        """An infinite loader."""
         return repeat(self.batch)
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """Medians over the steps that are counted, and the median of the ratios of neighbors.
+    """Median times of both, the median of their ratios, and the ratio of the sums.
 
-    `ratio_of_sums` has the steps in it whose numbers are logged, which a median passes over.
+    Only some steps log numbers. They affect `ratio_of_sums`, but not the medians.
     """
     torch.manual_seed(0)
     classes = given.classes
@@ -147,10 +147,10 @@ def main() -> None:
     parser.add_argument("--encoder", default="resnet18")
     parser.add_argument("--decoder", default="deeplabv3plus")
     parser.add_argument("--crop", type=int, default=128)
-    parser.add_argument("--batch", type=int, default=2, help="labeled, and as many unlabeled")
+    parser.add_argument("--batch", type=int, default=2, help="labeled images; also unlabeled ones")
     parser.add_argument("--classes", type=int, default=11)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--warmup", type=int, default=5, help="steps that do not count")
+    parser.add_argument("--warmup", type=int, default=5, help="steps that are not counted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -163,8 +163,8 @@ def main() -> None:
     )
     print(f"ssseg {found['ours_ms']:.1f} ms   loop {found['loop_ms']:.1f} ms per step")
     print(
-        f"median ratio of {found['steps']} pairs: {found['ratio']:.3f}; all of their time, "
-        f"logging included: {found['ratio_of_sums']:.3f}"
+        f"median ratio of {found['steps']} pairs: {found['ratio']:.3f}; ratio of the total times, "
+        f"with logging: {found['ratio_of_sums']:.3f}"
     )
     save(given, **found)
 

@@ -1,13 +1,13 @@
-"""Images per second of training steps in several precisions, beside a loop like published scripts.
+"""Images per second of training steps in several precisions, compared with a plain loop.
 
-The loop has the habits of the field's scripts: 32 bits, two reads of the unlabeled set per step,
-one mask per image made with `torch.unique`, losses read on the host at every step. Ours is the same
-method with the library's operators, in fp32, bf16, bf16 with channels_last, and compiled on top.
-Batches are on the device already; contenders run one after the other, and the loop at the beginning
-and at the end, so that a device that slows down is noticed.
+The loop is like published scripts: float32, two unlabeled batches per step, one mask per image made
+with `torch.unique`, losses copied to the host at every step. The other rows are methods of the
+library in fp32, bf16, bf16 with channels_last, and also compiled. Batches are already on the
+device. The contenders run one after the other; the loop runs at the start and at the end, which
+shows whether the speed of the device has changed.
 
     python benchmarks/throughput.py --device cuda --encoder resnet50 --crop 513 --batch 8
-    python benchmarks/throughput.py --encoder test_resnet --crop 64 --batch 2 --steps 3    a CPU
+    python benchmarks/throughput.py --encoder test_resnet --crop 64 --batch 2 --steps 3    (CPU)
 """
 
 import argparse
@@ -39,12 +39,12 @@ WAYS: dict[str, tuple[bool, Compute]] = {
 
 
 def published_loop(network: Segmenter, batch: Batch) -> Callable[[], None]:
-    """A ClassMix step with the habits of published scripts."""
+    """A function that does one ClassMix step, as in published scripts."""
     student = copy.deepcopy(network).train()
     teacher = copy.deepcopy(network).requires_grad_(False).train()
     optimizer = torch.optim.SGD(student.parameters(), lr=1e-3, momentum=0.9)
     (image, label), first = batch.labeled, batch.unlabeled.views[0]
-    second = first.flip(0)  # another read of the unlabeled set
+    second = first.flip(0)  # the second unlabeled batch
 
     def masks(hard: Tensor) -> Tensor:
         parts = []
@@ -75,7 +75,7 @@ def published_loop(network: Segmenter, batch: Batch) -> Callable[[], None]:
 
 
 def ours(name: str, network: Segmenter, batch: Batch, way: str) -> Callable[[], None]:
-    """A step of a method of the library."""
+    """A function that does one step of a method of the library."""
     half, compute = WAYS[way]
     device = batch.labeled.image.device
     method = create_method(name, warmup_steps=0.0)
@@ -101,7 +101,7 @@ def ours(name: str, network: Segmenter, batch: Batch, way: str) -> Callable[[], 
 
 
 def rate(step: Callable[[], None], device: torch.device, steps: int, images: int) -> float:
-    """Images per second, the median of single steps; two steps before do not count."""
+    """Images per second, from the median time of a step; two first steps are not counted."""
     seconds = []
     for turn in range(steps + 2):
         started = time.perf_counter()
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--encoder", default="resnet50")
     parser.add_argument("--crop", type=int, default=513)
-    parser.add_argument("--batch", type=int, default=8, help="labeled, and as many unlabeled")
+    parser.add_argument("--batch", type=int, default=8, help="labeled images; also unlabeled ones")
     parser.add_argument("--classes", type=int, default=21)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))

@@ -1,9 +1,8 @@
-"""Scoring predictions beside the loop of published scripts: NumPy, one image at a time.
+"""Speed of scoring, compared with the loop of published scripts: NumPy, one image at a time.
 
-Ours counts a whole batch where it lies, and fetches the matrix once at the end. The loop copies
-every prediction to the host and counts it with `numpy.bincount`. Both see the same logits and
-labels, take turns, and are checked to give the same mIoU. The network's own time is left out: it is
-the same for both.
+ssseg counts a whole batch on its device and copies the matrix to the host once. The loop copies
+every prediction to the host and counts it with `numpy.bincount`. Both get the same logits and
+labels, run in turns, and must give the same mIoU. The time of the network is not included.
 
     python benchmarks/validation.py --size 512 1024 --images 16 --json validation.json
 """
@@ -31,7 +30,7 @@ def ours(batches: list[tuple[Tensor, Tensor]], classes: int) -> float:
 
 
 def loop(batches: list[tuple[Tensor, Tensor]], classes: int) -> float:
-    """The same, image by image on the host."""
+    """The mIoU of all batches, counted image by image on the host."""
     matrix = np.zeros((classes, classes), np.int64)
     for logits, label in batches:
         for one, truth in zip(logits, label, strict=True):
@@ -66,8 +65,8 @@ def main() -> None:
         batches.append((logits, label))
     found = ours(batches, given.classes), loop(batches, given.classes)
     if abs(found[0] - found[1]) > 1e-9:
-        raise RuntimeError(f"our mIoU is {found[0]}, the loop's {found[1]}")
-    # both return a number of the host: the device is done
+        raise RuntimeError(f"the mIoU of ssseg is {found[0]}, that of the loop {found[1]}")
+    # both return a Python float, so the device has finished
     sides = {"ssseg": partial(ours, batches, given.classes)}
     sides["loop"] = partial(loop, batches, given.classes)
     images = given.batch * len(batches)

@@ -1,4 +1,4 @@
-"""What several of the programs do: take turns, make a batch of noise, write numbers."""
+"""Functions that several of the programs use: time in turns, make a random batch, write JSON."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from ssseg.types import Batch, Labeled, Unlabeled
 
 
 def medians(repeats: int, runs: Sequence[Callable[[], object]]) -> list[float]:
-    """Median seconds of every run, the runs taking turns; a first turn is not counted."""
+    """Median seconds of every function. They are called in turns; the first turn is not counted."""
     times: list[list[float]] = [[] for _ in runs]
     for turn in range(repeats + 1):
         for run, own in zip(runs, times, strict=True):
@@ -25,13 +25,13 @@ def medians(repeats: int, runs: Sequence[Callable[[], object]]) -> list[float]:
 
 
 def noise(count: int, crop: int, classes: int, device: torch.device | str = "cpu") -> Batch:
-    """As many labeled as unlabeled images of noise; all pixels are labeled and valid.
+    """A batch of random labeled and unlabeled images; all pixels are labeled and valid.
 
     Args:
-        count: Images of each kind.
-        crop: Their height and width.
-        classes: Of the labels.
-        device: Where they are made.
+        count: Number of labeled images, and of unlabeled ones.
+        crop: Height and width in pixels.
+        classes: Number of classes.
+        device: Device of the batch.
     """
     image = torch.randn(2, count, 3, crop, crop, device=device)
     label = torch.randint(0, classes, (count, crop, crop), device=device)
@@ -40,7 +40,7 @@ def noise(count: int, crop: int, classes: int, device: torch.device | str = "cpu
 
 
 def save(given: argparse.Namespace, **numbers: object) -> None:
-    """Write numbers and the options that they were found with where `--json` says, if it does."""
+    """Write numbers and options to the file of `--json`, if it is given."""
     if given.json:
         about = {name: str(value) for name, value in vars(given).items() if name != "json"}
         text = json.dumps({"about": about, **numbers}, indent=1)

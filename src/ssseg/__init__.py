@@ -1,6 +1,6 @@
 """Mixing-based semi-supervised semantic segmentation with PyTorch Lightning.
 
-Names are imported when they are first used: `import ssseg` costs milliseconds.
+Names are imported when they are first used, so that `import ssseg` takes milliseconds.
 """
 
 from importlib import import_module

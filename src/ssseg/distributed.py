@@ -1,9 +1,9 @@
-"""One batch on several devices: what a step must know so that it computes what one device would.
+"""A batch on several devices: functions that make a step equal to the step on one device.
 
-DDP takes the mean over devices of the gradients. So a loss that is a mean over pixels divides its
-own device's sum by `denominator`, a mask draws for the whole batch and takes its device's part
-(`GlobalBatchGenerator`), and the partner of a device's last image is the next device's first one
-(`next_in_ring`). Nothing here is a copy to the host.
+DDP averages gradients over devices. Therefore a loss that is a mean over pixels divides the sum of
+its device by `denominator`, masks are drawn for the whole batch (`GlobalBatchGenerator`), and the
+partner of the last image of a device is the first image of the next device (`next_in_ring`).
+Nothing is copied to the host.
 """
 
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ from torch import Tensor
 from torch import distributed as dist
 
 WITHOUT_FLOAT64 = ("mps",)
-"""Kinds of devices that compute in 32 bits at most: Apple's."""
+"""Types of devices without float64 (Apple)."""
 
 
 def sum_dtype(device: torch.device | str | None) -> torch.dtype:
-    """float64, for sums and draws that must be exact, or float32 where a device has no more."""
+    """Dtype for sums and draws: float64, or float32 on devices without float64."""
     kind = torch.get_default_device() if device is None else torch.device(device)
     return torch.float32 if kind.type in WITHOUT_FLOAT64 else torch.float64
 
 
 @dataclass(frozen=True, slots=True)
 class DistInfo:
-    """Which of how many devices this one is; alone unless somebody says otherwise."""
+    """Rank of this device and number of devices; by default a single device."""
 
     rank: int = 0
     world_size: int = 1
 
     def total(self, value: Tensor) -> Tensor:
-        """The sum over devices, without gradient."""
+        """Sum of `value` over devices, without gradient; same shape."""
         if self.world_size == 1:
             return value
         summed = value.detach().clone()
@@ -40,18 +40,18 @@ class DistInfo:
         return summed
 
     def denominator(self, amount: Tensor) -> Tensor:
-        """What this device's sum is divided by, for the mean of devices to be that of the batch.
+        """The divisor of this device's sum, so that the mean over devices is the mean of the batch.
 
-        The amount over all devices, at least 1, divided by their number.
+        It is the total of `amount` over devices, at least 1, divided by the number of devices.
         """
         whole = self.total(amount).clamp_min(1)
         return whole if self.world_size == 1 else whole / self.world_size
 
     def means(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The mean over devices of each scalar, in one exchange.
+        """The mean over devices of each scalar, with one communication.
 
         Args:
-            values: Of the same names on all devices. What has no value (NaN) on one has none.
+            values: Scalars with the same names on all devices; NaN on one device gives NaN.
         """
         if self.world_size == 1:
             return dict(values)
@@ -61,16 +61,16 @@ class DistInfo:
         return dict(zip(values, self.total(stacked) / self.world_size, strict=True))
 
     def next_in_ring(self, value: Tensor) -> Tensor:
-        """Of every sample the next one of the global batch, whose last is followed by its first.
+        """The next sample of the global batch for every sample; the first follows the last.
 
-        The ring of the published ClassMix code. No gradient.
+        This is the ring of the published ClassMix code. No gradient.
 
         Args:
-            value: (B, ...), B alike on all devices.
+            value: (B, ...), with the same B on all devices.
         """
         if self.world_size == 1:
             return value.roll(-1, 0)
-        # not every backend sends booleans
+        # some backends cannot send bool
         first = value.detach()[:1].contiguous()
         sent = first.byte() if first.dtype == torch.bool else first
         firsts = [torch.empty_like(sent) for _ in range(self.world_size)]
@@ -82,15 +82,15 @@ SINGLE = DistInfo()
 
 
 class GlobalBatchGenerator(NamedTuple):
-    """Draws for the places of a batch that is spread over devices: each takes its own part of them.
+    """A generator for draws per image of a batch on several devices.
 
-    Wherever a draw per image is asked for, this stands for a generator.
+    Each device draws for the whole batch and keeps its part, see `ssseg.ops.random`.
     """
 
     generator: torch.Generator
-    """In the same state on all devices."""
+    """Has the same state on all devices."""
     devices: DistInfo
 
     def initial_seed(self) -> int:
-        """The same on all devices, for what is decided on the host."""
+        """The seed, which is the same on all devices, for choices on the host."""
         return self.generator.initial_seed()

@@ -1,15 +1,21 @@
-"""The one exception for mistakes that a person can mend."""
+"""The exception for mistakes that a user can fix."""
 
 
 class UserError(ValueError):
-    """Bad input: one sentence with what was found, what was expected and how to mend it.
+    """Bad input: one sentence with what was found, what was expected and how to fix it.
 
     The command line prints the sentence without a traceback and ends with exit code 2.
     """
 
 
 def one_of(what: str, given: object, known: list[str]) -> UserError:
-    """The error for a name that is not among the known ones, with the nearest known name."""
+    """The error for an unknown name, with the most similar known name.
+
+    Args:
+        what: What is named, e.g. `method`.
+        given: The unknown name.
+        known: All known names.
+    """
     import difflib
 
     near = difflib.get_close_matches(str(given), known, n=1)

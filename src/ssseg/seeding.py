@@ -1,4 +1,4 @@
-"""Every random choice is a function of (seed, stream, step, rank, slot): here is the function."""
+"""Seeds: every random choice is a function of (seed, stream, step, rank, slot)."""
 
 import os
 from typing import Final
@@ -13,7 +13,7 @@ STREAMS: Final = (
     "split",
     "mix",
     "net",
-    # a new one goes to the end: the place of a name is what it stands for
+    # add new names at the end only, because the seed depends on the index
     "geometry",
     "weak",
     "strong",
@@ -21,17 +21,17 @@ STREAMS: Final = (
 
 
 def seed_of(seed: int, stream: str, *place: int) -> int:
-    """A 63-bit seed for one place of one stream; places next to each other have unrelated seeds.
+    """A 63-bit seed; seeds of neighbouring steps, ranks and slots are statistically independent.
 
     Args:
-        seed: Of the run.
-        stream: One of `STREAMS`: what is being decided.
-        place: Step, rank, slot: where.
+        seed: Seed of the run.
+        stream: One of `STREAMS`, the kind of random choice.
+        place: Step, rank and slot.
     """
     words = np.random.SeedSequence([seed, STREAMS.index(stream), *place]).generate_state(2)
     return (int(words[0]) << 31) ^ int(words[1])
 
 
 def run_seed() -> int:
-    """The seed of this run: what `seed_everything` was called with, else 0."""
+    """The seed of this run, as passed to `seed_everything`; 0 if it was not called."""
     return int(os.environ.get("PL_GLOBAL_SEED", "0"))

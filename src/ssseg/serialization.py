@@ -1,4 +1,4 @@
-"""Objects as plain data and back: what checkpoints and configurations hold."""
+"""Conversion of objects to plain data and back, for checkpoints and configurations."""
 
 import sys
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 
 def to_config(thing: Any) -> dict[str, Any]:
-    """`{"class_path": ..., "init_args": ...}` of an object that keeps its `hparams`."""
+    """`{"class_path": ..., "init_args": ...}` of an object with the attribute `hparams`."""
     cls = type(thing)
     return {
         "class_path": f"{cls.__module__}.{cls.__qualname__}",
@@ -20,14 +20,14 @@ def to_config(thing: Any) -> dict[str, Any]:
 
 
 def from_config(recipe: Mapping[str, Any], base: type[Made]) -> Made:
-    """The object that a recipe from a file describes, freshly made.
+    """Make the object that a recipe from a file describes.
 
-    Files come from anywhere: nothing is imported or called that they name, but for classes of ours
-    and of modules that the caller has imported already.
+    A file may be malicious. Therefore only classes of ssseg and of modules that the caller has
+    already imported are used.
 
     Args:
         recipe: `{"class_path": ..., "init_args": ...}`.
-        base: What the class must be derived from.
+        base: Required base class.
 
     Raises:
         UserError: For any other class.
@@ -36,24 +36,24 @@ def from_config(recipe: Mapping[str, Any], base: type[Made]) -> Made:
     module = path.rpartition(".")[0]
     if module.partition(".")[0] != "ssseg" and module not in sys.modules:
         raise UserError(
-            f"the file wants to be read with {path!r}, which is not of ssseg; import {module!r} "
+            f"the file needs the class {path!r}, which is not part of ssseg; import {module!r} "
             "first if you trust it"
         )
     found = import_class(path, "class")
     if not issubclass(found, base):
-        raise UserError(f"the file wants to be read with {path!r}, which is no {base.__name__}")
+        raise UserError(f"the file needs the class {path!r}; expected a {base.__name__}")
     return found(**(recipe.get("init_args") or {}))
 
 
 def import_class(path: str, what: str) -> type[Any]:
-    """The class at a dotted path.
+    """Import a class by its dotted path.
 
     Args:
         path: Module and name.
-        what: What is looked for, for the error.
+        what: Kind of class, for the error message.
 
     Raises:
-        UserError: Where there is none.
+        UserError: If there is no class at this path.
     """
     module, _, name = path.rpartition(".")
     try:
@@ -63,12 +63,12 @@ def import_class(path: str, what: str) -> type[Any]:
             f"no {what} at {path!r} ({error}); expected the dotted path of a class"
         ) from error
     if not isinstance(found, type):
-        raise UserError(f"{path!r} is no class, but a {type(found).__name__}")
+        raise UserError(f"{path!r} is a {type(found).__name__}; expected a class")
     return found
 
 
 def to_plain(value: Any) -> Any:
-    """The same with NamedTuples as dictionaries and tuples as lists."""
+    """Convert NamedTuples to dictionaries and tuples to lists, recursively."""
     if hasattr(value, "_asdict"):
         return {key: to_plain(item) for key, item in value._asdict().items()}
     if isinstance(value, dict):
@@ -79,7 +79,7 @@ def to_plain(value: Any) -> Any:
 
 
 def flatten(values: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with dots in its keys; lists stay as they are."""
+    """Flatten nested dictionaries to one with dotted keys; lists are not changed."""
     if not isinstance(values, Mapping):
         return {name: values}
     out: dict[str, Any] = {}

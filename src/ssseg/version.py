@@ -1,3 +1,3 @@
-"""The version, which also a source tree that is not installed knows."""
+"""The version, readable without an installed package."""
 
 __version__ = "0.2.0.dev0"
