@@ -1,7 +1,7 @@
-"""Losses of labeled images. Every loss returns a finite scalar, also where no pixel is labeled.
+"""Losses of labeled images. Every loss is a finite scalar, also if no pixel is labeled.
 
-On several devices each loss is that of the whole batch: DDP takes the mean over devices of the
-gradients, and that mean is the gradient which one device would compute.
+On several devices each loss is computed over the whole batch: DDP averages the gradients of the
+devices, and the result equals the gradient on one device.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,22 @@ from ssseg.types import IGNORE
 LossName = Literal["cross_entropy", "ohem", "dice", "focal"]
 NAMES: tuple[LossName, ...] = ("cross_entropy", "ohem", "dice", "focal")
 LARGEST_WEIGHT = 10.0
-"""The largest weight of a class that `auto` gives; a class of a few pixels would rule the rest."""
+"""Largest class weight of `auto`; without it a class with few pixels would dominate the loss."""
 
 
 def cross_entropy(
     logits: Tensor, label: Tensor, devices: DistInfo = SINGLE, weights: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy, mean over the pixels that are not IGNORE; 0 where none is left.
+    """Cross-entropy, mean over the pixels that are not IGNORE; 0 if all pixels are IGNORE.
 
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64.
-        devices: That the batch is spread over; the mean is over the pixels of all of them.
-        weights: (C,) float, how much a pixel of each class counts; None counts all alike.
+        devices: Devices that share the batch; the mean is over the pixels of all of them.
+        weights: (C,) float, weight of the pixels of each class; None: 1 for all classes.
+
+    Returns:
+        Scalar.
     """
     if weights is not None:
         weights = weights.to(logits)
@@ -44,15 +47,18 @@ def cross_entropy(
 
 
 def class_presence_loss(logits: Tensor, label: Tensor, devices: DistInfo = SINGLE) -> Tensor:
-    """Binary cross-entropy of "is this class in the image", mean over classes and images.
+    """Binary cross-entropy of "this class is in the image", mean over classes and images.
 
     The image-level loss of GuidedMix-Net (L_cla in Eq. 11). An image whose pixels are all IGNORE
     does not count.
 
     Args:
-        logits: (B, C) float.
-        label: (B, H, W) int64 class maps that the answers are taken from.
-        devices: That the batch is spread over.
+        logits: (B, C) float, one logit per image and class.
+        label: (B, H, W) int64, the class maps that give the targets.
+        devices: Devices that share the batch; the mean is over the images of all of them.
+
+    Returns:
+        Scalar.
     """
     flat = label.flatten(1)
     known = flat != IGNORE
@@ -75,17 +81,21 @@ def ohem_cross_entropy(
 ) -> Tensor:
     """Cross-entropy of the hard pixels (online hard example mining), mean over them.
 
-    A pixel is hard if the probability of its class is at most `threshold`. If fewer than the share
-    `min_kept` of the labeled pixels are hard, the pixels of lowest probability fill up the share.
+    A pixel is hard if the probability of its class is at most `threshold`. If the share of hard
+    pixels among labeled pixels is below `min_kept`, the pixels with the next lowest probabilities
+    are added.
 
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64.
-        devices: That the batch is spread over; the share is that of all of it.
-        threshold: In [0, 1].
-        min_kept: In [0, 1]. The published recipes give a count: 200,000 pixels of 2 crops of
-            801 x 801, a share of 0.156.
-        weights: (C,) float; None counts all classes alike.
+        devices: Devices that share the batch; the share is over the pixels of all of them.
+        threshold: Largest probability of a hard pixel, in [0, 1].
+        min_kept: Smallest share of labeled pixels that count, in [0, 1]. Published recipes give a
+            number of pixels: 200,000 of 2 crops of 801 x 801, a share of 0.156.
+        weights: (C,) float, weight of the pixels of each class; None: 1 for all classes.
+
+    Returns:
+        Scalar.
     """
     error = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
     valid = label != IGNORE
@@ -113,13 +123,16 @@ def focal_loss(
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64.
-        devices: That the batch is spread over.
-        gamma: 0 is the cross-entropy.
-        weights: (C,) float; None counts all classes alike.
+        devices: Devices that share the batch; the mean is over the pixels of all of them.
+        gamma: Focusing parameter; 0 is the cross-entropy.
+        weights: (C,) float, weight of the pixels of each class; None: 1 for all classes.
+
+    Returns:
+        Scalar.
     """
     error = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="none")
     valid = label != IGNORE
-    # 1 - exp(-error), without the rounding that would make it 0; its slope at 0 is finite
+    # 1 - exp(-error), computed so that it is not rounded to 0, with a finite slope at 0
     unsure = -torch.expm1(-error.clamp_min(torch.finfo(error.dtype).tiny))
     return _mean(unsure.pow(gamma) * error, label, valid, devices, weights)
 
@@ -129,15 +142,18 @@ def dice_loss(
 ) -> Tensor:
     """1 - Dice coefficient of the softmax, mean over the classes.
 
-    The sums of a class run over the labeled pixels of the whole batch; a class without a pixel in
-    it adds 0 (as in segmentation-models-pytorch, whose `DiceLoss` cannot sum over devices).
-    Milletari et al., "V-Net", 3DV 2016.
+    Milletari et al., "V-Net", 3DV 2016. The sums of a class are over the labeled pixels of the
+    whole batch. A class without labeled pixels in the batch adds 0, as in
+    segmentation-models-pytorch, whose `DiceLoss` does not sum over devices.
 
     Args:
         logits: (B, C, H, W) float.
         label: (B, H, W) int64.
-        devices: That the batch is spread over.
-        weights: (C,) float of the mean over classes; None counts all alike.
+        devices: Devices that share the batch; the sums are over the pixels of all of them.
+        weights: (C,) float, weights of the mean over classes; None: 1 for all classes.
+
+    Returns:
+        Scalar.
     """
     classes = logits.shape[1]
     valid = (label != IGNORE)[:, None]
@@ -155,17 +171,17 @@ def dice_loss(
 
 @dataclass(frozen=True)
 class LabeledLoss:
-    """The loss of labeled images that the methods call `sup`.
+    """The loss of labeled images, the term `sup` of all methods.
 
     Args:
-        name: `cross_entropy`; `ohem`, the cross-entropy of hard pixels; `focal`, which lets sure
-            pixels count less; or `dice`, in which every class counts alike, however small.
-        class_weights: A weight per class in the order of the class list, or `auto`: the median
-            share of pixels of a class, divided by the share of this one, at most 10. None counts
-            all pixels alike.
-        threshold: Of `ohem`: a pixel is hard up to this probability of its class.
-        min_kept: Of `ohem`: at least this share of the labeled pixels counts.
-        gamma: Of `focal`.
+        name: `cross_entropy`; `ohem`: cross-entropy of hard pixels; `focal`: pixels with a high
+            probability of their class have less weight; `dice`: every class has the same weight.
+        class_weights: A weight per class in the order of the class list, or `auto`: the median of
+            the classes' shares of labeled pixels, divided by the share of the class, at most 10.
+            None: 1 for all classes.
+        threshold: Option of `ohem`: largest probability of its class at which a pixel is hard.
+        min_kept: Option of `ohem`: smallest share of labeled pixels that count.
+        gamma: Option of `focal`: the focusing parameter.
 
     Raises:
         UserError: For an unknown name, or a value out of range.
@@ -194,16 +210,16 @@ class LabeledLoss:
             )
         if any(weight < 0 for weight in given) or not any(given):
             raise UserError(
-                f"option loss.class_weights is {list(given)}; expected weights of 0 or more, one "
+                f"option loss.class_weights is {list(given)}; expected weights of at least 0, one "
                 "of them above 0"
             )
 
     def weights(self, pixels: Sequence[int] | None, num_classes: int) -> Tensor | None:
-        """The weight of every class, (C,) float32, or None where all count alike.
+        """The weight of every class, (C,) float32; None if all weights are 1.
 
         Args:
-            pixels: Labeled pixels of each class; None if nobody knows them.
-            num_classes: The number of classes, C.
+            pixels: Number of labeled pixels of each class; None if unknown.
+            num_classes: Number of classes C.
 
         Raises:
             UserError: For weights of another number of classes, or `auto` without counts.
@@ -227,7 +243,7 @@ class LabeledLoss:
         seen = counts[counts > 0]
         if not len(seen):
             return None
-        # a class without a labeled pixel has no loss; its weight is of no consequence
+        # a class without labeled pixels has no loss, so its weight has no effect
         weights = torch.where(counts > 0, seen.median() / counts.clamp_min(1), 1.0)
         return weights.clamp_max(LARGEST_WEIGHT).float()
 
@@ -243,8 +259,8 @@ class LabeledLoss:
         Args:
             logits: (B, C, H, W) float.
             label: (B, H, W) int64; IGNORE where unknown.
-            devices: That the batch is spread over.
-            weights: What `weights` gave, on the device of the logits.
+            devices: Devices that share the batch.
+            weights: The result of the method `weights`, on the device of the logits.
         """
         if self.name == "ohem":
             kept = {"threshold": self.threshold, "min_kept": self.min_kept}
@@ -259,7 +275,7 @@ class LabeledLoss:
 def _mean(
     error: Tensor, label: Tensor, counted: Tensor, devices: DistInfo, weights: Tensor | None
 ) -> Tensor:
-    """Mean of a loss map over the pixels that count, weighted by their classes."""
+    """Mean of a loss map over the pixels in `counted`, weighted by their classes."""
     share = counted.to(error.dtype)
     if weights is not None:
         share = share * weights.to(error)[label.where(counted, 0)]
@@ -267,7 +283,7 @@ def _mean(
 
 
 def _gathered(values: Tensor, devices: DistInfo) -> Tensor:
-    """The values (N,) of all devices, one after another, without gradient."""
+    """The values (N,) of all devices, concatenated, without gradient."""
     if devices.world_size == 1:
         return values
     parts = [torch.empty_like(values) for _ in range(devices.world_size)]
@@ -276,10 +292,10 @@ def _gathered(values: Tensor, devices: DistInfo) -> Tensor:
 
 
 def _summed(value: Tensor, devices: DistInfo) -> Tensor:
-    """The sum over devices; the mean over devices of its gradients is the gradient of the sum."""
+    """Sum over devices with gradient; the mean of the devices' gradients is that of the sum."""
     if devices.world_size == 1:
         return value
     others = devices.total(value) - value.detach()
     scaled = devices.world_size * value
-    # the value is that of the sum, the slope is scaled since DDP divides by the number of devices
+    # the value is the sum; the gradient is scaled, because DDP divides by the number of devices
     return others + value.detach() + scaled - scaled.detach()

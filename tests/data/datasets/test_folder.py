@@ -153,7 +153,7 @@ CASES = {
     ),
     "ignored id of a class": (
         lambda root: classes(root, {"classes": ["sky", "road", "car"], "ignore": [0]}),
-        ["names 0, which is the id of class 'sky' by its place", '{"name": "sky", "id": 1}'],
+        ["names 0, which is the id of class 'sky' by its index", '{"name": "sky", "id": 1}'],
     ),
     "ignored colour that is no list": (
         lambda root: classes(root, {"classes": ["sky", "road", "car"], "ignore": [255, 255, 255]}),
@@ -167,7 +167,7 @@ CASES = {
     ),
     "one class": (
         named("crack"),
-        ["names one class, 'crack', which cannot be told", '["background", "crack"]'],
+        ["names only one class, 'crack'", '["background", "crack"]'],
     ),
     "masks of 0 and 255": (
         lambda root: redraw(root, lambda ids: np.uint8(255) * (ids > 0), ["ground", "crack"]),
@@ -220,11 +220,11 @@ CASES = {
     "masks as JPEG": (jpeg_masks, ["a0.png has no mask", "expected {root}/train/masks/a0.png"]),
     "two images of one name": (
         lambda root: save(np.zeros((24, 32, 3), np.uint8), root / "train" / "images" / "a2.jpg"),
-        ["{root}/train/images/a2.jpg and a2.png", "expected is one file per name"],
+        ["{root}/train/images/a2.jpg and a2.png", "expected one file per name"],
     ),
     "two masks of one name": (
         lambda root: save(np.zeros((24, 32), np.uint8), root / "train" / "masks" / "a2.bmp"),
-        ["{root}/train/masks/a2.bmp and a2.png", "expected is one file per name"],
+        ["{root}/train/masks/a2.bmp and a2.png", "expected one file per name"],
     ),
     "mask value outside the classes": (
         spoil_mask(),

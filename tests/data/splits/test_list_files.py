@@ -196,7 +196,7 @@ def test_a_list_with_a_hash_is_held_against_the_masks(tree, tmp_path):
     save(np.zeros((24, 32), np.uint8), tree / "train/masks/a1.png")
     assert ids(read().labeled) == ["a0", "a2"]  # a mask that the list does not name
     save(np.zeros((24, 32), np.uint8), tree / "train/masks/a2.png")
-    with pytest.raises(UserError, match="the masks or the list were changed since") as caught:
+    with pytest.raises(UserError, match="the masks or the list have changed") as caught:
         read()
     assert str(tmp_path / "list.txt") in str(caught.value)
     lines = (tmp_path / "list.txt").read_text().splitlines()
@@ -208,7 +208,7 @@ def test_a_list_that_was_shortened_by_hand_has_another_hash(tree, tmp_path):
     path = tmp_path / "list.txt"
     read = listed_with_hash(Folder(str(tree)), path, ["a0", "a2"])
     path.write_text(path.read_text().removesuffix("\na2"))
-    with pytest.raises(UserError, match="masks or the list were changed"):
+    with pytest.raises(UserError, match="masks or the list have changed"):
         read()
 
 
