@@ -32,7 +32,7 @@ def save_png16(array, path):
 def test_eight_bits(tmp_path, channels, mode):
     image = values(channels)
     Image.fromarray(image.squeeze(), mode).save(tmp_path / "a.png")
-    shown = probe(tmp_path / "a.png")
+    shown = image_info(tmp_path / "a.png")
     assert shown == (HEIGHT, WIDTH, min(channels, 3), "uint8")  # transparency is no channel
     np.testing.assert_array_equal(read_image(tmp_path / "a.png", channels, "uint8"), image)
 
@@ -41,7 +41,7 @@ def test_eight_bits(tmp_path, channels, mode):
 def test_sixteen_bits_of_png_are_kept(tmp_path, channels):
     image = values(channels, np.uint16)
     save_png16(image, tmp_path / "a.png")
-    assert probe(tmp_path / "a.png") == (HEIGHT, WIDTH, channels, "uint16")
+    assert image_info(tmp_path / "a.png") == (HEIGHT, WIDTH, channels, "uint16")
     found = read_image(tmp_path / "a.png", channels, "uint16")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(np.rint(found * 65535), image)
@@ -60,7 +60,7 @@ def test_tiff_of_any_depth_and_number_of_channels(tmp_path, dtype, channels, com
         tmp_path / "a.tif", stored, compression=compression, photometric="minisblack", **how
     )
     kind = {np.uint8: "uint8", np.uint16: "uint16", np.float32: "float"}[dtype]
-    assert probe(tmp_path / "a.tif") == (HEIGHT, WIDTH, channels, kind)
+    assert image_info(tmp_path / "a.tif") == (HEIGHT, WIDTH, channels, kind)
     found = read_image(tmp_path / "a.tif", channels, kind)
     if kind == "uint16":
         found = np.rint(found * 65535)
@@ -94,7 +94,7 @@ def test_the_camera_held_upright(tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # to be turned by a quarter clockwise
     Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
-    assert probe(tmp_path / "a.png") == ImageInfo(WIDTH, HEIGHT, 3, "uint8")
+    assert image_info(tmp_path / "a.png") == ImageInfo(WIDTH, HEIGHT, 3, "uint8")
     found = read_image(tmp_path / "a.png", 3, "uint8")
     np.testing.assert_array_equal(found, np.rot90(image, -1))
 

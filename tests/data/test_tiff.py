@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ssseg.data.image_io import probe, read_ids, read_image
+from ssseg.data.image_io import image_info, read_ids, read_image
 from ssseg.errors import UserError
 
 HEIGHT, WIDTH = 24, 40
@@ -14,7 +14,7 @@ PLANES = RNG.integers(0, 255, (4, HEIGHT, WIDTH), np.uint8)
 
 
 def read(path):
-    info = probe(path)
+    info = image_info(path)
     found = read_image(path, info.channels, info.pixels)
     assert found.shape == info[:3]
     return np.rint(found * 65535) if info.pixels == "uint16" else found
@@ -87,7 +87,7 @@ def complex_numbers(path):
 def test_what_is_no_single_image_is_refused(tmp_path, write, words):
     path = tmp_path / "a.tif"
     write(path)
-    for use in (probe, lambda p: read_image(p, 1, "float"), read_ids):
+    for use in (image_info, lambda p: read_image(p, 1, "float"), read_ids):
         with pytest.raises(UserError, match=words) as caught:
             use(path)
         assert str(path) in str(caught.value)
@@ -107,5 +107,5 @@ def test_smaller_copies_and_masks_of_transparency_are_no_images(tmp_path):
 def test_bytes_with_a_sign_keep_it(tmp_path):
     values = np.arange(-128, 112, dtype=np.int8).reshape(12, 20)
     tifffile.imwrite(tmp_path / "a.tif", values)
-    assert probe(tmp_path / "a.tif").pixels == "float"
+    assert image_info(tmp_path / "a.tif").pixels == "float"
     np.testing.assert_array_equal(read(tmp_path / "a.tif")[..., 0], values)

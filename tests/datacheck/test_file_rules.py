@@ -228,7 +228,7 @@ CASES = {
     "object as 255 in val": (binary("val"), "mask_binary", "warning", ALL_MASKS[8:]),
     "nothing labeled": (
         lambda root: [save(np.full((24, 32), 255, np.uint8), root / m) for m in ALL_MASKS[:8]],
-        *("nothing_labeled", "error", ALL_MASKS[:8], "nothing to learn from"),
+        *("nothing_labeled", "error", ALL_MASKS[:8], "no class can be learned"),
     ),
     "one class labeled": (
         lambda root: [save(np.ones((24, 32), np.uint8), root / m) for m in ALL_MASKS[:8]],

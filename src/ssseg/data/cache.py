@@ -1,4 +1,4 @@
-"""Decoded images and masks on disk, mapped into memory instead of being decoded again."""
+"""A cache of decoded images and masks on disk, which are mapped into memory."""
 
 import hashlib
 import os
@@ -13,14 +13,14 @@ from ssseg.errors import UserError
 
 
 class DecodedCache:
-    """A folder of arrays, named after the content of the files that they were decoded from.
+    """A folder of arrays, each named by a hash of the content of the file it was decoded from.
 
-    A file that changes gets a new name here, so nothing stale is ever read; files of equal content
-    share an array. Any number of processes may read and write: an array is written under a
-    temporary name and renamed, so it is there whole or not at all.
+    A changed file has another name in the cache, so no outdated array is read; files with equal
+    content share an array. Several processes may read and write at the same time, because an array
+    is written under a temporary name and then renamed.
 
     Args:
-        folder: Made where it is missing.
+        folder: The folder; created if it does not exist.
 
     Raises:
         UserError: For a folder that cannot be written.
@@ -38,24 +38,24 @@ class DecodedCache:
         """The decoded file, mapped read-only.
 
         Args:
-            path: Of the file.
-            kind: How it is decoded; different kinds do not meet.
-            decode: Does it, where that has not been done before.
+            path: Path of the file.
+            kind: How it is decoded; each kind has its own array.
+            decode: Decodes the file; called only if the array is not in the cache.
         """
         try:
             digest = self._digest(path)
         except OSError:
-            return decode()  # which knows how to say what is wrong with the file
+            return decode()  # raises a message about the file
         name = hashlib.sha256(f"{digest} {kind}".encode()).hexdigest()
         place = self.folder / name[:2] / f"{name}.npy"
         try:
             return _mapped(place)
-        except (OSError, ValueError, EOFError):  # not there, or cut off by a full disk
+        except (OSError, ValueError, EOFError):  # missing, or incomplete after a full disk
             self._write(place, decode())
             return _mapped(place)
 
     def _digest(self, path: Path) -> str:
-        """Of the content; read again only where the file's size or time has changed."""
+        """Hash of the content; computed again only if size or time of the file have changed."""
         status = path.stat()
         stamp = (status.st_size, status.st_mtime_ns)
         known = self._digests.get(path)
@@ -88,4 +88,4 @@ class DecodedCache:
 
 def _mapped(place: Path) -> Array:
     mapped = np.load(place, mmap_mode="r")
-    return np.asarray(mapped)  # still the file's memory, without memmap's slow bookkeeping
+    return np.asarray(mapped)  # the same memory, without the overhead of np.memmap

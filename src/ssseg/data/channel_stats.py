@@ -1,4 +1,4 @@
-"""Mean and standard deviation per channel, of a data set's own images."""
+"""Mean and standard deviation per channel of the images of a data set."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -12,27 +12,27 @@ from ssseg.errors import UserError
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 ENOUGH = 200
-"""Images that are read: more would not move the result by anything that matters."""
+"""Largest number of images that are read; more images hardly change the result."""
 
 
 ROWS = 256
-"""That are summed up at a time: numbers of 64 bits of a whole image might not fit into memory."""
+"""Rows that are summed at a time, because a whole image in float64 may not fit into memory."""
 
 
 class Statistics(NamedTuple):
-    """Of the images of a data set."""
+    """Statistics of the images of a data set."""
 
     mean: tuple[float, ...]
-    """Per channel: of 8-bit and 16-bit images in [0, 1], of images in float in their own unit."""
+    """Mean per channel: in [0, 1] for 8-bit and 16-bit images, in the unit of the file for float
+    images."""
     std: tuple[float, ...]
-    """The same."""
+    """Standard deviation per channel, in the unit of `mean`."""
     suspects: list[tuple[str, float]]
-    """Images with a value that looks like "no data" but is not declared to be, as the files hold
-    it: id and value."""
+    """Images with a value that looks like undeclared "no data": id, and value in the file."""
 
 
 class _Sums(NamedTuple):
-    """Of one image."""
+    """Sums over the pixels of an image."""
 
     pixels: int
     total: Array
@@ -44,11 +44,11 @@ def statistics_of(source: Source, records: Sequence[Record]) -> Statistics:
     """Mean and standard deviation per channel over evenly spaced images.
 
     Args:
-        source: Reads them.
+        source: The data set.
         records: The images; at most 200 of them are read.
 
     Raises:
-        UserError: Where no pixel has data.
+        UserError: If no pixel has data.
     """
     chosen = evenly_spaced(records, ENOUGH)
 
@@ -68,7 +68,7 @@ def statistics_of(source: Source, records: Sequence[Record]) -> Statistics:
                 'hold no data; expected pixels with other values than the declared "no data"'
             )
         mean: Array = total / pixels
-        # a channel that never changes says nothing; it must not be divided by 0
+        # at least 1e-12, so that a constant channel is not divided by 0
         std: Array = np.sqrt(np.maximum(squares / pixels - mean**2, 1e-12))
         return Statistics(tuple(mean.tolist()), tuple(std.tolist()), suspects)
 
@@ -82,17 +82,17 @@ def normalization(
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
 ) -> Statistics:
-    """What images are normalised by: what the options give, and the rest by `kind`.
+    """Mean and standard deviation for the normalisation, from options or by `kind`.
 
     Args:
-        source: Of the images.
+        source: The data set.
         kind: Option `data.statistics`.
         mean: Option `data.mean`; None: by `kind`.
-        std: The same of `data.std`.
+        std: Option `data.std`; None: by `kind`.
 
     Raises:
-        UserError: For ImageNet's statistics of other images than 8-bit colour, a number of values
-            that is not the images' channels, or a deviation that is not above 0.
+        UserError: For ImageNet's statistics with images that are not 8-bit RGB, a number of values
+            other than the number of channels, or a standard deviation that is not above 0.
     """
     suspects = list[tuple[str, float]]()
     if mean is None or std is None:
@@ -137,19 +137,19 @@ def _sums(source: Source, record: Record) -> _Sums:
 
 
 def undeclared_nodata(source: Source, image: Array) -> float | None:
-    """What looks like "no data" in an image, in the unit of its file; None for nothing."""
+    """A value that looks like undeclared "no data", in the unit of the file; None without one."""
     found = None if source.pixels == "uint8" else suspected(image)
     return round(found * 65535) if found is not None and source.pixels == "uint16" else found
 
 
 def remark_on(suspects: Sequence[tuple[str, float]]) -> list[str]:
-    """What is to be said of undeclared values."""
+    """A message about values that look like undeclared "no data"."""
     if not suspects:
         return []
     name, value = suspects[0]
     many = "1 image holds" if len(suspects) == 1 else f"{len(suspects)} images hold"
     return [
-        f"{many} the value {value:g} in many pixels, far from all others (e.g. {name}): if it "
-        "means that there is no data, declare it in the files (gdal_edit.py -a_nodata "
-        f"{value:g} FILE), or it spoils mean and deviation"
+        f"{many} the value {value:g} in many pixels, far from all others (e.g. {name}), which "
+        'distorts mean and standard deviation; if it means "no data", declare it in the files '
+        f"(gdal_edit.py -a_nodata {value:g} FILE)"
     ]

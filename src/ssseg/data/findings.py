@@ -1,4 +1,4 @@
-"""A finding: one sentence with what was found, why it matters and how to mend it."""
+"""Findings: sentences with what was found, why it matters and how to fix it."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -7,19 +7,20 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Finding(NamedTuple):
-    """Something that a person should know."""
+    """A message about a data set."""
 
     severity: Severity
-    """`error`: training does not start. `warning`: it starts, but..."""
+    """`error`: training does not start. `warning`: training starts, but results may be wrong."""
     kind: str
-    """A stable name, for programs."""
+    """A short name of the problem, for programs."""
     text: str
+    """The message, one sentence."""
     files: Sequence[str] = ()
     """The files concerned."""
 
 
 def fill(template: str, files: Sequence[str], **more: Any) -> str:
-    """A sentence about one file or many: `{n} mask{s} {are} empty ({files})`."""
+    """Fill a template such as `{n} mask{s} {are} empty ({files})` for one file or several."""
     one = len(files) == 1
     words = {
         "n": f"{len(files):,}",
@@ -35,7 +36,7 @@ def fill(template: str, files: Sequence[str], **more: Any) -> str:
 
 
 def shown(files: Sequence[Any], most: int = 3) -> str:
-    """The first few of many, and how many more there are."""
+    """The first `most` names as text, and the number of the others."""
     names = [str(file) for file in files]
     if len(names) <= most:
         return listed(names)
@@ -43,5 +44,5 @@ def shown(files: Sequence[Any], most: int = 3) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
+    """Names as text: `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -1,7 +1,7 @@
-"""Image files to arrays and nothing lost on the way: 8 and 16 bits, float, any number of channels.
+"""Reads image files without loss: 8 and 16 bits, float, any number of channels.
 
-Pillow reads what it can represent. It would silently cut 16-bit colour to 8 bits, and knows no
-image of more than four channels: those PNG and TIFF files go to OpenCV and tifffile.
+Pillow reads most files. It converts 16-bit colour to 8 bits and does not support more than four
+channels; these PNG and TIFF files are read by OpenCV and tifffile.
 """
 
 import struct
@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from ssseg.data.datasets.base import Array, Pixels
 from ssseg.data.nodata import missing_in
-from ssseg.data.tiff import TIFF_ENDINGS, look_at_tiff, read_tiff
+from ssseg.data.tiff import TIFF_ENDINGS, read_tiff, tiff_info
 from ssseg.errors import UserError
 from ssseg.runs.machine import expect_room
 
@@ -25,14 +25,14 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {"1": 1, "L": 1, "LA": 1, "La": 1, "RGBX": 4}
-"""Of Pillow's modes; 3 for all others. Transparency is no channel, unless it is asked for."""
+"""Pillow's mode -> number of channels; 3 for all others. Transparency does not count."""
 VALUES = {"uint8": "8-bit values", "uint16": "16-bit values", "float": "values in float"}
 
 _OPENING = threading.Lock()
 
 
 class ImageInfo(NamedTuple):
-    """What a file holds, known without decoding its pixels where the format allows."""
+    """Properties of an image file, read from its header if the format allows it."""
 
     height: int
     width: int
@@ -40,17 +40,17 @@ class ImageInfo(NamedTuple):
     pixels: Pixels
 
 
-def probe(path: Path) -> ImageInfo:
-    """Size, channels and kind of the values of an image, as it is displayed (EXIF applied).
+def image_info(path: Path) -> ImageInfo:
+    """Size (after EXIF orientation), number of channels and kind of the values of an image.
 
     Raises:
-        UserError: For a file that is no image.
+        UserError: For a file that is not an image.
     """
     with decoding(path):
         if _is_deep_png(path):
             height, width, channels = _deep_png(path).shape
             return ImageInfo(height, width, channels, "uint16")
-        if _is_tiff(path) and not (tiff := look_at_tiff(path)).plain:
+        if _is_tiff(path) and not (tiff := tiff_info(path)).plain:
             return ImageInfo(tiff.height, tiff.width, tiff.channels, _kind(tiff.dtype))
         with open_picture(path) as image:
             height, width = _displayed_size(image)
@@ -58,20 +58,20 @@ def probe(path: Path) -> ImageInfo:
 
 
 def read_image(path: Path, channels: int, pixels: Pixels) -> Array:
-    """An image as it is displayed.
+    """Read an image, with its EXIF orientation applied.
 
     Args:
         path: The file.
-        channels: That are wanted. Grey and colour are converted into each other; 4 of a file with
-            transparency are RGBA. Any other number must be what the file holds.
-        pixels: The kind of values that is wanted; the file must hold that kind.
+        channels: Number of channels of the result. Grey and RGB are converted to each other; 4 for
+            a file with transparency is RGBA. Any other number must be that of the file.
+        pixels: Kind of the values, which must be that of the file.
 
     Returns:
-        (H, W, channels) uint8; float32 in [0, 1] for `uint16`, float32 as they are for `float`,
-        both with NaN where a TIFF declares pixels to be no data.
+        (H, W, channels): uint8 for `uint8`, float32 in [0, 1] for `uint16`, float32 with unchanged
+        values for `float`. Float values are NaN for pixels that a TIFF file declares as "no data".
 
     Raises:
-        UserError: For what cannot be read or is of another kind.
+        UserError: For a file that cannot be read or has values of another kind.
     """
     with decoding(path):
         found, nodata = _read(path, channels)
@@ -80,7 +80,7 @@ def read_image(path: Path, channels: int, pixels: Pixels) -> Array:
     found = _with_channels(found, channels, path)
     if pixels == "uint8":
         return found
-    with np.errstate(over="ignore"):  # of float64; what becomes infinite is found below
+    with np.errstate(over="ignore"):  # float64 that overflows becomes infinite and raises below
         values = found.astype(np.float32)
     if gaps is not None:
         values[gaps] = 0
@@ -96,24 +96,24 @@ def read_image(path: Path, channels: int, pixels: Pixels) -> Array:
 
 
 def gaps_in_file(path: Path, image: Array) -> Array | None:
-    """Where a file declares an 8-bit image that was read from it to have no data, (H, W) bool."""
+    """Pixels of an 8-bit image that its file declares as "no data", (H, W) bool; None if none."""
     if not _is_tiff(path):
         return None
     with decoding(path):
-        return missing_in(image, look_at_tiff(path).nodata)
+        return missing_in(image, tiff_info(path).nodata)
 
 
 def read_ids(path: Path) -> Array:
-    """The values of a mask.
+    """Read the values of a mask.
 
     Returns:
-        (H, W) integers of the file's own type; of a mask in colour, (H, W, 3) uint8.
+        (H, W) integers with the dtype of the file; (H, W, 3) uint8 for a mask in colour.
 
     Raises:
-        UserError: For what cannot be read, or is no mask.
+        UserError: For a file that cannot be read or is not a mask.
     """
     with decoding(path):
-        # first: Pillow would read the first page of many
+        # before Pillow, which reads only the first of several pages
         found = None if not _is_tiff(path) else read_tiff(path)[1]
         if found is None:
             with open_picture(path) as image:
@@ -131,7 +131,7 @@ def read_ids(path: Path) -> Array:
 
 
 def expect_kind(path: Path, found: Pixels, expected: Pixels) -> None:
-    """Refuse an image whose values are of another kind than those of its data set."""
+    """Raise `UserError` for an image with another kind of values than the data set."""
     if found != expected:
         raise UserError(
             f"{path} holds {VALUES[found]}, but expected are {VALUES[expected]}, as in the first "
@@ -141,12 +141,12 @@ def expect_kind(path: Path, found: Pixels, expected: Pixels) -> None:
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """What fails inside is the file's own fault, and is said in one sentence."""
+    """A context that converts errors of decoders to a `UserError` about the file."""
     try:
         yield
     except UserError:
         raise
-    # what the readers raise for files that are broken, cut off or absurdly large
+    # exceptions of the decoders for broken, incomplete or very large files
     except (
         OSError,
         SyntaxError,
@@ -164,9 +164,9 @@ def decoding(path: Path) -> Iterator[None]:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A file as Pillow opens it, however large: its bound is what the machine can hold.
+    """Open a file with Pillow; the size is limited by the memory of the machine.
 
-    Pillow's own bound of 179 megapixels is below what satellites and slide scanners make.
+    Pillow's limit of 179 megapixels is too low for satellite images and slide scanners.
     """
     with _OPENING:
         usual, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -187,7 +187,7 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _is_deep_png(path: Path) -> bool:
-    """Whether a PNG has 16 bits per channel: byte 24 of its header says so."""
+    """Whether a PNG has 16 bits per channel, from byte 24 of its header."""
     with path.open("rb") as file:
         head = file.read(25)
     deep = len(head) == 25 and head.startswith(PNG_SIGNATURE) and head[24] == 16
@@ -198,7 +198,7 @@ def _is_deep_png(path: Path) -> bool:
 
 
 def _deep_png(path: Path) -> Array:
-    """(H, W, C) uint16."""
+    """Read a 16-bit PNG, (H, W, C) uint16."""
     content = np.fromfile(path, np.uint8)
     found = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if found is None:
@@ -210,9 +210,9 @@ def _deep_png(path: Path) -> Array:
 
 
 def _read(path: Path, channels: int) -> tuple[Array, float | None]:
-    """(H, W, C) of the file's own type, and the value that it declares to be no data.
+    """Pixels (H, W, C) with the dtype of the file, and its declared "no data" value.
 
-    What Pillow reads is in the number of channels wanted.
+    If Pillow reads the file, C is `channels`; else it is the number of channels of the file.
     """
     if _is_deep_png(path):
         return _deep_png(path), None
@@ -227,11 +227,11 @@ def _read(path: Path, channels: int) -> tuple[Array, float | None]:
 
 
 def displayed(image: Image.Image, channels: int) -> Array:
-    """(H, W, channels) uint8 of an image of 8 bits as it is displayed; 3 where it has others.
+    """Pixels of an 8-bit PIL image with its EXIF orientation applied, (H, W, C) uint8.
 
     Args:
-        image: Of any of Pillow's modes of 8 bits.
-        channels: That are wanted: 1 grey, 4 with transparency, else colour.
+        image: An image with any 8-bit mode of Pillow.
+        channels: 1: grey, 4: with transparency, other numbers: RGB.
     """
     mode = {1: "L", 4: "RGBX" if image.mode == "RGBX" else "RGBA"}.get(channels, "RGB")
     pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
@@ -239,7 +239,7 @@ def displayed(image: Image.Image, channels: int) -> Array:
 
 
 def _with_channels(found: Array, channels: int, path: Path) -> Array:
-    """Grey and colour into each other; transparency away."""
+    """Convert grey to RGB or RGB to grey, or remove transparency."""
     held = found.shape[-1]
     if held == channels:
         return found
@@ -263,7 +263,7 @@ def _kind(dtype: np.dtype[Any]) -> Pixels:
 
 
 def _displayed_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width as a viewer shows the image; read from the header alone."""
+    """Height and width after EXIF orientation, from the header."""
     width, height = image.size
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     return (width, height) if turned else (height, width)

@@ -1,4 +1,4 @@
-"""What is known of a data set once it is opened, and of a batch once it is drawn."""
+"""Descriptions of the data of a run: for checkpoints, for summaries, and of a batch."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ class DataInfo(NamedTuple):
     pixels: Pixels
     """The kind of values in the image files."""
     mean: tuple[float, ...]
+    """Mean per channel for the normalisation, in [0, 1] (float images: in the unit of the file)."""
     std: tuple[float, ...]
-    """Of each channel, of values from 0 to 1 (floats: as in the files)."""
+    """Standard deviation per channel, in the unit of `mean`."""
     image_size: tuple[int, int] | None
-    """Height and width that images are resized to; None: they keep their own."""
+    """Height and width to which images are resized; None: images are not resized."""
     crop_size: tuple[int, int]
     """Height and width of the training crops."""
     split: str
+    """Name of the split."""
     split_hash: str
-    """Of the ids and contents of the labeled images."""
+    """Hash of the ids and masks of the labeled images."""
 
     @classmethod
     def from_plain(cls, saved: Mapping[str, Any]) -> DataInfo:
-        """The description that a file holds.
+        """Make a `DataInfo` from plain data.
 
         Args:
-            saved: What `to_plain` made of a `DataInfo`.
+            saved: The result of `to_plain` for a `DataInfo`.
 
         Raises:
-            KeyError: Where a field is missing.
+            KeyError: If a field is missing.
         """
         size, crop = saved["image_size"], saved["crop_size"]
         return cls(
@@ -61,16 +63,17 @@ class DataInfo(NamedTuple):
 
 
 class DrawnBatch(NamedTuple):
-    """A training batch, and which images it is of."""
+    """A training batch with the ids of its images."""
 
     batch: Batch
     labeled: list[str]
-    """Ids, in their order."""
+    """Ids of the labeled images, in the order of the batch."""
     unlabeled: list[str]
+    """Ids of the unlabeled images, in the order of the batch."""
 
 
 def info_of(data: SegmentationData) -> DataInfo:
-    """What a checkpoint remembers of its data."""
+    """The description of the data that is saved in checkpoints."""
     source = data.source
     return DataInfo(
         source.name,

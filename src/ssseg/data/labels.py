@@ -1,4 +1,4 @@
-"""What the masks of a data set hold, and what is wrong with it: of a run and of the doctor."""
+"""Counts of the pixels in masks, and problems of the labels, for training and `ssseg doctor`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from ssseg.types import IGNORE
 
 
 class Counted(NamedTuple):
-    """The pixels of one mask."""
+    """Counts of the pixels of a mask."""
 
     file: str
-    """What it is called in messages."""
+    """Name of the file in messages."""
     pixels: Sequence[int]
-    """Of each of the 256 ids, of which only classes and IGNORE are counted."""
+    """Number of pixels of each of the 256 ids; 0 for ids that are neither a class nor IGNORE."""
     odd: bool = False
-    """Whether it holds something that is no class: that is a problem of its own."""
+    """Whether the mask has values that are no class, which is reported separately."""
 
     @property
     def blank(self) -> bool:
@@ -42,7 +42,7 @@ def count_masks(source: Source, records: Sequence[Record]) -> list[Counted]:
 
 
 def file_of(source: Source, place: Path | int | None, record: Record) -> str:
-    """How a file is called in messages: by its path inside the data set."""
+    """The name of a file in messages: its path inside the data set."""
     if not isinstance(place, Path):
         return record.id
     root = getattr(source, "root", None)
@@ -52,14 +52,14 @@ def file_of(source: Source, place: Path | int | None, record: Record) -> str:
 
 
 def problems_of_labels(source: Source, sets: Mapping[str, Sequence[Counted]]) -> list[Finding]:
-    """Classes that no mask shows, and masks that say nothing.
+    """Classes that are missing in a set, and masks without labeled pixels.
 
     Args:
-        source: With the classes.
-        sets: The masks of `labeled`, `val` and, where they are looked at, `test` images.
+        source: The data set.
+        sets: The masks of `labeled`, `val` and, optionally, `test` images.
 
     Returns:
-        With an error among them, training could only go wrong.
+        Findings; with an error among them training is not possible.
     """
     classes, findings = source.classes, list[Finding]()
     flagged = binary_sets(source, sets)
@@ -90,8 +90,8 @@ def problems_of_labels(source: Source, sets: Mapping[str, Sequence[Counted]]) ->
         share = pixels[IGNORE] / max(1, sum(pixels))
         if share > 0.5 and role not in flagged and not (role == "labeled" and nothing):
             text = (
-                f"{share:.0%} of the pixels in the masks of {role} are ignored ({IGNORE}) and "
-                "teach or score nothing; make sure that this is meant"
+                f"{share:.0%} of the pixels in the masks of {role} are ignored ({IGNORE}) and do "
+                "not count in losses or scores; check that this is intended"
             )
             findings.append(Finding("warning", "ignore_share", text))
     files = [
@@ -102,8 +102,8 @@ def problems_of_labels(source: Source, sets: Mapping[str, Sequence[Counted]]) ->
     ]
     if files:
         text = fill(
-            f"{{n}} mask{{s}} {{are}} ignored ({IGNORE}) in every pixel ({{files}}), which says "
-            "nothing; label something there, or move the image{s} to unlabeled/",
+            f"{{n}} mask{{s}} {{are}} ignored ({IGNORE}) in every pixel ({{files}}), so {{they}} "
+            "{have} no effect; label some pixels, or move the image{s} to unlabeled/",
             files,
         )
         findings.append(Finding("warning", "mask_blank", text, files))
@@ -111,10 +111,10 @@ def problems_of_labels(source: Source, sets: Mapping[str, Sequence[Counted]]) ->
 
 
 def binary_sets(source: Source, sets: Mapping[str, Sequence[Counted]]) -> list[str]:
-    """Sets whose masks mean the second of two classes by 255, as image editors write masks.
+    """Sets in whose masks 255 means the second of two classes, as image editors write masks.
 
-    None where the class list says what the values mean, or a mask holds 1 and 255: 255 is what
-    is ignored then.
+    There are none if the class list maps values to classes, or if a mask has both 1 and 255, where
+    255 means ignore.
     """
     both = any(mask.pixels[1] and mask.pixels[IGNORE] for masks in sets.values() for mask in masks)
     if len(source.classes) != 2 or source.explains_values or both:
@@ -128,7 +128,7 @@ def binary_sets(source: Source, sets: Mapping[str, Sequence[Counted]]) -> list[s
 
 
 def totals(masks: Sequence[Counted]) -> list[int]:
-    """The pixels of each of the 256 ids."""
+    """Number of pixels of each of the 256 ids in all masks."""
     return [sum(pixels) for pixels in zip(*(mask.pixels for mask in masks), strict=True)] or [
         0
     ] * 256
@@ -147,7 +147,7 @@ def _binary(info: ClassInfo, flagged: Sequence[str], files: Sequence[str]) -> Fi
 
 
 def _nothing_to_learn(classes: Sequence[ClassInfo], masks: Sequence[Counted]) -> Finding | None:
-    """Labels from which no network can learn to tell one class from another."""
+    """A finding if the labeled masks have no class or only one class; None otherwise."""
     if not masks or any(mask.odd for mask in masks):
         return None
     shown = [info.name for info, n in zip(classes, totals(masks), strict=False) if n]
@@ -155,14 +155,14 @@ def _nothing_to_learn(classes: Sequence[ClassInfo], masks: Sequence[Counted]) ->
     if not shown:
         text = fill(
             f"all of the {{n}} labeled mask{{s}} {{are}} ignored ({IGNORE}) in every pixel "
-            "({files}), so that there is nothing to learn from; label something there",
+            "({files}), so no class can be learned; label some pixels",
             files,
         )
         return Finding("error", "nothing_labeled", text, files)
     if len(shown) == 1:
         text = fill(
-            f"the {{n}} labeled mask{{s}} {{hold}} class {shown[0]!r} alone ({{files}}), so that "
-            f"nothing can be told apart; label images that show other classes, or label more",
+            f"the {{n}} labeled mask{{s}} {{hold}} only the class {shown[0]!r} ({{files}}), so no "
+            "other class can be learned; label images with other classes",
             files,
         )
         return Finding("error", "one_class_labeled", text, files)

@@ -17,23 +17,23 @@ from ssseg.data.torch_datasets import (
 
 
 class TrainBatches(NamedTuple):
-    """Training images, and which come when."""
+    """Training images and their order."""
 
     dataset: TrainImages
     sampler: StepSampler
 
     def loader(self, num_workers: int, watch: Waiting) -> DataLoader[Any]:
-        """Endless `Batch`es.
+        """A loader of infinitely many `Batch`es.
 
         Args:
             num_workers: Processes that read images.
-            watch: Counts the time that training waits.
+            watch: Sum of the time that training waits.
         """
         collate = self.dataset.collate
         return _loader(self.dataset, collate, num_workers, watch, batch_sampler=self.sampler)
 
     def first(self) -> DrawnBatch:
-        """The first batch, read here and now."""
+        """The first batch, read in this process."""
         draws = next(iter(self.sampler))
         ids: dict[str, list[str]] = {"labeled": [], "unlabeled": []}
         for draw in draws:
@@ -43,14 +43,14 @@ class TrainBatches(NamedTuple):
 
 
 def eval_loader(images: EvalImages, batch_size: int, num_workers: int) -> DataLoader[Any]:
-    """Images in batches, each once; a list of `Labeled` per batch, one for each size of image.
+    """A loader of all images, each once; a batch is a list of `Labeled`, one per size of image.
 
     Args:
-        images: Those of this device.
+        images: The images of this device.
         batch_size: Images per step.
         num_workers: Processes that read images.
     """
-    # a device without images takes part all the same: the others wait for it
+    # a device without images needs one empty batch, because the other devices wait for it
     batches = batches_of_like_size(images.source, images.records, batch_size) or [[]]
     return _loader(images, collate_by_size, num_workers, Waiting(), batch_sampler=batches)
 
@@ -64,8 +64,8 @@ def _loader(
         collate_fn=collate,
         num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
-        # a generator of its own: the loader draws a base seed, which must not move the global
-        # random state
+        # a separate generator, because the loader draws a base seed, which must not change the
+        # global random state
         generator=torch.Generator().manual_seed(0),
         **options,
     )

@@ -1,7 +1,7 @@
-"""Pixels without data: what a file declares to be none, and what looks like it.
+"""Pixels without data: declared in a file, or suspected.
 
-In arrays of floats such pixels are NaN. They are left out of mean and deviation, the network sees
-the mean there, and they are invalid, as padding is.
+In float arrays these pixels are NaN. They are excluded from mean and standard deviation, the input
+of the network is the mean there, and they are invalid, like padding.
 """
 
 from collections.abc import Sequence
@@ -13,29 +13,29 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 ENOUGH = 100_000
-"""Pixels of an image that are looked at for a suspicious value."""
+"""Largest number of pixels of an image that are searched for a suspicious value."""
 FEW = 0.001
-"""Share of pixels below which a value is no suspicious one."""
+"""Smallest share of pixels with a value that is suspicious."""
 
 
 def missing_in(found: Array, nodata: float | None) -> Array | None:
-    """Where a file's pixels have no data.
+    """Pixels without data in an image from a file.
 
-    Values of floats and of integers with a sign measure something: a pixel that lacks one of them
-    is none. Of unsigned integers 0 is a dark pixel's value as well: there all must be the one that
-    is declared.
+    For floats and signed integers (measured values) a pixel has no data if one of its channels has
+    the declared value. For unsigned integers all channels must have it, because 0 is also the value
+    of dark pixels.
 
     Args:
-        found: (H, W, C) of the file's own type.
-        nodata: The value that the file declares; None for none.
+        found: (H, W, C), with the dtype of the file.
+        nodata: The declared "no data" value; None if there is none.
 
     Returns:
-        (H, W) bool; None where every pixel has data.
+        (H, W) bool, True without data; None if every pixel has data.
     """
     if nodata is None:
         return None
     if found.dtype.kind == "f":
-        # texts round the largest number of 32 bits, which many programs mean nothing by
+        # many programs use the largest float32 as "no data" and round it when they write it as text
         equal = np.isclose(found, nodata, rtol=2e-6, atol=0, equal_nan=True)
     elif found.dtype.kind in "iu" and nodata == round(nodata if np.isfinite(nodata) else 0.5):
         equal = found == int(nodata)
@@ -46,7 +46,7 @@ def missing_in(found: Array, nodata: float | None) -> Array | None:
 
 
 def gaps_of(image: Array) -> Array | None:
-    """Where an image as `Source.read_image` gives it has no data, (H, W) bool; None for nowhere."""
+    """NaN pixels of an image, (H, W) bool; None if there are none."""
     if image.dtype.kind != "f":
         return None
     gaps: Array = np.asarray(np.isnan(image).any(-1))
@@ -54,7 +54,7 @@ def gaps_of(image: Array) -> Array | None:
 
 
 def filled(image: Array, mean: Sequence[float] | Array) -> Array:
-    """An image, (H, W, C), with the mean where it has no data."""
+    """An image (H, W, C) in which pixels without data are replaced by the mean."""
     gaps = gaps_of(image)
     if gaps is None:
         return image
@@ -64,10 +64,10 @@ def filled(image: Array, mean: Sequence[float] | Array) -> Array:
 
 
 def suspected(image: Array) -> float | None:
-    """A value that looks like "no data" although nothing declares it; None if there is none.
+    """A value that looks like undeclared "no data"; None if there is none.
 
-    It is the smallest or largest of a channel, many pixels have it, and it is further away from all
-    others than most of them are from each other.
+    It is the smallest or largest value of a channel, many pixels have it, and its distance to all
+    other values is more than twice the range of 98 % of them.
 
     Args:
         image: (H, W, C) float, NaN where there is no data.

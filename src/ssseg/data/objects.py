@@ -1,4 +1,4 @@
-"""Images as Python objects, read as strictly as files are: PIL images, arrays, tensors."""
+"""Images as Python objects (PIL images, arrays, tensors), with the same checks as for files."""
 
 from typing import Any
 
@@ -11,26 +11,27 @@ from ssseg.data.image_io import displayed
 from ssseg.errors import UserError
 
 LARGEST = {"uint8": 255, "uint16": 65535}
-"""Value that is 1 where a picture is in float."""
+"""Kind of values -> the value that corresponds to 1.0 in float."""
 ROUNDING = 1e-3
-"""How far a float may lie outside of [0, 1]."""
+"""Tolerance for floats outside [0, 1]."""
 
 
 def pixels_of(image: Image.Image | Array | Tensor, channels: int, kind: Pixels) -> Array:
-    """The pixels of an image, as `read_image` gives those of a file.
+    """The pixels of an image, as `read_image` returns them for a file.
 
     Args:
         image: A PIL image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W). Floats of
-            an 8-bit or 16-bit picture are from 0 to 1.
-        channels: That are wanted. PIL images of 8 bits are converted, grey arrays become colour.
-        kind: The kind of values that is wanted.
+            an 8-bit or 16-bit image are in [0, 1].
+        channels: Number of channels of the result. 8-bit PIL images are converted; arrays with one
+            channel become RGB.
+        kind: Kind of values of the result.
 
     Returns:
-        (H, W, channels): uint8 as they are; float32 in [0, 1] of `uint16` and of pictures in float;
-        float32 as they are for `float`.
+        (H, W, channels): uint8 for `uint8` images; float32 in [0, 1] for `uint16` and for float
+        images with a `kind` of `uint8` or `uint16`; float32 with unchanged values for `float`.
 
     Raises:
-        UserError: For an image of another kind or shape, or with values that are no numbers.
+        UserError: For an image of another kind or shape, or with NaN or infinite values.
     """
     if isinstance(image, Image.Image):
         found = _of_pillow(image, channels, kind)
@@ -51,12 +52,12 @@ def pixels_of(image: Image.Image | Array | Tensor, channels: int, kind: Pixels) 
 
 
 def _of_pillow(image: Image.Image, channels: int, kind: Pixels) -> Array:
-    """Modes of more than 8 bits as they are: Pillow would clip them."""
+    """Pixels of a PIL image; modes with more than 8 bits are not converted, Pillow clips them."""
     if image.mode != "F" and not image.mode.startswith("I"):
         return displayed(image, channels)
     found: Array = np.asarray(ImageOps.exif_transpose(image))
     found = found.astype(found.dtype.newbyteorder("="))
-    # Pillow opens some files of 16 bits in 32
+    # Pillow opens some 16-bit files in a 32-bit mode
     if kind == "uint16" and image.mode == "I" and 0 <= found.min() <= found.max() <= 65535:
         return found.astype(np.uint16)
     return found
@@ -75,7 +76,7 @@ def _of_kind(pixels: Array, kind: Pixels) -> Array:
 
 
 def _whole_numbers(dtype: np.dtype[Any]) -> bool:
-    """Whether files of these values count as float: whole numbers, but neither 8 nor 16 bits."""
+    """Whether a dtype is an integer type that is read as float: not uint8 and not uint16."""
     return np.issubdtype(dtype, np.integer) and dtype not in (np.uint8, np.uint16)
 
 

@@ -1,4 +1,4 @@
-"""Images that are in two sets at once, by path, link or content: scores on them mean nothing."""
+"""Images that are in two sets, by path, link or content, which makes scores invalid."""
 
 import hashlib
 import os
@@ -13,17 +13,17 @@ from ssseg.errors import UserError
 
 Item = TypeVar("Item")
 SAMPLE = 4096
-"""Bytes at the beginning, middle and end that are compared before whole files are."""
+"""Bytes at the start, middle and end of a file that are compared before whole files."""
 
 
 class Overlap(NamedTuple):
     """An image of one set that is also in another."""
 
     sets: tuple[str, str]
-    """In the order in which the sets were given."""
+    """Names of the two sets, in their order."""
     images: tuple[Path, Path]
     same_file: bool
-    """Else they are two files of equal content."""
+    """True for one file, False for two files with equal content."""
 
     def __str__(self) -> str:
         first, second = self.images
@@ -33,27 +33,26 @@ class Overlap(NamedTuple):
 
 
 class _File(NamedTuple):
-    """A file of which at least one set has a record."""
+    """An image file in a set."""
 
     number: tuple[int, int] | str
-    """Equal for all names and links of one file."""
+    """Identifies the file; equal for all paths and links of one file."""
     size: int
     set: str
     path: Path
 
 
 def overlaps(sets: Mapping[str, list[Record]]) -> list[Overlap]:
-    """Every image that two sets share.
+    """Images that are in two sets.
 
-    Asks the file system once for each file; opens only files of two sets that have the same size.
-    Images in memory and files that cannot be read are passed over: reading them is another's
-    concern.
+    Only files of equal size in different sets are opened. Images in memory and files that cannot be
+    read are skipped; the latter are reported where they are read.
 
     Args:
-        sets: Records by the names of their sets.
+        sets: Records by name of the set.
 
     Returns:
-        At most one for each image of the first and each other set, in the order of the sets.
+        At most one overlap for each image and pair of sets, in the order of the sets.
     """
     files = [
         file
@@ -64,7 +63,7 @@ def overlaps(sets: Mapping[str, list[Record]]) -> list[Overlap]:
     equal = []
     for same_size in _of_two_sets(_groups(files, lambda file: file.size)):
         if len({file.number for file in same_size}) == 1:
-            equal.append(same_size)  # one file: there is nothing to compare
+            equal.append(same_size)  # one file, no comparison needed
             continue
         for alike in _of_two_sets(_groups(same_size, _sample)):
             equal += _of_two_sets(_groups(alike, _content))
@@ -74,12 +73,12 @@ def overlaps(sets: Mapping[str, list[Record]]) -> list[Overlap]:
 
 
 def remarks_on(found: list[Overlap], *, reused: bool, allowed: bool) -> list[str]:
-    """What is to be said of overlaps between `labeled`, `unlabeled`, `val` and `test`.
+    """Messages about overlaps between `labeled`, `unlabeled`, `val` and `test`.
 
     Args:
-        found: What `overlaps` found.
-        reused: Whether labeled images are meant to come as unlabeled ones too.
-        allowed: Whether labeled images may be scored on.
+        found: The result of `overlaps`.
+        reused: Whether labeled images are also used as unlabeled images.
+        allowed: Whether labeled images may be in val and test.
 
     Raises:
         UserError: For a labeled image that is in val or test, unless it is allowed.
@@ -110,10 +109,10 @@ def remarks_on(found: list[Overlap], *, reused: bool, allowed: bool) -> list[str
 
 def _stat(name: str, path: Path) -> _File | None:
     try:
-        found = path.stat()  # of what a link leads to
+        found = path.stat()  # follows links
     except OSError:
         return None
-    # some file systems number no files
+    # some file systems have no inode numbers
     number = (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(path)
     return _File(number, found.st_size, name, path)
 
@@ -130,7 +129,7 @@ def _of_two_sets(groups: Mapping[Any, list[_File]]) -> list[list[_File]]:
 
 
 def _sample(file: _File) -> Hashable:
-    """Some bytes, which nearly always tell different files apart."""
+    """Some bytes of a file, which almost always differ between different files."""
     try:
         with file.path.open("rb") as opened:
             places = (0, file.size // 2, max(file.size - SAMPLE, 0))
@@ -148,7 +147,7 @@ def _content(file: _File) -> Hashable:
 
 
 def _shared(equal: list[_File], sets: list[str]) -> Iterator[Overlap]:
-    """Every image of a set with its like in each later set."""
+    """The overlaps in a group of equal files."""
     members = {name: [file for file in equal if file.set == name] for name in sets}
     for first, second in combinations(sets, 2):
         for file in members[first] if members[second] else []:

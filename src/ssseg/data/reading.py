@@ -1,4 +1,4 @@
-"""Many files at once, and what was found in them kept for later runs."""
+"""Reads files in threads, and keeps results of reading for later runs."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ Found = TypeVar("Found")
 
 
 def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
-    """`map` on a few threads: decoders let go of Python's lock.
+    """`map` with a few threads (decoders release Python's lock).
 
-    Results come in the order of the items, so that the first error is the same every time. Only
-    some items are worked on ahead, so that large results do not pile up.
+    Results are in the order of the items, so that the first error is always the same. Only a few
+    items are processed ahead, which limits the memory.
     """
     workers = min(8, os.cpu_count() or 1)
     waiting = deque[Future[Found]]()
@@ -46,7 +46,7 @@ def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iter
 def kept_of(
     source: Source, question: str, records: Sequence[Record], find: Callable[[], Found]
 ) -> Found:
-    """`kept`, of a question about records; of sources that say what their files mean."""
+    """`kept` for a question about records; without keeping if `source.meaning` is None."""
     places = [p for record in records for p in (record.image, record.mask) if p is not None]
     files = [place for place in places if isinstance(place, Path)]
     if source.meaning is None or len(files) < len(places):
@@ -56,16 +56,16 @@ def kept_of(
 
 
 def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Found:
-    """The answer to a question about files, from an earlier process if they are unchanged.
+    """The result of `find`, or the result of an earlier process if the files are unchanged.
 
-    Files are unchanged if path, size and time of modification are, and those of the code that
-    reads them. One process finds the answer while others that ask the same wait for it. Where the
-    cache folder cannot be used, the answer is found each time.
+    Files are unchanged if path, size, time of modification and the code of `ssseg.data` are the
+    same. One process computes the result while others with the same question wait. Without a usable
+    cache folder the result is computed every time.
 
     Args:
-        question: All that the answer depends on besides the files.
-        files: What is read for it.
-        find: Finds the answer, which JSON must be able to hold.
+        question: A text with everything besides the files that the result depends on.
+        files: The files that `find` reads.
+        find: Computes the result, which must be valid JSON.
     """
     try:
         place = cache_folder() / f"{_name(question, files)}.json"
@@ -77,7 +77,7 @@ def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Fou
     except OSError:  # a missing file is for `find` to report
         return find()
     try:
-        with suppress(OSError, ValueError):  # there is none yet
+        with suppress(OSError, ValueError):  # not computed yet
             answer: Found = json.loads(place.read_text(encoding="utf-8"))
             return answer
         found = find()
@@ -89,7 +89,7 @@ def kept(question: str, files: Sequence[Path], find: Callable[[], Found]) -> Fou
 
 
 def cache_folder() -> Path:
-    """`$SSSEG_CACHE`, or else the folder `ssseg` in the user's cache folder."""
+    """The folder `$SSSEG_CACHE`, or `ssseg` in the user's cache folder."""
     if own := os.environ.get("SSSEG_CACHE"):
         return as_path(own)
     return as_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ssseg"
@@ -107,7 +107,7 @@ def _name(question: str, files: Sequence[Path]) -> str:
 
 @cache
 def _code() -> bytes:
-    """Of the code that reads data: after a change of it nothing is taken from before."""
+    """Hash of the code of `ssseg.data`, so that kept results are not used after a change of it."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
@@ -115,6 +115,6 @@ def _code() -> bytes:
 
 
 def evenly_spaced(records: Sequence[Record], count: int) -> list[Record]:
-    """At most so many of them."""
+    """At most `count` records, evenly spaced."""
     count = min(count, len(records))
     return [records[place * len(records) // count] for place in range(count)]

@@ -1,4 +1,4 @@
-"""Which image comes when: infinite, step-based, the same for any number of workers and devices."""
+"""The infinite, step-based order of images, equal for any number of workers and devices."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,13 +19,13 @@ class Draw(NamedTuple):
     """`labeled` or `unlabeled`."""
     step: int
     slot: int
-    """Place in the global batch."""
+    """Index in the global batch."""
     record: int
-    """Which record of the stream."""
+    """Index of the record in the stream."""
 
 
 class Stream(NamedTuple):
-    """One of the two sources of a batch."""
+    """The labeled or the unlabeled images."""
 
     name: str
     size: int
@@ -40,7 +40,7 @@ def _order(seed: int, stream: str, epoch: int, size: int) -> Array:
 
 
 def draws(stream: Stream, seed: int, step: int) -> list[Draw]:
-    """The global batch of a step: consecutive places in an endless row of shuffled passes."""
+    """The global batch of a step: the next images of an infinite sequence of shuffled epochs."""
     first = step * stream.batch_size
     out = []
     for slot in range(stream.batch_size):
@@ -51,13 +51,13 @@ def draws(stream: Stream, seed: int, step: int) -> list[Draw]:
 
 
 class StepSampler(Sampler[list[Draw]]):
-    """Endless batches of `Draw`s, this device's share of every stream.
+    """Infinite batches of `Draw`s: the share of this device in every stream.
 
     Args:
         streams: The streams of a batch.
-        seed: Of the run.
-        start: First step; a resumed run starts where it was interrupted.
-        rank: Of this process.
+        seed: Seed of the run.
+        start: First step; above 0 for a resumed run.
+        rank: Rank of this process.
         world_size: Number of processes.
 
     Raises:

@@ -1,7 +1,7 @@
-"""TIFF files: which of their numbers are rows, columns and channels, and which mean no data.
+"""Reads TIFF files: rows, columns, channels and "no data" values.
 
-A file may hold many pages: channels, slices, points in time, a document, smaller copies. What is
-one image is read whole, what is several is refused: nothing is left out without a word.
+A file may have several pages: channels, slices, points in time, text pages, smaller copies. Pages
+that form one image are read; a file with several images raises an error.
 """
 
 import logging
@@ -19,34 +19,34 @@ from ssseg.runs.machine import expect_room
 
 TIFF_ENDINGS = (".tif", ".tiff")
 COPIES = 1 | 4
-"""Bits of a page's subfile type: a smaller copy, a mask of transparency."""
+"""Bits of a page's subfile type: a smaller copy, a transparency mask."""
 CHANNEL_AXES = "CSQ"
-"""Channels, samples, and what tifffile calls an axis of an array that it was not told about."""
+"""tifffile's names of axes that may be channels: channels, samples, unknown axis."""
 NODATA = 42113
-"""The tag in which GDAL keeps the value that means "no data"."""
+"""The tag of GDAL for the "no data" value."""
 
 
 class TiffInfo(NamedTuple):
-    """What a TIFF file holds."""
+    """Properties of the image in a TIFF file."""
 
     height: int
     width: int
     channels: int
     dtype: np.dtype[Any]
     nodata: float | None
-    """The value that it declares to be no data."""
+    """The declared "no data" value."""
     plain: bool
-    """Whether Pillow can represent it."""
+    """Whether Pillow can read the image."""
 
 
-def look_at_tiff(path: Path) -> TiffInfo:
-    """What a file holds; raises UserError for several images, and for complex numbers."""
+def tiff_info(path: Path) -> TiffInfo:
+    """Properties of a file; raises UserError for several images, and for complex numbers."""
     with _opened(path) as (series, channel_axis):
         return _info(series, channel_axis)
 
 
 def read_tiff(path: Path) -> tuple[TiffInfo, Array | None]:
-    """What a file holds, and its pixels (H, W, C) of its own type; None where it is `plain`."""
+    """Properties and pixels (H, W, C) of a file, with its dtype; None for pixels if `plain`."""
     with _opened(path) as (series, channel_axis):
         info = _info(series, channel_axis)
         if info.plain:
@@ -60,7 +60,7 @@ def read_tiff(path: Path) -> tuple[TiffInfo, Array | None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[tifffile.TiffPageSeries, int | None]]:
-    """The only image of a file, and which of its axes the channels are."""
+    """The image of a file, and the index of its channel axis."""
     with tifffile.TiffFile(path) as file:
         full = [s for s in file.series if not int(s.keyframe.subfiletype) & COPIES]
         full = full or file.series[:1]
@@ -73,7 +73,7 @@ def _opened(path: Path) -> Iterator[tuple[tifffile.TiffPageSeries, int | None]]:
 
 
 def _channel_axis(path: Path, series: tifffile.TiffPageSeries) -> int | None:
-    """The place of the channels among the axes of an image; None where there is no such axis."""
+    """The index of the channel axis of an image; None if there is none."""
     if np.dtype(series.dtype).kind not in "biuf":
         raise UserError(
             f"{path} holds {series.dtype} values, but expected are real numbers; save the "
@@ -95,7 +95,7 @@ def _channel_axis(path: Path, series: tifffile.TiffPageSeries) -> int | None:
             "channels, but expected is one image; save each page as a file of its own, or all as "
             "channels (tifffile: axes CYX)"
         )
-    # (H, W, C) written without a word on its axes: rows became pages
+    # an array (H, W, C) that was written without names of its axes, so that rows became pages
     if others == ["Q"] and series.axes[0] == "Q" and 2 * sizes["X"] < min(sizes["Q"], sizes["Y"]):
         raise UserError(
             f"{path} holds pages of {sizes['Y']} x {sizes['X']}, as if rows had been taken for "
@@ -110,7 +110,7 @@ def _info(series: tifffile.TiffPageSeries, channel_axis: int | None) -> TiffInfo
     sizes, dtype = dict(zip(series.axes, series.shape, strict=True)), np.dtype(series.dtype)
     channels = 1 if channel_axis is None else series.shape[channel_axis]
     together = channel_axis is None or series.axes.index("X") < channel_axis
-    # channels beside one another without a meaning as colour are nothing that Pillow knows
+    # Pillow cannot read several channels without a photometric interpretation as colour
     colored = channels == 1 or page.photometric > tifffile.PHOTOMETRIC.MINISBLACK
     alpha = channels == 2 and bool(page.extrasamples and max(page.extrasamples))
     eight_bits = dtype in (np.uint8, np.bool_)
@@ -127,7 +127,7 @@ def _nodata(page: tifffile.TiffPage) -> float | None:
 
 
 def _not_on_nodata(record: logging.LogRecord) -> bool:
-    """Whether a complaint is not of values that 32 bits round: they are compared so."""
+    """Filter out tifffile's warning about a rounded "no data" value, which is expected here."""
     return "GDAL_NODATA" not in record.getMessage()
 
 

@@ -1,4 +1,4 @@
-"""How long training waits for data."""
+"""A DataLoader that measures the time that training waits for data."""
 
 import time
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from ssseg.data.workers import begin_worker
 
 
 class Waiting:
-    """Adds up the time that somebody waits for the next batch."""
+    """The sum of the time spent in waiting for the next batch."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
 
 class WatchedLoader(DataLoader[Any]):
-    """A DataLoader with a watch held beside it.
+    """A DataLoader that measures the time spent in `next`.
 
     Args:
-        watch: Counts the time spent in `next`.
-        dataset: Of the DataLoader.
-        **options: Of the DataLoader.
+        watch: Sum of the times.
+        dataset: The data set.
+        **options: Further arguments of `DataLoader`.
     """
 
     def __init__(self, watch: Waiting, dataset: Any, **options: Any) -> None:
@@ -48,5 +48,5 @@ class _Watched:
             self._watch.seconds += time.perf_counter() - started
 
     def __getattr__(self, name: str) -> Any:
-        """Whoever knows what the iterator of a DataLoader can do finds it."""
+        """Attributes of the iterator of the DataLoader."""
         return getattr(self._batches, name)

@@ -1,4 +1,4 @@
-"""From a record to what a loader yields: read, resized, augmented, normalised, stacked."""
+"""Torch data sets: read, resize, augment and normalise images, and stack them to batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,18 +20,19 @@ Size = tuple[int, int]
 
 
 class TrainImages(Dataset[Any]):
-    """Both streams behind one index: a `Draw`.
+    """Labeled and unlabeled training images; the index is a `Draw`.
 
     Args:
-        source: Reads the files; each image once per draw, whatever the number of views.
-        labeled: Records of the labeled stream.
-        unlabeled: Records of the unlabeled stream; their masks are not opened.
+        source: The data set; each image is read once per draw, for any number of views.
+        labeled: Records of the labeled images.
+        unlabeled: Records of the unlabeled images; their masks are not read.
         num_views: Views per unlabeled image.
         transform: The augmentation.
-        normalize: The end of it.
-        image_size: What images are resized to when read; None: as they are.
-        seed: Of the run.
-        unlabeled_truth: Add the classes of unlabeled images, where they have masks.
+        normalize: The normalisation, applied after the augmentation.
+        image_size: Height and width to which images are resized when they are read; None: images
+            are not resized.
+        seed: Seed of the run.
+        unlabeled_truth: Read the masks of unlabeled images, for metrics.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class TrainImages(Dataset[Any]):
             views, inside = self.transform(image, inside, self.num_views, seed)
             truth = None
         else:
-            # as a second channel: a mark for padding within the mask would be somebody's class
+            # validity is its own channel, because every value in the mask may be a class
             truth = _ignored(self._truth(record, image.shape[:2]), gaps)
             both = np.stack((inside, truth), -1)
             views, both = self.transform(image, both, self.num_views, seed)
@@ -81,7 +82,7 @@ class TrainImages(Dataset[Any]):
         return resize_mask(self.source.read_mask(record), size)
 
     def collate(self, samples: list[Labeled | tuple[Unlabeled, Tensor | None]]) -> Batch:
-        """One batch of both streams."""
+        """Stack samples to a batch of labeled and unlabeled images."""
         labeled = default_collate([s for s in samples if isinstance(s, Labeled)])
         others = [s for s in samples if not isinstance(s, Labeled)]
         if not others:
@@ -93,16 +94,16 @@ class TrainImages(Dataset[Any]):
 
 
 class EvalImages(Dataset[Labeled]):
-    """Images whole (or resized), masks at their own resolution.
+    """Whole images (optionally resized) with masks at their original resolution.
 
     Args:
-        source: Reads the files.
-        records: What to read.
-        normalize: The last step.
-        image_size: What images are resized to; None: as they are.
-        resize_masks: Resize masks as well, as older protocols do.
-        crop: Height and width of the centre to keep of the (resized) image, as older protocols do;
-            of the mask the same part, at its own resolution.
+        source: The data set.
+        records: Records of the images.
+        normalize: The normalisation.
+        image_size: Height and width to which images are resized; None: images are not resized.
+        resize_masks: Also resize masks, as in older protocols.
+        crop: Height and width of a centre crop of the (resized) image, as in older protocols; the
+            mask is cropped to the same region at its own resolution.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class EvalImages(Dataset[Labeled]):
 
 
 def like_first(dataset: EvalImages) -> Iterator[Labeled]:
-    """The samples that have the size of the first one; read when they are asked for."""
+    """The samples with the size of the first one, read one after another."""
     shapes = None
     for place in range(len(dataset)):
         sample = dataset[place]
@@ -144,17 +145,17 @@ def like_first(dataset: EvalImages) -> Iterator[Labeled]:
 
 
 def centre(pixels: Any, size: Size) -> Any:
-    """The middle (H, W) of an image or mask; all of a side that is shorter."""
+    """The centre crop of an image or mask; a shorter side is not cropped."""
     return pixels[_middle(pixels.shape[:2], size)]
 
 
 def centres(image: Any, mask: Any, size: Size) -> tuple[Any, Any]:
-    """The middle of an image and the same part of its mask, each at its own resolution.
+    """The centre crop of an image and the same region of its mask, each at its own resolution.
 
     Args:
         image: (H, W, C).
         mask: (H', W').
-        size: Height and width, in pixels of the image; all of a side that is shorter.
+        size: Height and width in pixels of the image; a shorter side is not cropped.
     """
     kept = _middle(image.shape[:2], size)
     same = []
@@ -171,7 +172,7 @@ def _middle(sides: Sequence[int], size: Size) -> tuple[slice, ...]:
 
 
 def batches_of_like_size(source: Source, records: Sequence[Record], size: int) -> list[list[int]]:
-    """Places of records in batches of at most `size`, each of images of one size where known."""
+    """Indices of records in batches of at most `size`, each with images of one size if known."""
     groups: dict[Size | None, list[int]] = {}
     for place, record in enumerate(records):
         groups.setdefault(source.size_of(record), []).append(place)
@@ -183,12 +184,12 @@ def batches_of_like_size(source: Source, records: Sequence[Record], size: int) -
 
 
 def collate_by_size(samples: list[Labeled]) -> list[Labeled]:
-    """Stack what has the same size; images of other sizes form further, smaller batches."""
+    """Stack samples of the same size; each other size becomes a separate, smaller batch."""
     return [default_collate([samples[i] for i in group]) for group in by_size(samples)]
 
 
 def by_size(samples: Sequence[Labeled]) -> list[list[int]]:
-    """Places of the samples that have the same size, as they are stacked."""
+    """Indices of the samples, grouped by size of image and mask."""
     groups: dict[tuple[torch.Size, torch.Size], list[int]] = {}
     for place, sample in enumerate(samples):
         groups.setdefault((sample.image.shape, sample.label.shape), []).append(place)
@@ -198,16 +199,17 @@ def by_size(samples: Sequence[Labeled]) -> list[list[int]]:
 def read_resized(
     source: Source, record: Record, size: Size | None, mean: Sequence[float] | Array
 ) -> tuple[Array, Array | None]:
-    """The image of a record at the wanted height and width, (H, W, C), without gaps.
+    """Read an image, replace pixels without data, and resize it.
 
     Args:
-        source: Reads the file.
-        record: Of the image.
-        size: Height and width; None: as it is.
-        mean: Per channel; the value of pixels without data.
+        source: The data set.
+        record: The record of the image.
+        size: Height and width; None: the image is not resized.
+        mean: Value per channel for pixels without data.
 
     Returns:
-        The image, and where its file has no data: (H, W) bool at the file's own size, or None.
+        The image (h, w, C), and the pixels without data, (H, W) bool at the size of the file, or
+        None.
     """
     image = source.read_image(record)
     gaps = source.gaps(record, image)
@@ -223,7 +225,7 @@ def _ignored(mask: Any, gaps: Array | None) -> Any:
 
 
 def resize_image(image: Any, size: Size) -> Any:
-    """An image (H, W, C) at another height and width; averaged where it shrinks."""
+    """Resize an image (H, W, C); by averaging if it becomes smaller, else bilinear."""
     if image.shape[:2] == tuple(size):
         return image
     smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
@@ -233,7 +235,7 @@ def resize_image(image: Any, size: Size) -> Any:
 
 
 def resize_mask(mask: Any, size: tuple[int, int]) -> Any:
-    """A mask at the height and width of its (resized) image, nearest neighbour."""
+    """Resize a mask (H, W), nearest neighbour."""
     if mask.shape == tuple(size):
         return mask
     return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)

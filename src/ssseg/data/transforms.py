@@ -1,11 +1,11 @@
-"""Augmentation with albumentations: image, mask and validity together, seeded per image."""
+"""Augmentation with albumentations, applied to image, mask and validity, with a seed per image."""
 
 import os
 import random
 from collections.abc import Sequence
 from typing import Any
 
-# albumentations asks the network for a newer version of itself when it is imported
+# stops albumentations from checking for a new version on the internet when it is imported
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import albumentations as A
@@ -23,15 +23,15 @@ class Normalize:
     """Images (H, W, C) to normalised float tensors (C, H, W).
 
     Args:
-        mean: Per channel; of 8-bit images in [0, 1].
-        std: Per channel; the same.
+        mean: Mean per channel, in [0, 1] for 8-bit images.
+        std: Standard deviation per channel, in the unit of `mean`.
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
 
     def __call__(self, image: Array) -> Tensor:
-        """The tensor of one image (uint8, or float32 in the unit of mean and std), float32."""
+        """Image (H, W, C), uint8 or float32 in the unit of `mean` -> (C, H, W) float32."""
         unit = np.float32(255 if image.dtype == np.uint8 else 1)
         scaled = (image.astype(np.float32) - self.mean * unit) / (self.std * unit)
         return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
@@ -40,19 +40,19 @@ class Normalize:
 class TrainTransform:
     """Random scale, rotation, crop and flip (the weak view), then photometric changes (strong).
 
-    The views of one image share their geometry. What lies outside the image is IGNORE in the mask.
+    All views of an image have the same geometry. The mask is IGNORE outside the image.
 
-    Colour changes are made where they are defined: hue, saturation and grey for three channels,
-    brightness and contrast for values with a known range (8 and 16 bits), blur everywhere.
+    Hue, saturation and grey are changed only for three channels, brightness and contrast only for
+    values with a known range (8 and 16 bits); blur is applied to all images.
 
     Args:
-        crop_size: Height and width of the result.
+        crop_size: Height and width of the result, in pixels.
         scale: Smallest and largest factor of the random scale.
-        flip: Whether to mirror half of the images.
-        channels: Of the images.
-        rotation: Largest angle, in degrees, either way.
+        flip: Whether half of the images are flipped horizontally.
+        channels: Number of channels of the images.
+        rotation: Largest angle of the random rotation in both directions, in degrees.
         jitter: Strength of the colour changes of the weak view.
-        pixels: How the images are stored.
+        pixels: Kind of values in the image files.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class TrainTransform:
         height, width = crop_size
         steps: list[Any] = []
         if scale != (1, 1):
-            # the plain nearest neighbour of OpenCV moves masks by up to half a pixel against the
-            # image; scale_limit is relative: 0 leaves the size alone
+            # OpenCV's INTER_NEAREST shifts masks by up to half a pixel against the image;
+            # scale_limit is relative to 1
             exact = cv2.INTER_NEAREST_EXACT
             limit = (scale[0] - 1, scale[1] - 1)
             steps.append(A.RandomScale(limit, mask_interpolation=exact, p=1))
@@ -97,9 +97,12 @@ class TrainTransform:
 
         Args:
             image: (H, W, C) uint8, or float32.
-            mask: (H, W) uint8, or (H, W, K) for several that move alike.
-            num_views: How many views.
-            seed: Decides everything that is random.
+            mask: (H, W) uint8, or (H, W, K) for several masks with the same geometry.
+            num_views: Number of views.
+            seed: Seed of all random choices.
+
+        Returns:
+            Views (h, w, C) and mask (h, w), with the height and width of the crop.
         """
         _seed(self.geometry, seed_of(seed, "geometry"))
         _seed(self.weak, seed_of(seed, "weak"))
@@ -114,7 +117,7 @@ class TrainTransform:
         if self.pixels != "float":
             plain: Array = self.strong(image=image)["image"]
             return plain
-        # albumentations clips floats to [0, 1]; blur does not mind being asked there
+        # albumentations clips floats to [0, 1], so the image is scaled to [0, 1] for the blur
         low, high = image.min(), image.max()
         unit = max(high - low, np.finfo(np.float32).tiny)
         moved: Array = self.strong(image=(image - low) / unit)["image"] * unit + low
@@ -122,17 +125,17 @@ class TrainTransform:
 
 
 def _seed(pipeline: A.Compose, seed: int) -> None:
-    """Start a pipeline's random numbers anew; its transforms take theirs in turn from one source.
+    """Seed a pipeline; all its transforms draw from one generator.
 
-    `set_random_seed` would give each of them a source of its own in the same state, so that all
-    their first draws would be the same number.
+    `set_random_seed` would give each transform its own generator with the same seed, so that their
+    first random numbers would be equal.
     """
     pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def _colors(channels: int, pixels: Pixels, strength: float, often: float) -> list[Any]:
-    """Changes of colour; nothing where none is defined."""
-    if pixels == "float":  # of unknown unit and range: a height in metres has no brightness
+    """Transforms that change colours; none for float images."""
+    if pixels == "float":  # unit and range are unknown, e.g. heights in metres
         return []
     around = (max(0.0, 1 - strength), 1 + strength)
     if channels == 3:

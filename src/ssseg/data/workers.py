@@ -1,4 +1,4 @@
-"""OpenCV's own threads: none where reading is spread over processes, which they would fight."""
+"""Turns off OpenCV's threads in worker processes, which would compete for the cores."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from ssseg.runs.quiet import ignore_messages
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, OpenCV computes in the thread that asks; afterwards as before."""
+    """A context in which OpenCV uses one thread."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)
     try:
@@ -20,10 +20,10 @@ def one_thread() -> Iterator[None]:
 
 
 def begin_worker(number: int) -> None:
-    """What a process that reads images does first.
+    """Set up a worker process of a DataLoader.
 
     Args:
-        number: Of the worker, as a DataLoader counts them.
+        number: Index of the worker.
     """
     cv2.setNumThreads(0)
     ignore_messages()

@@ -13,7 +13,7 @@ from ssseg.data.datasets.base import Array, Record, Source, Split
 from ssseg.data.datasets.class_list import ClassList
 from ssseg.data.datasets.files import files_of, find_files, find_images, found_instead, name_of
 from ssseg.data.datasets.folder import Folder
-from ssseg.data.image_io import MASK_ENDINGS, ImageInfo, probe
+from ssseg.data.image_io import MASK_ENDINGS, ImageInfo, image_info
 from ssseg.data.splits.labeled_split import LabeledSplit, Select, split_labeled
 from ssseg.datacheck.findings import Finding, Role, Severity, fill
 from ssseg.datacheck.masks import Refused, facts_of, read_mask
@@ -61,7 +61,7 @@ class AnyFolder(Folder):
         paths, found = self._images("train"), list[ImageInfo]()
         for path in paths[:: max(1, len(paths) // SAMPLE)]:
             with suppress(UserError):
-                found.append(probe(path))
+                found.append(image_info(path))
         kinds = Counter(info.pixels for info in found)
         usual = (info for info in found if info.pixels == kinds.most_common(1)[0][0])
         return next(usual, ImageInfo(0, 0, 3, "uint8"))

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ssseg.data.channel_stats import undeclared_nodata
 from ssseg.data.datasets.base import Array, Pixels, Record, Source
 from ssseg.data.datasets.files import Files
-from ssseg.data.image_io import VALUES, ImageInfo, decoding, open_picture, probe, read_image
+from ssseg.data.image_io import VALUES, ImageInfo, decoding, image_info, open_picture, read_image
 from ssseg.datacheck.dataset import Sets
 from ssseg.datacheck.findings import ROLES, Role
 from ssseg.datacheck.masks import MaskFacts, Refused, facts_of, read_mask
@@ -96,7 +96,7 @@ def scan_image(source: Source, record: Record) -> tuple[ImageFacts | None, list[
             info = ImageInfo(height, width, channels, source.pixels)
             turned, problems = 1, _values(source, pixels)
         else:
-            info, turned = probe(path), _orientation(path)
+            info, turned = image_info(path), _orientation(path)
             problems = _decode(source, record, path, info)
     except UserError as error:
         # an error with a cause comes from a decoder

@@ -13,7 +13,7 @@ from ssseg.data.image_io import (
     IMAGE_ENDINGS,
     expect_kind,
     gaps_in_file,
-    probe,
+    image_info,
     read_ids,
     read_image,
 )
@@ -67,7 +67,7 @@ class Files(Source):
 
     def size_of(self, record: Record) -> tuple[int, int]:
         """Height and width of the photograph as it is displayed, from its header."""
-        info = probe(Path(str(record.image)))
+        info = image_info(Path(str(record.image)))
         return info.height, info.width
 
     def _decoded(self, path: Path, kind: str, decode: Callable[[], Array]) -> Array:
@@ -131,7 +131,7 @@ class Files(Source):
     def _sound(self, record: Record) -> list[tuple[int, int]]:
         """Check a record; returns the ids in its mask with their number of pixels."""
         path = Path(str(record.image))
-        info = probe(path)
+        info = image_info(path)
         expect_kind(path, info.pixels, self.pixels)
         if record.mask is None:
             return []

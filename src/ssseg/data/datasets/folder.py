@@ -29,7 +29,7 @@ from ssseg.data.datasets.files import (
     left_out,
 )
 from ssseg.data.datasets.official import existing_folders, unlabeled_records
-from ssseg.data.image_io import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, probe
+from ssseg.data.image_io import IMAGE_ENDINGS, MASK_ENDINGS, ImageInfo, image_info
 from ssseg.errors import UserError
 
 
@@ -85,7 +85,7 @@ class Folder(Files):
 
     def _first(self) -> ImageInfo:
         """Properties of the first training image, which all images must have."""
-        return probe(self._images("train")[0])
+        return image_info(self._images("train")[0])
 
     @property
     def class_list(self) -> str:
