@@ -45,7 +45,7 @@ def test_two_methods_side_by_side(tmp_path, request, capsys):
     before = (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns
     request.getfixturevalue("in_this_process")
     assert main(args) == 0
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns == before
 
 
@@ -174,7 +174,7 @@ def test_test_images_are_scored_where_it_is_asked(here, capsys):
     shutil.rmtree(folder / "supervised-seed0" / "test")
     before = (folder / "supervised-seed0" / "summary.json").stat().st_mtime_ns
     assert main([*args, "--data.test_images", "3"]) == 0
-    assert "supervised seed 0: goes on from where it stood" in capsys.readouterr().out
+    assert "supervised seed 0: resumed" in capsys.readouterr().out
     assert (folder / "supervised-seed0" / "test" / "scores.json").is_file()
     assert (folder / "supervised-seed0" / "summary.json").stat().st_mtime_ns == before
 
@@ -260,7 +260,7 @@ def test_nothing_is_lost_and_nothing_trained_twice(tmp_path):
     for name in NAMES:
         assert told(Run(cut / name).summary) == told(Run(whole / name).summary)
     for name, moment in times.items():
-        assert f"{name.replace('-seed', ' seed ')}: finished before" in said
+        assert f"{name.replace('-seed', ' seed ')}: already finished" in said
         assert (cut / name / "summary.json").stat().st_mtime_ns == moment
     log = (cut / f"{NAMES[1]}.log").read_text(encoding="utf-8")
     assert "step    20/60" not in log or before <= 20, "it began anew"
@@ -288,7 +288,7 @@ def test_ctrl_c_leaves_everything_usable(tmp_path, monkeypatch, request, capsys)
     assert not is_held(folder), "the run has not ended"
     request.getfixturevalue("in_this_process")
     assert main(command) == 0
-    assert "supervised seed 0: goes on from where it stood" in capsys.readouterr().out
+    assert "supervised seed 0: resumed" in capsys.readouterr().out
     assert Run(folder).summary["steps"] == 60
 
 
@@ -307,7 +307,7 @@ def test_a_signal_to_the_benchmark_alone_leaves_everything_usable(tmp_path, how)
     again = start(out, ONE)
     said = again.communicate(timeout=300)[0]
     assert again.returncode == 0, said
-    assert "supervised seed 0: goes on from where it stood" in said
+    assert "supervised seed 0: resumed" in said
     assert Run(out / NAMES[0]).summary["steps"] == 60
 
 

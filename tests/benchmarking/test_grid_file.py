@@ -222,13 +222,13 @@ BAD = [
     ("columns: {a: {}}", "a YAML mapping with `rows` or `methods`"),
     ("rows: {a: [}", "is not YAML"),
     ("rows: {}", "at least one method"),
-    (SUPERVISED + "columns: {}", "there are no columns"),
+    (SUPERVISED + "columns: {}", "the key columns is empty"),
     (SUPERVISED + "seeds: 0", "one seed"),
     (SUPERVISED + "seeds: []", "one seed"),
     (SUPERVISED + "option: {data.labeled: 8}", "'option'; did you mean 'options'?"),
     (SUPERVISED + "colums: {a: {}}", "did you mean 'columns'?"),
-    ("rows: {a: {data.labeled: 8}}", "row 'a' names no method"),
-    ("rows: {a: {}}", "row 'a' names no method"),
+    ("rows: {a: {data.labeled: 8}}", "row 'a' has no method"),
+    ("rows: {a: {}}", "row 'a' has no method"),
     ("rows: {a: supervised}", "rows: 'a' is 'supervised'; expected options"),
     ("rows: {a: }", "rows: 'a' is None; expected options"),
     (SUPERVISED + "columns: {few: 8}", "columns: 'few' is 8; expected options"),
@@ -460,7 +460,7 @@ class TestMiniature:
         }
 
     def test_slips(self, write):
-        with pytest.raises(UserError, match="has no smoke"):
+        with pytest.raises(UserError, match="has no smoke form"):
             read_grid(write(SUPERVISED), smoke=True)
         with pytest.raises(UserError, match="did you mean 'columns'"):
             read_grid(write(SUPERVISED + "smoke: {colums: {}}"), smoke=True)

@@ -23,6 +23,6 @@ def test_replaying_what_is_finished_or_fine(tmp_path, capsys):
     (unfinished / "checkpoints" / "last.ckpt").unlink()
     capsys.readouterr()
     assert main(["debug-nan", str(unfinished)]) == 0
-    assert "every loss and every gradient was finite this time" in capsys.readouterr().out
+    assert "all losses and gradients were finite" in capsys.readouterr().out
     assert main(["debug-nan"]) == 2
     assert "usage: ssseg debug-nan FOLDER" in capsys.readouterr().out

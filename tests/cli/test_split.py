@@ -103,7 +103,7 @@ def test_a_written_list_gives_the_same_split_again(here):
 def test_masks_that_change_afterwards_are_noticed(here, capsys):
     main(["split", "../photos", "--labeled", "all", "--out", "all.txt"])
     save(np.zeros((24, 32), np.uint8), here.parent / "photos/train/masks/a5.png")
-    with pytest.raises(UserError, match="the masks or the list were changed since"):
+    with pytest.raises(UserError, match="the masks or the list have changed"):
         data_of(here.parent / "photos", labeled="all.txt").prepare("fit", 0)
     assert main(["split", "../photos", "--labeled", "all.txt"]) == 2
     assert "changed since" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def test_names_of_data_sets():
         ("stret", "did you mean 'street'"),
         ("cityscape", "did you mean 'cityscapes'? (known: camvid, cityscapes, context, folder,"),
         ("no.such.module", "no data set at 'no.such.module'"),
-        ("tests.data.trees.SIZE", "is no class, but a"),
+        ("tests.data.trees.SIZE", "expected a class"),
         ("tests.data.trees.Nothing", "no data set at"),
     ],
 )

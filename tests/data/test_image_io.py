@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from ssseg.data.datasets.folder import Folder
-from ssseg.data.image_io import ImageInfo, probe, read_ids, read_image
+from ssseg.data.image_io import ImageInfo, image_info, read_ids, read_image
 from ssseg.errors import UserError
 from tests.data.trees import draw_mask, draw_tree, paint, save
 

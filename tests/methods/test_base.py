@@ -33,5 +33,5 @@ def test_an_image_that_would_be_mixed_with_itself_is_remarked(name):
         "give a --data.unlabeled_batch_size of at least 2"
     ] * (name in MIXING)
     method = module.method
-    assert method.remarks_on_batch(2, 2) == []
-    assert len(method.remarks_on_batch(4, 4, 4)) == (name == "guidedmix")  # one on each device
+    assert method.batch_size_notices(2, 2) == []
+    assert len(method.batch_size_notices(4, 4, 4)) == (name == "guidedmix")  # one on each device

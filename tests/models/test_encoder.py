@@ -131,7 +131,7 @@ class TestWeights:
         save_file(self.donor(name).state_dict(), tmp_path / "clip.safetensors")
         weights = str(tmp_path / "clip.safetensors")
         (line,) = make(name, weights=weights).notices()
-        assert "normalised by mean [0.4815, 0.4578, 0.4082]" in line
+        assert "normalised with mean [0.4815, 0.4578, 0.4082]" in line
         assert '--data.std "[0.2686, 0.2613, 0.2758]"' in line
         mean, std = (0.4815, 0.4578, 0.4082), (0.2686, 0.2613, 0.2758)
         assert make(name, weights=weights, mean=mean, std=std).notices() == []

@@ -78,9 +78,9 @@ class TestForeignFiles:
     @pytest.mark.parametrize(
         ("path", "words"),
         [
-            ("subprocess.Popen", "which is no Segmenter"),
-            ("ssseg.runs.run.Run", "which is no Segmenter"),
-            ("somebody.elses.Network", "which is not of ssseg; import 'somebody.elses' first"),
+            ("subprocess.Popen", "expected a Segmenter"),
+            ("ssseg.runs.run.Run", "expected a Segmenter"),
+            ("somebody.elses.Network", "which is not part of ssseg; import 'somebody.elses' first"),
         ],
     )
     def test_a_recipe_that_would_run_code(self, street_run, street_model, tmp_path, path, words):

@@ -63,7 +63,7 @@ def test_memory_at_an_end_is_not_the_end(monkeypatch):
     _, fits = find_batch_size(TINY)
     assert fits[-1].batch_size == 4
     monkeypatch.setattr(probing.BatchSizeFinder, "attempt", lambda self, size: None)
-    with pytest.raises(UserError, match="not even 2 images fit"):
+    with pytest.raises(UserError, match="2 images do not fit into"):
         find_batch_size(TINY)
 
 

@@ -85,8 +85,8 @@ def test_the_payload_of_these_tests_would_run(tmp_path):
 @pytest.mark.parametrize(
     ("order", "part", "said"),
     [
-        (ORDER, "", "is an order of all training images; say how many"),
-        (ORDER, "#half", "is an order of all training images; say how many"),
+        (ORDER, "", "is an order of all training images; give the number"),
+        (ORDER, "#half", "is an order of all training images; give the number"),
         (ORDER, "#7", "7 of 6 training images"),
         (ORDER, "#0", "0 of 6 training images"),
         (ORDER, "#1/7", "0 of 6 training images"),

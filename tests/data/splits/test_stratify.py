@@ -89,5 +89,5 @@ def test_a_coverage_is_near_the_smallest_there_is():
 def test_classes_too_rare_for_a_coverage_are_named():
     split = Painted(one_class_each()).split("3/class")
     assert len(split.notices) == 2
-    assert "class 'c5' occurs in 1 training image only, fewer than 3/class" in split.notices[0]
+    assert "class 'c5' occurs in only 1 training image, fewer than in 3/class" in split.notices[0]
     assert Painted(one_class_each()).split("1/class").notices == ()
