@@ -57,8 +57,8 @@ def test_how_far_it_is(planned):
         (changed(trainer__max_steps=9), r"trainer.max_steps is 9 there, 8 here"),
         (changed(model__method__init_args__area=0.3), r"method.area is 0.3 there, 0.5 here"),
         (changed(data__source__init_args__root="p"), r"data.root is 'p' there, 'photos' here"),
-        (changed(seed_everything=4), "a run of seed 4"),
-        (changed(trainer__new=None), r"another version .*\(trainer.new\)"),
+        (changed(seed_everything=4), "a run with seed 4"),
+        (changed(trainer__new=None), r"another version .*they differ in trainer.new"),
     ],
 )
 def test_another_run_is_refused_with_what_is_another(planned, config, said, summary):

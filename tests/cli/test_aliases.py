@@ -115,7 +115,7 @@ def test_a_short_name_ends_the_values_before_it(here):
     [
         ("", "c.yaml is empty"),
         ("# nothing\n", "c.yaml is empty"),
-        ("3", "c.yaml holds a int"),
+        ("3", "c.yaml contains a int"),
         ("[a, b]", "c.yaml contains a list"),
         ("model:\n\tmethod: 3\n", "c.yaml is not YAML"),
     ],
@@ -132,15 +132,15 @@ def test_a_configuration_that_is_none_is_one_sentence(here, capfd, content, comp
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("data: {lend_truth: true}", "the option data.lend_truth, which is data.unlabeled_truth"),
-        ("model:\n  absent: skip\n", "the option model.absent, which is model.missing_classes"),
+        ("data: {lend_truth: true}", "the option data.lend_truth, which is called data.unlabeled_truth"),
+        ("model:\n  absent: skip\n", "the option model.absent, which is called model.missing_classes"),
     ],
 )
 def test_a_configuration_of_version_0_1_says_which_version_reads_it(here, capfd, content, named):
     (here / "c.yaml").write_text(content)
     assert main(["fit", "--config", "c.yaml"]) == 2
     err = capfd.readouterr().err
-    assert f"c.yaml holds {named} since ssseg 0.2; rename it there, or use ssseg 0.1" in err
+    assert f"c.yaml has {named} since ssseg 0.2; rename it in the file, or use ssseg 0.1" in err
     assert err.count("\n") == 1
 
 

@@ -179,7 +179,7 @@ CASES = {
     ),
     "labeled masks of one class": (
         lambda root: redraw(root, lambda ids: np.full_like(ids, 1), splits=("train",)),
-        ["the 4 labeled masks hold class 'road' alone", "label images that show other classes"],
+        ["the 4 labeled masks hold only the class 'road'", "label images with other classes"],
     ),
     "color out of range": (
         named({"name": "sky", "color": [0, 256, 0]}),
