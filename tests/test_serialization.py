@@ -49,11 +49,11 @@ def test_a_network_and_a_method_are_made_again():
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("antigravity.Popen", "which is not of ssseg; import 'antigravity' first"),
-        ("subprocess.Popen", "'subprocess.Popen', which is no Segmenter"),
+        ("antigravity.Popen", "which is not part of ssseg; import 'antigravity' first"),
+        ("subprocess.Popen", "'subprocess.Popen'; expected a Segmenter"),
         ("ssseg.models.Nothing", "no class at 'ssseg.models.Nothing'"),
-        ("ssseg.models.DECODERS", "is no class, but a"),
-        ("json", "which is not of ssseg"),
+        ("ssseg.models.DECODERS", "expected a class"),
+        ("json", "which is not part of ssseg"),
     ],
 )
 def test_what_a_file_may_not_ask_for(path, said):

@@ -132,15 +132,18 @@ def test_a_configuration_that_is_none_is_one_sentence(here, capfd, content, comp
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("data: {lend_truth: true}", "the option data.lend_truth, which is called data.unlabeled_truth"),
-        ("model:\n  absent: skip\n", "the option model.absent, which is called model.missing_classes"),
+        ("data: {lend_truth: true}", "data.lend_truth, which is called data.unlabeled_truth"),
+        ("model:\n  absent: skip\n", "model.absent, which is called model.missing_classes"),
     ],
 )
 def test_a_configuration_of_version_0_1_says_which_version_reads_it(here, capfd, content, named):
     (here / "c.yaml").write_text(content)
     assert main(["fit", "--config", "c.yaml"]) == 2
     err = capfd.readouterr().err
-    assert f"c.yaml has {named} since ssseg 0.2; rename it in the file, or use ssseg 0.1" in err
+    assert (
+        f"c.yaml has the option {named} since ssseg 0.2; rename it in the file, or use ssseg 0.1"
+        in err
+    )
     assert err.count("\n") == 1
 
 

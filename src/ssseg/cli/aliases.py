@@ -181,8 +181,8 @@ def _check_configuration(path: Path) -> None:
     for name in flatten(content):
         if name in RENAMED:
             raise UserError(
-                f"option --config: {path} has the option {name}, which is called {RENAMED[name]} since "
-                "ssseg 0.2; rename it in the file, or use ssseg 0.1"
+                f"option --config: {path} has the option {name}, which is called {RENAMED[name]} "
+                "since ssseg 0.2; rename it in the file, or use ssseg 0.1"
             )
 
 
