@@ -80,7 +80,7 @@ def make(contender: str, given: argparse.Namespace):  # type: ignore[no-untyped-
     if contender == "supervised":
         method = Supervised()
     else:
-        method = GuidedMix(teacher=contender.endswith("teacher"), warmup_steps=0)
+        method = GuidedMix(use_teacher=contender.endswith("teacher"), warmup_steps=0)
     method.setup(network)
     return method
 

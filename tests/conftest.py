@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from filelock import FileLock
 
 from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
-from ssseg.methods import create_method
+from ssseg.methods import create_method, method_class
 from ssseg.testing import tiny_network
 from ssseg.training.module import SegmentationModule
 
@@ -81,7 +82,8 @@ def make_data(**options):
 def make_module(name="classmix", seed=0, network=None, optim=None, **hparams):
     torch.manual_seed(seed)
     # untrained networks trust nothing: without a threshold of 0 the unlabeled term would be 0
-    eager = {} if name == "supervised" else {"warmup_steps": 2, "threshold": 0.0}
+    names = {field.name for field in fields(method_class(name))}
+    eager = {key: v for key, v in (("warmup_steps", 2), ("threshold", 0.0)) if key in names}
     method = create_method(name, **{**eager, **hparams})
     options = {} if optim is None else {"optim": optim}
     return SegmentationModule(method, network or tiny_network(8), seed=seed, **options)

@@ -23,11 +23,11 @@ def test_the_table_and_the_folder_agree():
 def test_methods_are_short():
     """A new method is one file of at most about 60 lines.
 
-    The template is an exception, and so is GuidedMix-Net with its three variants.
+    The template is an exception, and so is GuidedMix-Net with its two methods.
     """
     from inspect import getsource, getsourcelines
 
-    for name in set(METHODS) - {"mean_teacher", "guidedmix"}:
+    for name in set(METHODS) - {"mean_teacher", "guidedmix", "guidedmix_released"}:
         code = [line for line in getsourcelines(method_class(name))[0] if line.strip()]
         doc = method_class(name).__doc__.splitlines()
         assert len(code) - len(doc) < 60, name

@@ -16,11 +16,11 @@ VARIANTS = [
     ("classmix", {"conf_weight": "batch", "denominator": "all", "extra_augmentation": True}),
     ("classmix", {"loss": "squared_error", "rounding": "ceil"}),
     ("classmix", {"loss": "soft_cross_entropy"}),
-    ("guidedmix", {"variant": "released"}),
-    ("guidedmix", {"teacher": True, "hard_labels": True, "conf_weight": "image"}),
-    ("guidedmix", {"teacher": True, "target": "decoupled", "space": "relu_logits"}),
-    ("guidedmix", {"target": "none", "decouple": "hard", "pair": "similar_unlabeled"}),
-    ("guidedmix", {"mix_space": "feature", "lambda_per": "batch", "class_reduction": "sum"}),
+    ("guidedmix", {"variant": "teacher"}),
+    ("guidedmix", {"use_teacher": True, "conf_weight": "image"}),
+    ("guidedmix", {"use_teacher": True, "target": "decoupled", "labeled_side": "truth"}),
+    ("guidedmix", {"decouple": "hard", "pair": "similar_unlabeled", "class_reduction": "sum"}),
+    ("guidedmix", {"loss": "cross_entropy", "dec_decouple": "hard", "dec_target": "truth"}),
     ("complexmix", {"gate": "pixel_before", "class_pool": "all", "grid": "per_side"}),
 ]
 

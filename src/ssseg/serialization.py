@@ -42,7 +42,28 @@ def from_config(recipe: Mapping[str, Any], base: type[Made]) -> Made:
     found = import_class(path, "class")
     if not issubclass(found, base):
         raise UserError(f"the file needs the class {path!r}; expected a {base.__name__}")
-    return found(**(recipe.get("init_args") or {}))
+    options = recipe.get("init_args") or {}
+    refuse_retired(found, options, "the file")
+    return found(**options)
+
+
+def refuse_retired(cls: type[Any], options: Mapping[str, Any], where: str) -> None:
+    """Refuse options that a class had in earlier versions, and say what became of them.
+
+    Args:
+        cls: The class; its `retired` names these options, as `name` or `name=value`.
+        options: By name.
+        where: What holds the options, for the message.
+
+    Raises:
+        UserError: For the first one found.
+    """
+    for old, fate in getattr(cls, "retired", {}).items():
+        name, _, value = old.partition("=")
+        if name in options and value in ("", str(options[name])):
+            raise UserError(
+                f"{where} has option {old} of {cls.__name__}, {fate}; ssseg 0.1 reads it as it was"
+            )
 
 
 def import_class(path: str, what: str) -> type[Any]:

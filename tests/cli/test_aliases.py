@@ -147,6 +147,31 @@ def test_a_configuration_of_version_0_1_says_which_version_reads_it(here, capfd,
     assert err.count("\n") == 1
 
 
+RELEASED_BEFORE = "variant=released of GuidedMix, which is the method guidedmix_released since"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"teacher": "true"}, "teacher of GuidedMix, which is called use_teacher since ssseg 0.2"),
+        ({"variant": "released", "teacher": "false"}, RELEASED_BEFORE),
+        ({"space": "logits"}, "space of GuidedMix, which ssseg 0.2 no longer has"),
+    ],
+)
+@pytest.mark.parametrize("typed", [False, True])
+def test_options_of_a_method_that_went_say_what_became_of_them(here, capfd, options, named, typed):
+    given = "\n".join(f"      {name}: {value}" for name, value in options.items())
+    (here / "c.yaml").write_text(
+        "model:\n  method:\n    class_path: ssseg.methods.GuidedMix\n    init_args:\n" + given
+    )
+    words = [f"--method.{name}={value}" for name, value in options.items()]
+    args = ["--method", "guidedmix", *words] if typed else ["--config", "c.yaml"]
+    assert main(["fit", *args]) == 2
+    err = capfd.readouterr().err
+    assert f"has option {named}" in err
+    assert err.count("\n") == 1
+
+
 def test_a_method_with_made_defaults_goes_with_a_configuration(here):
     found = parsed("--method", f"{__name__}.Own", "--config", "a.yaml").model.method
     assert found.class_path.endswith("Own")

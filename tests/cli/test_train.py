@@ -174,8 +174,9 @@ def test_without_validation_images_there_is_a_model_but_no_score(here, capsys, r
         ["--network.decoder_options.mitrans", "false"],
         ["--method.decouple", "hard"],
         ["--method.lambda_max", "0.3"],
-        ["--method.teacher", "true"],
-        ["--method.variant", "released"],
+        ["--method.use_teacher", "true"],
+        ["--method.variant", "teacher"],
+        ["--method.loss", "cross_entropy"],
     ],
     ids=lambda words: words[0].rsplit(".", 1)[-1],
 )

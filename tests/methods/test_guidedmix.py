@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ssseg.errors import UserError
 from ssseg.methods import GuidedMix
-from ssseg.methods.guidedmix import VARIANTS
+from ssseg.methods.guidedmix.variants import VARIANTS
 from ssseg.models import EMA, Segmenter
 from ssseg.testing import NUM_CLASSES, losses, make_method, step, tiny_batch
 from ssseg.types import IGNORE, Batch, Labeled, Unlabeled
@@ -68,8 +68,31 @@ def linear():
 
 
 def linear_method(**hparams):
-    options = {"space": "logits", "cla_weight": 0.0, "dec_weight": 0.0, "warmup_steps": 0.0}
-    return made(linear(), **{**options, "rampup_steps": 0.0, **hparams})
+    options = {"cla_weight": 0.0, "dec_weight": 0.0, **hparams}
+    return made(linear(), **options)
+
+
+class Logarithm(torch.nn.Module):
+    def forward(self, feats):
+        return feats[-1].clamp_min(1e-300).log()
+
+
+class Proportions(torch.nn.Module):
+    """Its probabilities are the channels of the image: linear in it, and right where they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.num_classes, self.freeze_bn = 3, False
+        self.decoder = Logarithm()
+
+    def encode(self, image):
+        return [image]
+
+    def upsample(self, logits, image):
+        return logits
+
+    def forward(self, image):
+        return self.decoder([image])
 
 
 def photographs(labeled=3, unlabeled=4, dtype=torch.float64):
@@ -81,92 +104,193 @@ def photographs(labeled=3, unlabeled=4, dtype=torch.float64):
     return Batch(Labeled(image, label), Unlabeled([other], valid))
 
 
+def proportions():
+    """Labeled images show their truth, unlabeled ones are undecided."""
+    label, unlabeled = photographs().labeled.label, photographs().unlabeled
+    image = F.one_hot(label, 3).movedim(3, 1).double()
+    return Batch(Labeled(image, label), unlabeled._replace(views=[unlabeled.views[0].softmax(1)]))
+
+
+class TestWhatALinearAndRightNetworkLeaves:
+    """Its probabilities of a blend are the blend of the truth and the other image's."""
+
+    @pytest.mark.parametrize("labeled_side", ["prediction", "truth"])
+    @pytest.mark.parametrize("target", ["decoupled", "direct"])
+    def test_exactly_the_scores_of_the_unlabeled_image(self, labeled_side, target):
+        options = {"labeled_side": labeled_side, "target": target, "cla_weight": 0.0}
+        batch = proportions()
+        out = made(Proportions(), **options).losses(batch, step())
+
+        if target == "direct":
+            torch.testing.assert_close(
+                out.pseudo.prediction, batch.unlabeled.views[0], rtol=0, atol=1e-14
+            )
+        else:  # made a distribution, with a small constant
+            torch.testing.assert_close(
+                out.pseudo.label, batch.unlabeled.views[0], rtol=0, atol=1e-5
+            )
+        assert out.losses["unsup"] < 1e-10
+
+    @pytest.mark.parametrize("labeled_side", ["prediction", "truth"])
+    @pytest.mark.parametrize("dec_target", ["prediction", "truth"])
+    def test_nothing_of_equation_12(self, labeled_side, dec_target):
+        options = {"labeled_side": labeled_side, "dec_target": dec_target, "cla_weight": 0.0}
+        method = made(Proportions(), **options)
+        assert method.losses(proportions(), step()).losses["sup_dec"] < 1e-25
+
+    @pytest.mark.parametrize("how", ["labeled_side", "dec_target"])
+    def test_the_truth_makes_a_difference_where_the_network_is_wrong(self, how):
+        batch = proportions()
+        wrong = batch.labeled._replace(label=(batch.labeled.label + 1) % 3)
+        batch = batch._replace(labeled=wrong)
+        by_prediction, by_truth = (
+            made(Proportions(), cla_weight=0.0, **{how: side}).losses(batch, step()).losses
+            for side in ("prediction", "truth")
+        )
+        assert by_prediction["sup_dec"] < 1e-25
+        assert by_truth["sup_dec"] > 0.01
+        assert (by_truth["unsup"] > 1e-3) == (how == "labeled_side")
+
+
+class Plain:
+    """The same terms in a plain program: an image at a time, from the paper's formulas."""
+
+    def __init__(self, method, batch, seed):
+        self.method, network = method, method.student
+        (self.x, self.label), self.y = batch.labeled, batch.unlabeled.views[0]
+        self.valid = batch.unlabeled.valid
+        self.pooled_x, self.pooled_y = (
+            [network.encode(i[None])[0].mean((2, 3))[0] for i in images]
+            for images in (self.x, self.y)
+        )
+        g = step(seed).generator
+        self.lam_l = [float(v) for v in 0.5 * torch.rand(len(self.x), generator=g)]
+        self.lam_u = [float(v) for v in 0.5 * torch.rand(len(self.y), generator=g)]
+
+    def predict(self, image):
+        return self.method.student(image[None])[0]
+
+    def truth(self, k):
+        classes = torch.arange(3).view(3, 1, 1)
+        return (self.label[k] == classes).double()
+
+    def side(self, option, k):
+        """Of labeled image k, by an option that is `prediction` or `truth`."""
+        return self.truth(k) if option == "truth" else self.predict(self.x[k]).softmax(0)
+
+    def left(self, k, other, lam, decouple):
+        """Of the blend of labeled image k with another image."""
+        mixed = self.predict(lam * self.x[k] + (1 - lam) * other).softmax(0)
+        share = lam if decouple == "soft" else 1.0
+        return (mixed - share * self.side(self.method.labeled_side, k)) / (1 - lam)
+
+    @staticmethod
+    def nearest(feature, others):
+        return min(others, key=lambda k: float((feature - others[k]).square().sum()))
+
+    def error(self, ours, theirs):
+        squares = (ours - theirs).square()
+        return squares.mean(0) if self.method.class_reduction == "mean" else squares.sum(0)
+
+    def equation_12(self):
+        method, errors = self.method, []
+        for i, lam in enumerate(self.lam_l):
+            others = {k: f for k, f in enumerate(self.pooled_x) if k != i}
+            k = self.nearest(self.pooled_x[i], others)
+            left = self.left(i, self.x[k], lam, method.dec_decouple)
+            error = self.error(left, self.side(method.dec_target, k))
+            errors.append(error[(self.label[i] != IGNORE) & (self.label[k] != IGNORE)])
+        return method.dec_weight * torch.cat(errors).mean()
+
+    def partner(self, i):
+        return self.nearest(self.pooled_y[i], dict(enumerate(self.pooled_x)))
+
+    def equation_10(self):
+        errors = []
+        for i, lam in enumerate(self.lam_u):
+            k = self.partner(i)
+            target = self.left(k, self.y[i], lam, self.method.decouple).clamp_min(0) + 1e-6
+            error = self.error(target / target.sum(0), self.predict(self.y[i]).softmax(0))
+            known = self.valid[i]
+            if self.method.labeled_side == "truth":
+                known = known & (self.label[k] != IGNORE)
+            errors.append(error[known])
+        return self.method.weight * torch.cat(errors).mean()
+
+    def cross_entropy(self, threshold):
+        """lam CE(blend, y_l) + (1 - lam) CE(blend, y_u), times the trusted share of the image."""
+        total = count = 0
+        for i, lam in enumerate(self.lam_u):
+            k = self.partner(i)
+            surprise = -self.predict(lam * self.x[k] + (1 - lam) * self.y[i]).log_softmax(0)
+            probs = self.predict(self.y[i]).softmax(0)
+            trusted = (probs.amax(0) >= threshold)[self.valid[i]].double().mean()
+            known, label = self.valid[i], self.predict(self.x[k]).argmax(0)
+            if self.method.labeled_side == "truth":
+                known, label = known & (self.label[k] != IGNORE), self.label[k]
+            for place in known.nonzero().tolist():
+                row, column = place
+                ours = surprise[label[row, column], row, column]
+                theirs = surprise[probs[:, row, column].argmax(), row, column]
+                total = total + trusted * (lam * ours + (1 - lam) * theirs)
+                count += 1
+        return self.method.weight * total / count
+
+
+def with_unknown_places():
+    """A frame of padding on unlabeled images, unknown truth in a corner of labeled ones."""
+    batch = photographs()
+    batch.labeled.label[:, :2, :3] = IGNORE
+    batch.unlabeled.valid[:2, :, 6:] = False
+    return batch
+
+
 class TestAgainstTheFormulas:
-    @pytest.mark.parametrize("target", ["decoupled", "direct", "none"])
-    def test_rescaled_soft_decoupling_costs_a_linear_network_nothing(self, target):
-        method = linear_method(rescale=True, target=target)
-        out = method.losses(photographs(), step())
-
-        assert out.losses["unsup"] < 1e-12  # shares are float32
-        assert torch.equal(out.pseudo.target.argmax(1), out.pseudo.prediction.argmax(1))
-
-    def test_as_printed_it_leaves_lambda_of_the_prediction_missing(self):
-        method = linear_method(weight=30.0, lambda_per="batch")
-        batch = photographs()
-        unsup = method.losses(batch, step(3)).losses["unsup"]
-
-        lam = 0.5 * torch.rand(1, generator=step(3).generator).double()  # alpha 1: U(0, 0.5)
-        direct = method.student(batch.unlabeled.views[0])
-        # M_mix - lam M_l = (1 - lam) M_u, so that lam M_u is the error
-        assert torch.allclose(unsup, 30 * (lam * direct).square().mean(), rtol=1e-5)
-
-    def test_an_image_paired_with_itself_is_where_the_printed_formula_grows(self):
-        image = photographs(labeled=1).labeled.image
-        batch = Batch(
-            Labeled(image.repeat(2, 1, 1, 1), torch.zeros(2, 8, 8, dtype=torch.int64)),
-            photographs().unlabeled,
-        )
-        printed = linear_method(dec_weight=1.0, weight=0.0)
-        term = printed.losses(batch, step()).losses["sup_dec"]
-        (grad,) = torch.autograd.grad(term, printed.student.decoder.conv.weight)
-        # a step against the gradient enlarges the weights: the prediction of the mix, which is
-        # that of the image itself, is asked to be (1 + lam) times as large
-        assert (grad * printed.student.decoder.conv.weight).sum() < 0
-        rescaled = linear_method(dec_weight=1.0, weight=0.0, rescale=True)
-        assert rescaled.losses(batch, step()).losses["sup_dec"] < 1e-12
-
-    @pytest.mark.parametrize("space", ["logits", "relu_logits", "probs"])
-    @pytest.mark.parametrize("decouple", ["soft", "hard"])
-    def test_a_plain_program_gets_the_same_losses(self, space, decouple):
-        method = linear_method(space=space, decouple=decouple, dec_weight=0.7, weight=2.0)
-        batch = photographs()
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"decouple": "hard"},
+            {"dec_decouple": "hard"},
+            {"decouple": "hard", "dec_decouple": "soft", "labeled_side": "truth"},
+            {"labeled_side": "truth"},
+            {"dec_target": "truth"},
+            {"labeled_side": "truth", "dec_target": "truth", "class_reduction": "sum"},
+        ],
+        ids=str,
+    )
+    def test_a_plain_program_gets_the_same_losses(self, options):
+        method = linear_method(dec_weight=0.7, weight=2.0, **options)
+        method.student.decoder.conv.weight.data *= 5
+        batch = with_unknown_places()
         out = method.losses(batch, step(5)).losses
-
-        def scores(logits):
-            if space == "probs":
-                return logits.softmax(0)
-            return logits.clamp_min(0) if space == "relu_logits" else logits
-
         with torch.no_grad():
-            (x, _), views = batch.labeled, batch.unlabeled.views
-            y = views[0]
-            pooled_x = [method.student.encode(i[None])[0].mean((2, 3))[0] for i in x]
-            pooled_y = [method.student.encode(i[None])[0].mean((2, 3))[0] for i in y]
-            g = step(5).generator
-            lam_l, lam_u = 0.5 * torch.rand(3, generator=g), 0.5 * torch.rand(4, generator=g)
+            plain = Plain(method, batch, 5)
+            torch.testing.assert_close(out["sup_dec"], plain.equation_12(), rtol=1e-6, atol=0)
+            torch.testing.assert_close(out["unsup"], plain.equation_10(), rtol=1e-6, atol=0)
 
-            def left(a, b, lam):
-                lam = float(lam)
-                mixed = method.student((lam * a + (1 - lam) * b)[None])[0]
-                share = lam if decouple == "soft" else 1.0
-                rest = scores(mixed) - share * scores(method.student(a[None])[0])
-                return rest / (1 - lam) if space == "probs" else rest
-
-            dec = []
-            for i in range(3):
-                others = [k for k in range(3) if k != i]
-                k = min(others, key=lambda k: float((pooled_x[i] - pooled_x[k]).square().sum()))
-                truth = scores(method.student(x[k][None])[0])
-                dec.append((left(x[i], x[k], lam_l[i]) - truth).square().mean())
-            usup = []
-            for i in range(4):
-                k = min(range(3), key=lambda k: float((pooled_y[i] - pooled_x[k]).square().sum()))
-                target = left(x[k], y[i], lam_u[i])
-                if space == "probs":
-                    target = target.clamp_min(0) + 1e-6
-                    target = target / target.sum(0)
-                usup.append((target - scores(method.student(y[i][None])[0])).square().mean())
-        assert torch.allclose(out["sup_dec"], 0.7 * torch.stack(dec).mean(), rtol=1e-5)
-        assert torch.allclose(out["unsup"], 2.0 * torch.stack(usup).mean(), rtol=1e-5)
-
-    def test_summing_over_classes_is_their_number_times_the_mean(self):
-        mean, total = linear_method(), linear_method(class_reduction="sum")
-        total.load_state_dict(mean.state_dict())
-        ratio = (
-            losses(total, photographs()).losses["unsup"]
-            / losses(mean, photographs()).losses["unsup"]
+    @pytest.mark.parametrize("labeled_side", ["prediction", "truth"])
+    @pytest.mark.parametrize("threshold", [0.0, 0.6])
+    def test_cross_entropy_on_the_blend(self, labeled_side, threshold):
+        method = linear_method(
+            **{"loss": "cross_entropy", "conf_weight": "image", "weight": 2.0, "dec_weight": 0.7},
+            **{"labeled_side": labeled_side, "threshold": threshold},
         )
-        assert ratio.item() == pytest.approx(3)
+        method.student.decoder.conv.weight.data *= 5
+        batch = with_unknown_places()
+        out = method.losses(batch, step(5))
+        assert 0 < out.logs["trusted"] <= 1
+        assert (out.logs["trusted"] < 1) == (threshold > 0)
+        with torch.no_grad():
+            plain = Plain(method, batch, 5).cross_entropy(threshold)
+        torch.testing.assert_close(out.losses["unsup"], plain, rtol=1e-6, atol=0)
+
+    def test_summing_over_classes_as_printed_is_their_number_times_the_mean(self):
+        mean, total = (linear_method(class_reduction=r, dec_weight=1.0) for r in ("mean", "sum"))
+        total.load_state_dict(mean.state_dict())
+        ours, theirs = (losses(method, photographs()).losses for method in (mean, total))
+        for term in ("unsup", "sup_dec"):
+            assert (theirs[term] / ours[term]).item() == pytest.approx(3)
 
 
 class TestPairs:
@@ -241,12 +365,11 @@ class TestGradients:
         return seen
 
     def test_the_target_is_a_constant(self):
-        """Paper: only the direct prediction learns; released direction: only the mix does."""
+        """Paper: only the direct prediction learns; the other way round only the mix does."""
         batch = tiny_batch(1)
         for target, alone_learns, mix_learns in (
             ("decoupled", True, False),
             ("direct", False, True),
-            ("none", True, True),
         ):
             method = made(target=target, dec_weight=0.0, cla_weight=0.0)
             seen = self.inputs(method)
@@ -254,19 +377,19 @@ class TestGradients:
             felt = [image.grad is not None and bool(image.grad.any()) for image in seen]
             assert felt == [alone_learns, mix_learns], target
 
-    @pytest.mark.parametrize("detach", [True, False])
-    def test_the_subtracted_prediction(self, detach):
-        method = made(target="direct", detach_labeled=detach, dec_weight=0.0, cla_weight=0.0)
+    @pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+    def test_what_is_said_of_the_labeled_image_is_a_constant(self, loss):
+        method = made(target="direct", loss=loss, dec_weight=0.0, cla_weight=0.0)
         seen = self.inputs(method)
         method.student.eval()  # batch statistics would connect the images of a batch
         losses(method, tiny_batch(1)).losses["unsup"].backward()
         assert seen[1].grad.any()
-        assert (seen[0].grad is not None and bool(seen[0].grad[:3].any())) is not detach
+        assert seen[0].grad is None or not seen[0].grad[:3].any()
 
     def test_no_gradient_reaches_the_teacher(self):
-        method = made(teacher=True)
+        method = made(use_teacher=True)
         torch.stack(list(losses(method, tiny_batch(1)).losses.values())).sum().backward()
-        assert all(p.grad is None for p in method.ema.parameters())
+        assert all(p.grad is None for p in method.teacher.parameters())
 
 
 class TestVariants:
@@ -276,16 +399,45 @@ class TestVariants:
             assert {key: getattr(method, key) for key in options} == options
 
     def test_what_is_given_wins_over_the_variant(self):
-        method = GuidedMix(variant="released", pair="similar", weight=1.0)
-        assert (method.pair, method.weight, method.loss) == ("similar", 1.0, "focal")
+        method = GuidedMix(variant="teacher", pair="random", weight=3.0, use_teacher=False)
+        assert (method.pair, method.weight, method.use_teacher) == ("random", 3.0, False)
+        assert (method.loss, method.labeled_side) == ("cross_entropy", "truth")
+
+    @pytest.mark.parametrize(
+        ("options", "usual"),
+        [
+            ({}, ("similar", "decoupled", 0.3)),
+            ({"use_teacher": True}, ("random", "direct", 30.0)),
+            ({"loss": "cross_entropy"}, ("similar", "direct", 1.0)),
+            ({"variant": "teacher"}, ("similar", "direct", 1.0)),
+            ({"variant": "teacher", "loss": "squared_error"}, ("similar", "direct", 30.0)),
+        ],
+        ids=str,
+    )
+    def test_what_follows_from_the_other_options(self, options, usual):
+        method = GuidedMix(**options)
+        assert (method.pair, method.target, method.weight) == usual
+
+    def test_equation_12_is_decoupled_like_the_rest_unless_said(self):
+        assert GuidedMix(decouple="hard").dec_decouple == "hard"
+        assert GuidedMix(decouple="hard", dec_decouple="soft").dec_decouple == "soft"
 
     def test_terms(self):
         batch = tiny_batch(1)
         names = {"sup", "sup_cla", "sup_dec", "unsup"}
-        assert set(losses(made(), batch).losses) == names
-        assert set(losses(made(variant="released"), batch).losses) == {"sup", "unsup"}
+        for options in ({}, {"variant": "teacher"}, {"use_teacher": True}):
+            assert set(losses(made(**options), batch).losses) == names
         assert set(losses(made(cla_weight=0.0), batch).losses) == names - {"sup_cla"}
         assert set(losses(made(dec_weight=0.0), batch).losses) == names - {"sup_dec"}
+
+    def test_a_weight_of_0_leaves_the_unlabeled_images_out(self):
+        """Equation 12 alone, on labeled images: what the unlabeled ones add is the rest."""
+        batch = tiny_batch(1)
+        other = batch._replace(unlabeled=Unlabeled([], batch.unlabeled.valid[:0]))
+        ours, theirs = (losses(made(weight=0.0, dec_target="truth"), b) for b in (batch, other))
+        assert ours.losses == theirs.losses
+        assert set(ours.losses) == {"sup", "sup_cla", "sup_dec"}
+        assert ours.pseudo is None
 
     def test_supervised_terms_alone_until_the_warm_up_ends_then_a_ramp(self):
         method = made(warmup_steps=0.2, rampup_steps=0.4)
@@ -293,59 +445,27 @@ class TestVariants:
         assert "unsup" not in terms[19]
         assert 0 < terms[20]["unsup"] < 0.01 * terms[60]["unsup"]
 
-    def test_released_mixes_features_for_a_second_decoder(self):
-        method = made(variant="released")
-        assert set(method.networks) == {"student"}
-        calls = []
-        method.student.encoder.register_forward_hook(lambda *_: calls.append(1))
-        out = losses(method, tiny_batch(1))
-        assert len(calls) == 1  # no image is mixed
-        grads = torch.autograd.grad(out.losses["unsup"], list(method.mix_decoder.parameters()))
-        assert sum(g.any() for g in grads) > len(grads) / 2
-        # the direct prediction is a target, but the labeled one that is subtracted is not detached
-        heads = torch.autograd.grad(
-            losses(method, tiny_batch(1)).losses["unsup"],
-            list(method.student.decoder.head.parameters()),
-        )
-        assert all(g.any() for g in heads)
-
-    def test_with_a_teacher_its_labels_are_the_target(self):
-        method = made(teacher=True, dec_weight=0.0)
-        assert (method.target, method.weight, method.pair) == ("direct", 30, "random")
+    @pytest.mark.parametrize("options", [{"use_teacher": True}, {"variant": "teacher"}], ids=str)
+    def test_with_a_teacher_its_labels_are_the_target(self, options):
+        method = made(**options, dec_weight=0.0, threshold=0.0)
         assert isinstance(method.networks["teacher"], EMA)
-        assert method.hparams["teacher"] is True
+        assert method.predictor == "teacher"
         before = losses(method, tiny_batch(1)).losses["unsup"]
         with torch.no_grad():
-            for p in method.ema.parameters():
+            for p in method.teacher.parameters():
                 p.mul_(1.5)
         after = losses(method, tiny_batch(1)).losses["unsup"]
         assert not torch.equal(before, after)
 
     def test_a_twin_of_resolved_options_is_the_same_method(self):
-        method = GuidedMix(variant="released", teacher=True)
-        assert GuidedMix(**method.hparams).hparams == method.hparams
-
-    def test_hard_labels_are_the_argmax_of_the_target(self):
-        """Checked where the prediction is known: a target without a doubt costs nothing more."""
-        soft, hard = (
-            made(linear(), dec_weight=0, cla_weight=0, hard_labels=h, target="direct", weight=1.0)
-            for h in (False, True)
-        )
-        for method in (soft, hard):
-            method.student.decoder.conv.weight.data *= 200  # sure of everything
-        hard.load_state_dict(soft.state_dict())
-        batch = photographs()
-        ours, theirs = (losses(method, batch).losses["unsup"] for method in (soft, hard))
-        assert torch.isclose(ours, theirs, rtol=0.05)
-        for method in (soft, hard):
-            method.student.decoder.conv.weight.data /= 1000  # sure of nothing
-        ours, theirs = (losses(method, batch).losses["unsup"] for method in (soft, hard))
-        assert theirs > 10 * ours
+        for options in ({"variant": "teacher"}, {"use_teacher": True}, {"decouple": "hard"}):
+            method = GuidedMix(**options)
+            assert GuidedMix(**method.hparams).hparams == method.hparams
 
     def test_only_trusted_targets_count(self):
         batch = tiny_batch(1)
         all_, none, share = (
-            losses(made(teacher=True, threshold=t, conf_weight="image"), batch)
+            losses(made(use_teacher=True, threshold=t, conf_weight="image"), batch)
             for t in (0.0, 1.1, 0.5)
         )
         assert all_.logs["trusted"] == 1
@@ -354,18 +474,16 @@ class TestVariants:
         assert share.losses["unsup"] <= all_.losses["unsup"]
 
     def test_contradictions_are_refused(self):
-        with pytest.raises(UserError, match="nothing trains the second decoder"):
-            GuidedMix(mix_space="feature", dec_weight=0.0)
         with pytest.raises(UserError, match="lambda_max in"):
             GuidedMix(lambda_max=0.7)
         with pytest.raises(UserError, match="did you mean 'similar'"):
             GuidedMix(pair="similiar")
-        with pytest.raises(UserError, match="expected space 'probs'"):
-            GuidedMix(hard_labels=True, space="logits")
         with pytest.raises(UserError, match="did you mean 'paper'"):
             GuidedMix(variant="papper")
-        with pytest.raises(UserError, match="needs logits"):
-            GuidedMix(loss="focal", target="direct")
+        with pytest.raises(UserError, match="expected target 'direct'"):
+            GuidedMix(loss="cross_entropy", target="decoupled")
+        with pytest.raises(UserError, match="is the method guidedmix_released"):
+            GuidedMix(variant="released")
 
 
 class TestPlaces:
@@ -377,13 +495,13 @@ class TestPlaces:
         assert not torch.isclose(whole, part)
 
     def test_a_network_without_mitrans_is_remarked_upon(self):
-        assert made(teacher=True).notices() == []
-        assert "no MITrans" in made(guided_network(mitrans=False), teacher=True).notices()[0]
+        assert made(use_teacher=True).notices() == []
+        assert "no MITrans" in made(guided_network(mitrans=False), use_teacher=True).notices()[0]
         assert "no MITrans" in make_method(GuidedMix).notices()[0]
         assert "its own teacher" in made().notices()[0]
 
     def test_pictures_are_the_columns_of_figure_5(self):
-        for hparams in ({}, {"teacher": True}, {"variant": "released"}):
+        for hparams in ({}, {"use_teacher": True}, {"variant": "teacher"}):
             method = made(**hparams)
             before = copy.deepcopy(method.state_dict())
             pictures = method.pictures(tiny_batch(1), step())

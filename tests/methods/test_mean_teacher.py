@@ -5,8 +5,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ssseg.losses import trusted_from
 from ssseg.methods import method_class
 from ssseg.methods.classmix import ClassMix
-from ssseg.methods.guidedmix import Pairs, _see
-from ssseg.models.ema import EMA
+from ssseg.methods.guidedmix.blends import Pairs, see
+from ssseg.models.ema import EMA, labeling
 from ssseg.models.segmenter import IMAGENET_STD as STD
 from ssseg.ops.mix import Mixed
 from ssseg.testing import NUM_CLASSES, SIDE, losses, make_method, step, tiny_batch, tiny_network
@@ -46,17 +46,23 @@ def test_frozen_batchnorm_is_frozen_in_the_teacher_too(name, norm):
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize(
-    "hparams", [{}, {"teacher": True}, {"variant": "released"}], ids=lambda value: str(value)
-)
-def test_frozen_batchnorm_is_frozen_in_every_label_of_guidedmix(hparams, norm):
-    method = frozen_method("guidedmix", teacher_norm=norm, **hparams)
+@pytest.mark.parametrize("use_teacher", [False, True])
+def test_frozen_batchnorm_is_frozen_in_every_label_of_guidedmix(use_teacher, norm):
+    method = frozen_method("guidedmix", teacher_norm=norm, use_teacher=use_teacher)
     images = tiny_batch(1).unlabeled.views[0]
-    seen = _see(method.student, images)
-    torch.testing.assert_close(method._label(images).logits, seen.logits)
+    torch.testing.assert_close(method._label(images).logits, see(method.student, images).logits)
+    assert not any(isinstance(m, _BatchNorm) and m.training for m in method.modules())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_frozen_batchnorm_is_frozen_in_the_second_decoder_of_guidedmix(norm):
+    method = frozen_method("guidedmix_released")
+    images = tiny_batch(1).unlabeled.views[0]
+    seen = see(method.student, images)
     pairs = Pairs(torch.tensor([0, 1]), torch.tensor([2, 3]), torch.tensor([0.2, 0.4]))
     mixed = method._mixed(images, pairs, seen)
-    torch.testing.assert_close(method._mixed_label(images, pairs, seen), mixed)
+    with labeling(method, norm):
+        torch.testing.assert_close(method._mixed(images, pairs, seen), mixed)
     assert not any(isinstance(m, _BatchNorm) and m.training for m in method.modules())
 
 

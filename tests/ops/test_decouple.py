@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.autograd import gradcheck
 
-from ssseg.ops import as_distribution, blend, decouple_prediction, to_scores
+from ssseg.ops import as_distribution, blend, decouple_prediction, one_hot
+from ssseg.types import IGNORE
 
 few = settings(max_examples=30, deadline=None)
 side = st.integers(1, 5)
@@ -96,7 +95,7 @@ class TestDecouplePrediction:
         ours, theirs = draw(2, 3, 4, 5, 6).mul(3).softmax(2)
         lam = shares(3)
         logits = blend(ours, theirs, lam).log()
-        left = decouple_prediction(to_scores(logits, "probs"), ours, lam, 1 - lam)
+        left = decouple_prediction(logits.softmax(1), ours, lam, 1 - lam)
 
         torch.testing.assert_close(left, theirs, atol=1e-10, rtol=0)
         torch.testing.assert_close(left.sum(1), torch.ones(3, 5, 6).double(), atol=1e-10, rtol=0)
@@ -138,32 +137,21 @@ class TestDecouplePrediction:
         torch.testing.assert_close(labeled.grad, (-of_images(lam) * rest).expand_as(labeled))
 
 
-class TestToScores:
+class TestOneHot:
     @few
     @given(st.integers(1, 3), st.integers(1, 4), side, side, seeds)
     def test_agrees_with_the_loop(self, batch, classes, height, width, seed):
-        logits = draw(batch, classes, height, width, seed=seed) * 4
-        spaces = ("logits", "relu_logits", "probs")
-        same, positive, probs = (to_scores(logits, space) for space in spaces)
+        g = seeded(seed)
+        label = torch.randint(0, classes + 1, (batch, height, width), generator=g)
+        label[label == classes] = IGNORE
+        before = label.clone()
+        scores = one_hot(label, torch.empty(1, classes, 2, 2, dtype=torch.float64))
 
-        assert torch.equal(same, logits)
-        for b, y, x in np.ndindex(batch, height, width):
-            pixel = logits[b, :, y, x].tolist()
-            assert positive[b, :, y, x].tolist() == [max(0.0, value) for value in pixel]
-            total = sum(math.exp(value) for value in pixel)
-            expected = [math.exp(value) / total for value in pixel]
-            assert probs[b, :, y, x].tolist() == pytest.approx(expected, rel=1e-12)
-
-    @pytest.mark.parametrize("space", ["logits", "relu_logits", "probs"])
-    @pytest.mark.parametrize("dtype", HALVES, ids=str)
-    def test_keeps_precision_and_input(self, space, dtype):
-        logits = draw(2, 3, 4, 4, dtype=dtype)
-        before = logits.clone()
-        scores = to_scores(logits, space)
-
-        assert scores.dtype == dtype
-        assert scores.shape == logits.shape
-        assert torch.equal(logits, before)
+        assert scores.dtype == torch.float64
+        assert scores.shape == (batch, classes, height, width)
+        assert torch.equal(label, before)
+        for b, c, y, x in np.ndindex(*scores.shape):
+            assert scores[b, c, y, x] == (label[b, y, x] == c)
 
 
 class TestAsDistribution:

@@ -192,12 +192,10 @@ torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
     [
         ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5),
         pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "teacher": True}, 1), marks=pytest.mark.slow
+            *("guidedmix", {"warmup_steps": 2, "use_teacher": True}, 1), marks=pytest.mark.slow
         ),
         pytest.param("guidedmix", {"warmup_steps": 2}, 2, marks=pytest.mark.slow),
-        pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "variant": "released"}, 2), marks=pytest.mark.slow
-        ),
+        pytest.param(*("guidedmix_released", {"warmup_steps": 2}, 2), marks=pytest.mark.slow),
     ],
     ids=["classmix", "guidedmix with teacher", "guidedmix", "released"],
 )

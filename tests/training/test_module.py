@@ -10,6 +10,7 @@ from ssseg.methods import METHODS
 from ssseg.models import Segmenter
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.compute import Compute
+from ssseg.training.module import SegmentationModule
 from ssseg.training.optimizer import OptimizerConfig
 from tests.conftest import make_data, make_module, make_trainer
 
@@ -195,6 +196,21 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
         make_trainer(4, tmp_path).fit(other, make_data(), ckpt_path=tmp_path / "eight.ckpt")
 
 
+def test_a_checkpoint_of_options_that_went_says_what_became_of_them(tmp_path):
+    module = make_module("guidedmix")
+    make_trainer(1, tmp_path).fit(module, make_data())
+    trainer, path = module.trainer, tmp_path / "old.ckpt"
+    trainer.save_checkpoint(path)
+    saved = torch.load(path, weights_only=True)
+    saved["ssseg"]["method"]["init_args"] |= {"variant": "released", "teacher": False}
+    torch.save(saved, path)
+    became = "which is the method guidedmix_released since ssseg 0.2"
+    with pytest.raises(UserError, match=became):
+        SegmentationModule.load_from_checkpoint(path)
+    with pytest.raises(UserError, match=became):
+        make_trainer(2, tmp_path).fit(make_module("guidedmix"), make_data(), ckpt_path=path)
+
+
 def test_length_must_be_given_in_steps(tmp_path):
     with pytest.raises(UserError, match=r"trainer\.max_steps"):
         make_trainer(-1, tmp_path).fit(make_module(), make_data())
@@ -248,7 +264,7 @@ class LooksAtGradients(Callback):
 def test_parameters_that_idle_stay_as_they_are(tmp_path, name):
     """They are in the graph, for DDP, but a gradient of 0 would let them decay: they have none."""
     optim = OptimizerConfig(name, lr=0.1, weight_decay=0.5)
-    module = make_module("guidedmix", variant="released", warmup_steps=3, optim=optim)
+    module = make_module("guidedmix_released", warmup_steps=3, optim=optim)
     waiting = list(module.method.mix_decoder.parameters())
     before = [p.detach().clone() for p in waiting]
     trainer = make_trainer(3, tmp_path, callbacks=[LooksAtGradients()])

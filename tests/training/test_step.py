@@ -31,9 +31,9 @@ OPTIONS = [
     ("classmix", {"extra_augmentation": True, "conf_weight": "batch", "denominator": "all"}),
     ("complexmix", {"gate": "pixel_before", "rounding": "random"}),
     ("mean_teacher", {"loss": "soft_cross_entropy", "rampup_steps": 90.0}),
-    ("guidedmix", {"variant": "released"}),
-    ("guidedmix", {"teacher": True}),
-    ("guidedmix", {"pair": "similar_unlabeled", "hard_labels": True, "alpha": 0.4}),
+    ("guidedmix", {"variant": "teacher"}),
+    ("guidedmix", {"use_teacher": True}),
+    ("guidedmix", {"pair": "similar_unlabeled", "labeled_side": "truth", "alpha": 0.4}),
 ]
 
 

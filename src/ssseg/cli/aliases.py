@@ -24,7 +24,7 @@ from ssseg.methods import METHODS, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
 from ssseg.runs.command import pairs
-from ssseg.serialization import flatten, to_plain
+from ssseg.serialization import flatten, import_class, refuse_retired, to_plain
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import OptimizerConfig
 
@@ -112,6 +112,7 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
             classes += _network(named["--network"], source)
         elif head == "method":
             if method is not None:
+                refuse_retired(method, {option: " ".join(values)}, "the command line")
                 _known(f"option of method {named['--method']}", option, list(defaults(method)))
             out += [f"--model.method.{option}", *values]
         elif head == "network":
@@ -184,6 +185,12 @@ def _check_configuration(path: Path) -> None:
                 f"option --config: {path} has the option {name}, which is called {RENAMED[name]} "
                 "since ssseg 0.2; rename it in the file, or use ssseg 0.1"
             )
+    model = content.get("model")
+    chosen = model.get("method") if isinstance(model, dict) else None
+    if isinstance(chosen, dict) and "." in str(chosen.get("class_path")):
+        options = chosen.get("init_args") or {}
+        where = f"option --config: {path}"
+        refuse_retired(import_class(chosen["class_path"], "method"), options, where)
 
 
 def _known_data_options(source: type[Source], flags: Sequence[str]) -> None:

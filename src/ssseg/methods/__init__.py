@@ -42,6 +42,9 @@ METHODS = {
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),
+    "guidedmix_released": MethodEntry(
+        "GuidedMixReleased", "Tu et al. 2021 (code)", "blend features for a second decoder"
+    ),
 }
 
 

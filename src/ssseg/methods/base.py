@@ -10,6 +10,7 @@ from torch import nn
 from ssseg.errors import one_of
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter
+from ssseg.serialization import refuse_retired
 from ssseg.types import Batch, Picture, Step, StepOutput
 
 
@@ -27,9 +28,12 @@ class Method(nn.Module, ABC):
     decoder: ClassVar[str | None] = None
     """Name of the published decoder, if it is a part of the method; the command line uses it when
     no network is given."""
+    retired: ClassVar[Mapping[str, str]] = {}
+    """Options of earlier versions, as `name` or `name=value`: "which is called ... since ..."."""
 
     def __post_init__(self) -> None:
         super().__init__()
+        refuse_retired(type(self), self.hparams, "the method")
         for field in fields(self):
             value, known = getattr(self, field.name), get_args(field.type)
             if get_origin(field.type) is Literal and value not in known and value != field.default:

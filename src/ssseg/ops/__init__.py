@@ -4,7 +4,7 @@ They need no Lightning and keep no state. Every random choice comes from the `ge
 caller passes. No operator uses a global random state, copies to the host or works in place.
 """
 
-from ssseg.ops.decouple import as_distribution, decouple_prediction, to_scores
+from ssseg.ops.decouple import as_distribution, decouple_prediction, one_hot
 from ssseg.ops.masks import block_class_mask, box_mask, class_mask, cow_mask, half_box_mask
 from ssseg.ops.mix import (
     Mixed,
@@ -37,10 +37,10 @@ __all__ = [
     "mix",
     "most_similar",
     "next_in_ring",
+    "one_hot",
     "paste",
     "paste_all",
     "permutation_pairs",
     "random_candidates",
     "roll_pairs",
-    "to_scores",
 ]

@@ -1,18 +1,25 @@
 """Decoupling: the prediction of one image, from the prediction of a mix (GuidedMix-Net's PMG)."""
 
-from typing import Literal
-
+import torch
 from torch import Tensor
 
-Space = Literal["logits", "relu_logits", "probs"]
-"""The scores that the paper calls "mask" M: logits, their positive part, or probabilities."""
+from ssseg.types import IGNORE
 
 
-def to_scores(logits: Tensor, space: Space) -> Tensor:
-    """Convert logits (B, C, H, W) to the scores of a space; same shape and dtype."""
-    if space == "probs":
-        return logits.softmax(1)
-    return logits.relu() if space == "relu_logits" else logits
+def one_hot(label: Tensor, like: Tensor) -> Tensor:
+    """Class ids as scores: 1 for the class, 0 for the others and where the label is IGNORE.
+
+    Args:
+        label: (B, H, W) int64 in [0, C), or IGNORE.
+        like: (B, C, H, W) float, whose number of classes and dtype are taken.
+
+    Returns:
+        (B, C, H, W).
+    """
+    classes = like.shape[1]
+    place = torch.where(label == IGNORE, classes, label)[:, None]
+    room = like.new_zeros(len(label), classes + 1, *label.shape[1:])
+    return room.scatter(1, place, 1.0)[:, :classes]
 
 
 def decouple_prediction(

@@ -10,7 +10,7 @@ from ssseg.data.info import DataInfo
 from ssseg.errors import UserError
 from ssseg.evaluation.metrics import Scores
 from ssseg.methods.base import Method
-from ssseg.serialization import to_config, to_plain
+from ssseg.serialization import refuse_retired, to_config, to_plain
 from ssseg.version import __version__
 
 FORMAT = 2
@@ -62,6 +62,7 @@ def refuse_other(checkpoint: Mapping[str, Any], method: Method) -> None:
         raise UserError("this checkpoint was not written by ssseg")
     for part, mine in (("method", method), ("network", method.student)):
         ours, theirs = to_config(mine), saved[part]
+        refuse_retired(type(mine), theirs["init_args"], "the checkpoint")
         # an option that is younger than the checkpoint had its default then
         defaults = {name: p.default for name, p in signature(type(mine)).parameters.items()}
         theirs = {**theirs, "init_args": {**defaults, **theirs["init_args"]}}

@@ -2,18 +2,17 @@
 
 Tu, Huang, Ji, Zheng & Shao, "GuidedMix-Net: learning to improve pseudo masks using labeled images
 as reference", 2021. An unlabeled image is blended with a labeled one that resembles it (LUPI, Eq. 2
-and 3), the network predicts the blend, and the labeled image's prediction is taken out again (PMG,
-Eq. 7 and 8). What is left is compared with the direct prediction of the unlabeled image (Eq. 10).
+and 3), the network predicts the blend, and the labeled image's part is taken out again (PMG, Eq. 7
+and 8). What is left is compared with the direct prediction of the unlabeled image (Eq. 10).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from ssseg.distributed import SINGLE, DistInfo
 from ssseg.errors import UserError
 from ssseg.losses import (
     ConfidenceWeight,
@@ -21,74 +20,49 @@ from ssseg.losses import (
     confidence_weight,
     cross_entropy,
     gaussian_rampup,
-    pixel_sigmoid_focal,
+    pixel_soft_cross_entropy,
     trusted_from,
     weighted_mean,
 )
 from ssseg.methods.base import Method
+from ssseg.methods.guidedmix.blends import (
+    PairRule,
+    Pairs,
+    Passes,
+    blend_pairs,
+    check_bound,
+    figure_columns,
+    mean,
+    pair_among_labeled,
+    pair_with_unlabeled,
+    see,
+)
+from ssseg.methods.guidedmix.variants import RETIRED, with_defaults
 from ssseg.models.ema import EMA, labeling
-from ssseg.models.segmenter import Segmenter, freeze_batchnorm
-from ssseg.ops.decouple import Space, as_distribution, decouple_prediction, to_scores
-from ssseg.ops.mix import beta_lambda, blend, most_similar, random_candidates, roll_pairs
+from ssseg.models.segmenter import Segmenter
+from ssseg.ops.decouple import as_distribution, decouple_prediction, one_hot
+from ssseg.ops.mix import beta_lambda, blend
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "paper": {
-        "mix_space": "image",
-        "pair": "similar",
-        "lambda_per": "sample",
-        "space": "probs",
-        "target": "decoupled",
-        "detach_labeled": True,
-        "loss": "squared_error",
-        "weight": 0.3,
-        "dec_weight": 1.0,
-        "cla_weight": 1.0,
-        "rampup_steps": 0.1,
-    },
-    "released": {
-        "mix_space": "feature",
-        "pair": "random",
-        "lambda_per": "batch",
-        "space": "logits",
-        "target": "direct",
-        "detach_labeled": False,
-        "loss": "focal",
-        "weight": 10.0,
-        "dec_weight": 0.0,
-        "cla_weight": 0.0,
-        "rampup_steps": 0.0,
-    },
-}
-WITH_TEACHER: dict[str, dict[str, Any]] = {
-    "paper": {"pair": "random", "target": "direct", "weight": 30.0},
-    "released": {},
-}
-"""What a variant has instead where a teacher labels."""
+Side = Literal["prediction", "truth"]
+Decouple = Literal["soft", "hard"]
 BY_VARIANT: Any = None
 """Stands for the variant's own value until the method is made."""
 
 
-class BlendPasses(NamedTuple):
-    """What a network makes of a batch of images."""
+class Comparison(NamedTuple):
+    """What the unlabeled term compares, of each pair."""
 
-    pooled: Tensor
-    """(B, D), its deepest features averaged over the image."""
-    feats: list[Tensor]
-    """Feature maps, finest first."""
-    logits: Tensor
-    """(B, C, H, W)."""
-
-
-class Pairs(NamedTuple):
-    """What is blended: places in a batch of images and the share of the first of each pair."""
-
-    first: Tensor
-    """(P,) int64; labeled images."""
-    second: Tensor
-    """(P,) int64; the images whose masks are decoupled."""
-    lam: Tensor
-    """(P,) in (0, lambda_max)."""
+    error: Tensor
+    """(P, H, W)."""
+    conf: Tensor
+    """(P, H, W), how sure the label is."""
+    label: Tensor
+    """(P, C, H, W) scores, the label of the unlabeled image."""
+    target: Tensor
+    """(P, C, H, W) scores that the student is to predict."""
+    prediction: Tensor
+    """(P, C, H, W) scores that it predicts."""
 
 
 @dataclass(eq=False, repr=False)
@@ -96,42 +70,38 @@ class GuidedMix(Method):
     """Blends unlabeled images with similar labeled ones and decouples the prediction of the blend.
 
     Terms: `sup` (Eq. 1), `sup_cla` (image-level classes) and `sup_dec` (Eq. 12) from labeled images
-    from the first step on, and `unsup` (Eq. 10) after the warm-up.
+    from the first step on, and `unsup` (Eq. 10) after the warm-up. Predictions are compared as
+    probabilities; what is left after decoupling is divided by the unlabeled image's share.
 
     Args:
-        variant: `paper`, or `released`: what the authors' code does, another algorithm (mixing of
-            features, a second decoder, random pairs, focal loss on hard labels). It decides the
-            options whose default is None.
-        teacher: Labels of both images of a pair come from an averaged copy of the network. In the
-            paper's variant `target` is then `direct`, `weight` 30 and `pair` random: the student
-            separates on the blend what the teacher saw in the images, as in the library's other
-            methods. (Nearest images are hubs: a few labeled ones are everybody's neighbour.)
+        variant: `paper`, or `teacher`: a mean teacher labels, and the student learns on the blend
+            by cross-entropy, with the truth of the labeled image. It decides the options whose
+            default is None, see `ssseg.methods.guidedmix.variants`.
+        use_teacher: Labels of both images of a pair come from an averaged copy of the network.
         alpha: Of the Beta(alpha, alpha) that shares are drawn from; the paper does not say, the
             released code has 1.
         lambda_max: Upper bound of the labeled image's share (paper: VOC 0.5, Cityscapes 0.3,
             Context 0.4).
-        cap: How the bound is kept, see `ssseg.ops.beta_lambda`.
-        lambda_per: One share per `sample` or per `batch`.
-        mix_space: Blend the `image`, or the encoder's `feature` maps, which a second decoder reads.
         pair: `similar`: for every unlabeled image the nearest labeled one of the batch
             (Sec. 3.1.1); `similar_unlabeled`: for every labeled image the nearest unlabeled one
             (Sec. 4.3.1); `random`: any labeled image.
-        decouple: Subtract the labeled prediction times its share (`soft`, Eq. 8) or whole (`hard`,
-            Eq. 7).
-        space: What is subtracted: `probs`, `logits` or `relu_logits`.
-        rescale: Divide what is left by the unlabeled image's share. Always so for `probs`, which
-            else would not sum to 1; False for logits is the formula as printed, whose fixed point
-            is an ever larger prediction.
-        target: Which side of the comparison is a constant target: the `decoupled` mask (paper),
-            the `direct` prediction (released code) or `none`. The gradient goes to the other one.
-        detach_labeled: No gradient through the labeled prediction that is subtracted.
-        loss: `squared_error`, or `focal` against the target's most likely class.
-        class_reduction: `mean` or `sum` of the squared error over the classes.
-        hard_labels: Compare with the most likely class of the target instead of its scores (only in
-            `probs`; `focal` always does).
-        threshold: Confidence from which a target is trusted.
+        labeled_side: What the labeled image of a pair stands for when it is subtracted, or blended
+            into the target of `cross_entropy`: the network's `prediction`, or its `truth`.
+        decouple: Subtract it times its share (`soft`, Eq. 8) or whole (`hard`, Eq. 7).
+        target: Which side of the comparison is a constant target: the `decoupled` mask (paper) or
+            the `direct` prediction. The gradient goes to the other one.
+        loss: `squared_error` (Eq. 10), or `cross_entropy` of the student's prediction of the blend
+            against `lam y_l + (1 - lam) y_u`, with y_u the most likely class of the direct
+            prediction (needs target `direct`; nothing is decoupled but in `sup_dec`).
+        class_reduction: `mean` of the squared error over the classes, or their `sum`, as Eq. 10 and
+            12 are printed.
+        threshold: Confidence from which a label is trusted.
         conf_weight: How trust weighs the loss, see `ssseg.losses.confidence_weight`.
-        weight: Of `unsup` after its ramp. The paper does not say; CCT, its base, has 30.
+        weight: Of `unsup` after its ramp; 0 leaves it out. The paper does not say; CCT, its base,
+            has 30. Default: 0.3 for `squared_error`, 30 with a teacher, 1 for `cross_entropy`.
+        dec_target: What `sup_dec` asks for: the `prediction` of the second labeled image (Eq. 12),
+            or its `truth`.
+        dec_decouple: As `decouple`, in `sup_dec`; None: the same. Eq. 12 is printed with `hard`.
         dec_weight: Of `sup_dec`; 0 leaves it out.
         cla_weight: Of `sup_cla`; 0 leaves the classifier out (as on Cityscapes).
         warmup_steps: Supervised steps before `unsup` starts; below 1 a share of the run.
@@ -147,101 +117,59 @@ class GuidedMix(Method):
 
     num_views: ClassVar[int] = 1
     decoder: ClassVar[str | None] = "guidedmix"
+    retired: ClassVar[Mapping[str, str]] = RETIRED
 
-    variant: Literal["paper", "released"] = "paper"
-    teacher: bool = False
+    variant: Literal["paper", "teacher"] = "paper"
+    use_teacher: bool = BY_VARIANT
     alpha: float = 1.0
     lambda_max: float = 0.5
-    cap: Literal["reject", "rescale", "clip"] = "reject"
-    lambda_per: Literal["sample", "batch"] = BY_VARIANT
-    mix_space: Literal["image", "feature"] = BY_VARIANT
-    pair: Literal["similar", "similar_unlabeled", "random"] = BY_VARIANT
-    decouple: Literal["soft", "hard"] = "soft"
-    space: Space = BY_VARIANT
-    rescale: bool = False
-    target: Literal["decoupled", "direct", "none"] = BY_VARIANT
-    detach_labeled: bool = BY_VARIANT
-    loss: Literal["squared_error", "focal"] = BY_VARIANT
+    pair: PairRule = BY_VARIANT
+    labeled_side: Side = BY_VARIANT
+    decouple: Decouple = "soft"
+    target: Literal["decoupled", "direct"] = BY_VARIANT
+    loss: Literal["squared_error", "cross_entropy"] = BY_VARIANT
     class_reduction: Literal["mean", "sum"] = "mean"
-    hard_labels: bool = False
-    threshold: float = 0.0
-    conf_weight: ConfidenceWeight = "none"
+    threshold: float = BY_VARIANT
+    conf_weight: ConfidenceWeight = BY_VARIANT
     weight: float = BY_VARIANT
-    dec_weight: float = BY_VARIANT
-    cla_weight: float = BY_VARIANT
+    dec_target: Side = BY_VARIANT
+    dec_decouple: Decouple = BY_VARIANT
+    dec_weight: float = 1.0
+    cla_weight: float = 1.0
     warmup_steps: float = 0.3
-    rampup_steps: float = BY_VARIANT
+    rampup_steps: float = 0.1
     decay: float = 0.99
     startup: bool = True
     teacher_norm: Literal["batch", "running"] = "batch"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        defaults = VARIANTS[self.variant]
-        if self.teacher:
-            defaults = defaults | WITH_TEACHER[self.variant]
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
-                setattr(self, name, value)
-        if self.alpha <= 0 or not 0 < self.lambda_max <= 0.5:
+        for name, value in with_defaults(self.hparams).items():
+            setattr(self, name, value)
+        check_bound(self.alpha, self.lambda_max)
+        if self.loss == "cross_entropy" and self.target == "decoupled":
             raise UserError(
-                f"options of guidedmix: alpha is {self.alpha} and lambda_max {self.lambda_max}; "
-                "expected alpha above 0, and lambda_max in (0, 0.5]"
-            )
-        if self.mix_space == "feature" and self.target == "decoupled" and not self.dec_weight:
-            raise UserError(
-                "options of guidedmix: with mix_space 'feature', target 'decoupled' and dec_weight "
-                "0 nothing trains the second decoder; expected a dec_weight above 0"
-            )
-        if self.hard_labels and self.space != "probs":
-            raise UserError(
-                f"options of guidedmix: hard_labels are 0 and 1, but space is {self.space!r}; "
-                "expected space 'probs'"
-            )
-        if self.loss == "focal" and self.space == "probs" and self.target == "direct":
-            raise UserError(
-                "options of guidedmix: loss is 'focal', which needs logits as prediction, but the "
-                "prediction is decoupled in space 'probs'; expected space 'logits' or target "
-                "'decoupled'"
+                "options of guidedmix: loss 'cross_entropy' asks for the blend of two labels, but "
+                "target is 'decoupled'; expected target 'direct'"
             )
 
     def setup(self, model: Segmenter) -> None:
-        """Take the network; add the classifier, the second decoder and the teacher it needs."""
+        """Take the network; add the classifier and the teacher where they are wanted."""
         super().setup(model)
         if self.cla_weight:
             self.classifier = nn.Linear(model.encoder.out_channels[-1], model.num_classes)
-        if self.mix_space == "feature":
-            self.mix_decoder = model.new_decoder()
-        if self.teacher:
-            self.ema = EMA(model, self.decay, startup=self.startup)
-
-    def train(self, mode: bool = True) -> "GuidedMix":
-        """Train mode; the second decoder's BatchNorm is frozen where the network's is."""
-        super().train(mode)
-        if self.mix_space == "feature" and self.student.freeze_bn:
-            freeze_batchnorm(self.mix_decoder)
-        return self
-
-    @property
-    def networks(self) -> Mapping[str, nn.Module]:
-        """The student, and the teacher where there is one."""
-        return {"student": self.student} | ({"teacher": self.ema} if self.teacher else {})
-
-    def idle(self, step: Step) -> Iterable[nn.Parameter]:
-        """The second decoder of the released code until the warm-up is over."""
-        warming = step.index < step.length(self.warmup_steps)
-        idles = self.mix_space == "feature" and not self.dec_weight and warming
-        return self.mix_decoder.parameters() if idles else ()
+        if self.use_teacher:
+            self.teacher = EMA(model, self.decay, startup=self.startup)
 
     def notices(self) -> list[str]:
         """Say so where the network has no MITrans, and where nobody but the student labels."""
         lines = []
         if not getattr(self.student.decoder, "mitrans", False):
             lines.append("guidedmix: this network has no MITrans; --network.decoder guidedmix has")
-        if not self.teacher:
+        if not self.use_teacher:
             lines.append(
                 "guidedmix: the network is its own teacher, as in the paper; "
-                "--method.teacher true is the safer choice"
+                "--method.use_teacher true is the safer choice"
             )
         return lines
 
@@ -258,12 +186,12 @@ class GuidedMix(Method):
         """The terms of Eq. 9 and 11, under the names that the class describes."""
         (image, label), labeled = batch.labeled, len(batch.labeled.image)
         warmup = step.length(self.warmup_steps)
-        mixing = step.index >= warmup
+        mixing = self.weight > 0 and step.index >= warmup
         images = torch.cat((image, batch.unlabeled.views[0])) if mixing else image
         # under a teacher, unlabeled images as they are may be of no use to the student
-        alone = self.teacher and self.target == "direct" and self.mix_space == "image"
-        seen = _see(self.student, image if alone else images)
-        said = self._label(images) if self.teacher else seen
+        alone = self.use_teacher and self.target == "direct"
+        seen = see(self.student, image if alone else images)
+        said = self._label(images) if self.use_teacher else seen
 
         terms = {"sup": cross_entropy(seen.logits[:labeled], label, step.devices)}
         if self.cla_weight:
@@ -271,186 +199,120 @@ class GuidedMix(Method):
             presence = class_presence_loss(classes, label, step.devices)
             terms["sup_cla"] = self.cla_weight * presence
         if self.dec_weight:
-            pairs = self._labeled_pairs(said.pooled[:labeled], step)
-            guess = self._decoupled(images, pairs, seen, said)
-            truth = to_scores(said.logits[pairs.second], self.space).detach()
-            known = (label[pairs.first] != IGNORE) & (label[pairs.second] != IGNORE)
-            error = self._squared_error(guess, truth)
-            terms["sup_dec"] = self.dec_weight * _mean(error, known, step.devices)
+            terms["sup_dec"] = self.dec_weight * self._dec_loss(images, label, said, step)
         if not mixing:
             return StepOutput(terms)
 
         pairs = self._pairs(said.pooled, labeled, step)
-        valid = batch.unlabeled.valid[pairs.second - labeled]
-        is_target = self.target == "decoupled"
-        decoupled = self._decoupled(images, pairs, seen, said, as_label=is_target)
-        direct = (said if self.target == "direct" else seen).logits[pairs.second]
-        direct = direct.detach() if self.target == "direct" else direct
-        error = self._error(decoupled, direct)
-        trusted = trusted_from(self._confidence(decoupled, direct), self.threshold)
+        found = self._compare(images, pairs, seen, said, label)
+        image_of = pairs.second - labeled
+        valid = known = batch.unlabeled.valid[image_of]
+        if self.labeled_side == "truth":
+            known = valid & (label[pairs.first] != IGNORE)
+        trusted = trusted_from(found.conf, self.threshold)
         weight = confidence_weight(trusted, valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
-        mean = weighted_mean(error, weight, valid, "valid", step.devices)
-        terms["unsup"] = self.weight * ramp * mean
-        asked, answer = (decoupled, direct) if is_target else (direct, decoupled)
-        asked, image = asked.detach(), pairs.second - labeled
-        pseudo = Pseudo(asked, trusted, valid, asked, valid, answer.detach(), image)
-        return StepOutput(terms, {"trusted": _mean(trusted, valid)}, pseudo)
+        unsup = weighted_mean(found.error, weight, known, "valid", step.devices)
+        terms["unsup"] = self.weight * ramp * unsup
+        wanted, prediction = found.target.detach(), found.prediction.detach()
+        pseudo = Pseudo(found.label.detach(), trusted, valid, wanted, known, prediction, image_of)
+        return StepOutput(terms, {"trusted": mean(trusted, valid)}, pseudo)
 
-    def _error(self, decoupled: Tensor, direct: Tensor) -> Tensor:
-        """Between decoupled scores and direct logits, (P, H, W)."""
-        prediction, target = to_scores(direct, self.space), decoupled
-        logits = direct
-        if self.target == "direct":
-            prediction, target, logits = decoupled, prediction, decoupled
-        if self.loss == "focal":
-            return pixel_sigmoid_focal(logits, target.argmax(1))
-        return self._squared_error(prediction, _one_hot(target) if self.hard_labels else target)
-
-    def _confidence(self, decoupled: Tensor, direct: Tensor) -> Tensor:
-        """Of the target, (P, H, W)."""
-        if self.target == "direct":
-            return direct.softmax(1).amax(1)
-        return (decoupled if self.space == "probs" else decoupled.softmax(1)).amax(1)
-
-    def _squared_error(self, scores: Tensor, target: Tensor) -> Tensor:
-        error = (scores - target).square()
-        return error.mean(1) if self.class_reduction == "mean" else error.sum(1)
-
-    def _pairs(self, pooled: Tensor, labeled: int, step: Step) -> Pairs:
-        """Labeled images (the first of the batch) with unlabeled ones (the rest)."""
-        ours, theirs = pooled[:labeled], pooled[labeled:]
-        if self.pair == "similar_unlabeled":
-            first, second = _count(ours), most_similar(ours, theirs)
-        elif self.pair == "similar":
-            first, second = most_similar(theirs, ours), _count(theirs)
-        else:
-            first = random_candidates(
-                len(theirs), labeled, generator=step.generator, device=pooled.device
-            )
-            second = _count(theirs)
-        return Pairs(first, second + labeled, self._shares(first, step))
-
-    def _labeled_pairs(self, pooled: Tensor, step: Step) -> Pairs:
-        """Labeled images with each other, by the same rule."""
-        if self.pair == "random":
-            second = roll_pairs(len(pooled), pooled.device)  # their order in the batch is random
-        else:
-            second = most_similar(pooled, pooled, others=True)
-        return Pairs(_count(pooled), second, self._shares(second, step))
-
-    def _shares(self, pairs: Tensor, step: Step) -> Tensor:
-        draws = len(pairs) if self.lambda_per == "sample" else 1
-        lam = beta_lambda(
-            draws,
-            self.alpha,
-            self.lambda_max,
-            self.cap,
-            generator=step.generator,
-            device=pairs.device,
-        )
-        return lam.expand(len(pairs))
-
-    def _decoupled(
-        self,
-        images: Tensor,
-        pairs: Pairs,
-        seen: BlendPasses,
-        said: BlendPasses,
-        *,
-        as_label: bool = False,
-    ) -> Tensor:
-        """What is left of the prediction of a blend without its first image (Eq. 7 and 8).
+    def _compare(
+        self, images: Tensor, pairs: Pairs, seen: Passes, said: Passes, label: Tensor
+    ) -> Comparison:
+        """Both sides of Eq. 10, or of the cross-entropy on the blend.
 
         Args:
             images: Of the step.
             pairs: What is blended.
             seen: By the student.
             said: By who labels.
-            as_label: Make a target: no gradient, and in `probs` a distribution.
-
-        Returns:
-            (P, C, H, W) scores in `space`.
+            label: (B, H, W) truth of the labeled images.
         """
-        predict = self._mixed_label if as_label else self._mixed
-        mixed = to_scores(predict(images, pairs, seen), self.space)
-        labeled = to_scores(said.logits[pairs.first], self.space)
-        labeled = labeled.detach() if self.detach_labeled or as_label else labeled
-        share = pairs.lam if self.decouple == "soft" else torch.ones_like(pairs.lam)
-        rest = 1 - pairs.lam if self.rescale or self.space == "probs" else None
-        decoupled = decouple_prediction(mixed, labeled, share, rest)
-        return as_distribution(decoupled) if as_label and self.space == "probs" else decoupled
+        blends = blend_pairs(images, pairs)
+        side = self._scores(self.labeled_side, said, label, pairs.first)
+        if self.target == "decoupled":
+            mixed = self._label(blends).logits
+            mask = as_distribution(self._decoupled(mixed, side, pairs.lam, self.decouple))
+            probs = seen.logits[pairs.second].softmax(1)
+            return Comparison(self._error(probs, mask), mask.amax(1), mask, mask, probs)
+        direct = said.logits[pairs.second].detach().softmax(1)
+        conf, best = direct.max(1)
+        logits = self.student(blends)
+        if self.loss == "cross_entropy":
+            ours, theirs = one_hot(side.argmax(1), direct), one_hot(best, direct)
+            target = blend(ours, theirs, pairs.lam)
+            error = pixel_soft_cross_entropy(logits, target)
+            return Comparison(error, conf, direct, target, logits)
+        left = self._decoupled(logits, side, pairs.lam, self.decouple)
+        return Comparison(self._error(left, direct), conf, direct, direct, left)
 
-    def _mixed(self, images: Tensor, pairs: Pairs, seen: BlendPasses) -> Tensor:
-        """The student's logits of the blends."""
-        if self.mix_space == "image":
-            logits: Tensor = self.student(_blend(images, pairs))
-            return logits
-        feats = [_blend(level, pairs) for level in seen.feats]
-        return self.student.upsample(self.mix_decoder(feats), images)
+    def _dec_loss(self, images: Tensor, label: Tensor, said: Passes, step: Step) -> Tensor:
+        """Eq. 12: labeled images, the first ones, blended with each other and decoupled again."""
+        first, second = pair_among_labeled(said.pooled[: len(label)], self.pair)
+        pairs = Pairs(first, second, self._shares(second, step))
+        logits = self.student(blend_pairs(images, pairs))
+        side = self._scores(self.labeled_side, said, label, first)
+        wanted = self._scores(self.dec_target, said, label, second)
+        left = self._decoupled(logits, side, pairs.lam, self.dec_decouple)
+        known = (label[first] != IGNORE) & (label[second] != IGNORE)
+        return mean(self._error(left, wanted), known, step.devices)
 
-    def _mixed_label(self, images: Tensor, pairs: Pairs, seen: BlendPasses) -> Tensor:
-        """The logits of the blends as a label: by who labels, without gradient."""
-        if self.mix_space == "image":
-            return self._label(_blend(images, pairs)).logits
-        with labeling(self, self.teacher_norm):
-            return self._mixed(images, pairs, seen)
+    @staticmethod
+    def _scores(side: Side, said: Passes, label: Tensor, places: Tensor) -> Tensor:
+        """Probabilities of labeled images, predicted or true, (P, C, H, W), without gradient."""
+        if side == "truth":
+            return one_hot(label[places], said.logits)
+        return said.logits[places].softmax(1).detach()
 
-    def _label(self, image: Tensor) -> BlendPasses:
-        network = cast(Segmenter, self.ema.module) if self.teacher else self.student
+    @staticmethod
+    def _decoupled(logits: Tensor, side: Tensor, lam: Tensor, how: Decouple) -> Tensor:
+        """What is left of the prediction of a blend without its first image (Eq. 7 and 8)."""
+        mixed = logits.softmax(1)
+        lam = lam.to(mixed.dtype)
+        share = lam if how == "soft" else torch.ones_like(lam)
+        return decouple_prediction(mixed, side, share, 1 - lam)
+
+    def _error(self, scores: Tensor, target: Tensor) -> Tensor:
+        error = (scores - target).square()
+        return error.mean(1) if self.class_reduction == "mean" else error.sum(1)
+
+    def _pairs(self, pooled: Tensor, labeled: int, step: Step) -> Pairs:
+        first, second = pair_with_unlabeled(pooled, labeled, self.pair, step)
+        return Pairs(first, second, self._shares(first, step))
+
+    def _shares(self, places: Tensor, step: Step) -> Tensor:
+        return beta_lambda(
+            *(len(places), self.alpha, self.lambda_max),
+            generator=step.generator,
+            device=places.device,
+        )
+
+    def _label(self, image: Tensor) -> Passes:
+        """What who labels says of images, without gradient."""
+        network = cast(Segmenter, self.teacher.module) if self.use_teacher else self.student
         with labeling(network, self.teacher_norm):
-            return _see(network, image)
+            return see(network, image)
 
     def after_step(self, step: Step) -> None:
         """The teacher follows, where there is one."""
-        if self.teacher:
-            self.ema.update(self.student, step.index)
+        if self.use_teacher:
+            self.teacher.update(self.student, step.index)
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """The paper's Fig. 5: both images, the blend, and the masks of and out of it."""
         if not batch.unlabeled.views:
             return []
         images = torch.cat((batch.labeled.image, batch.unlabeled.views[0]))
-        labeled = len(batch.labeled.image)
-        with labeling(self.student, self.teacher_norm):
-            seen = _see(self.student, images)
         said = self._label(images)
-        pairs = self._pairs(said.pooled, labeled, step)
-        mixed = self._mixed_label(images, pairs, seen).argmax(1)
-        decoupled = self._decoupled(images, pairs, seen, said, as_label=True).argmax(1)
-        direct = said.logits[pairs.second].argmax(1)
-        valid = batch.unlabeled.valid[pairs.second - labeled]
-        shown = (torch.where(valid, part, IGNORE) for part in (mixed, decoupled, direct))
-        titles = ("prediction of the mix", "decoupled mask", "direct prediction")
-        return [
-            Picture("labeled", "image", images[pairs.first]),
-            Picture("its truth", "label", batch.labeled.label[pairs.first]),
-            Picture("unlabeled", "image", images[pairs.second]),
-            Picture("mix", "image", _blend(images, pairs)),
-            *(Picture(title, "label", part) for title, part in zip(titles, shown, strict=True)),
-        ]
-
-
-def _see(network: Segmenter, image: Tensor) -> BlendPasses:
-    feats = network.encode(image)
-    return BlendPasses(
-        feats[-1].mean((2, 3)), feats, network.upsample(network.decoder(feats), image)
-    )
-
-
-def _blend(values: Tensor, pairs: Pairs) -> Tensor:
-    """`lam * x_l + (1 - lam) * x_u` (Eq. 2)."""
-    return blend(values[pairs.first], values[pairs.second], pairs.lam)
-
-
-def _count(rows: Tensor) -> Tensor:
-    return torch.arange(len(rows), device=rows.device)
-
-
-def _one_hot(scores: Tensor) -> Tensor:
-    """1 for the largest of the classes, (P, C, H, W)."""
-    return torch.zeros_like(scores).scatter(1, scores.argmax(1, keepdim=True), 1.0)
-
-
-def _mean(error: Tensor, valid: Tensor, devices: DistInfo = SINGLE) -> Tensor:
-    return weighted_mean(error, torch.ones_like(error), valid, "valid", devices)
+        pairs = self._pairs(said.pooled, len(batch.labeled.image), step)
+        mixed = self._label(blend_pairs(images, pairs)).logits
+        side = self._scores(self.labeled_side, said, batch.labeled.label, pairs.first)
+        mask = as_distribution(self._decoupled(mixed, side, pairs.lam, self.decouple))
+        scores = {
+            "prediction of the mix": mixed,
+            "decoupled mask": mask,
+            "direct prediction": said.logits[pairs.second],
+        }
+        return figure_columns(batch, pairs, scores)
