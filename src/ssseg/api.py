@@ -53,8 +53,7 @@ def fit(
         trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`; callbacks by their classes:
             `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
         reference: Folder of a supervised run: an alert is raised where this one does not do better.
-        init: A model to start from, a checkpoint or `.safetensors` file of ssseg: weights that fit
-            are taken, layers of other classes start fresh.
+        init: A checkpoint or `.safetensors` file to start from: weights that fit are taken.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
     Returns:
