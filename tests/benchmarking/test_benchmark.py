@@ -22,6 +22,7 @@ from ssseg.runs.run import Run
 from tests.benchmarking.runs import SMALL
 
 
+@pytest.mark.usefixtures("preflight_here")
 def test_two_methods_side_by_side(tmp_path, request, capsys):
     """Real processes, a table, a picture; what is finished is not trained again."""
     out = tmp_path / "study"

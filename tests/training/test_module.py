@@ -8,9 +8,7 @@ from pytorch_lightning import Callback
 from ssseg.errors import UserError
 from ssseg.methods import METHODS
 from ssseg.models import Segmenter
-from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.compute import Compute
-from ssseg.training.module import SegmentationModule
 from ssseg.training.optimizer import OptimizerConfig
 from tests.conftest import make_data, make_module, make_trainer
 
@@ -112,22 +110,6 @@ def test_warmup_is_supervised_and_counted_in_the_budget(tmp_path):
     assert terms == [["sup"]] * 3 + [["sup", "unsup"]] * 2
 
 
-def test_student_and_teacher_are_validated_and_the_last_step_always_is(tmp_path):
-    module = make_module()
-    trainer = make_trainer(5, tmp_path, val_check_interval=2, callbacks=[EvaluateLast()])
-    steps = []
-    module.on_validation_epoch_end = lambda: (
-        steps.append(trainer.global_step),
-        type(module).on_validation_epoch_end(module),
-    )
-    trainer.fit(module, make_data())
-    assert steps == [2, 4, 5]
-    assert set(module.scores) == {"student", "teacher"}
-    metrics = trainer.callback_metrics
-    assert metrics["val/miou"] == metrics["val/miou_teacher"]
-    assert float(metrics["val/miou_student"]) == pytest.approx(module.scores["student"].miou)
-
-
 def test_supervised_never_reads_unlabeled_images(tmp_path):
     data = make_data()
     read = []
@@ -164,51 +146,6 @@ def test_training_lowers_the_loss(tmp_path):
     module.training_step = remember
     make_trainer(40, tmp_path).fit(module, make_data())
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
-
-
-def test_checkpoints_are_plain_data_and_complete(tmp_path):
-    module = make_module("classmix", threshold=0.5)
-    trainer = make_trainer(3, tmp_path)
-    trainer.fit(module, make_data())
-    trainer.save_checkpoint(tmp_path / "last.ckpt")
-    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["ssseg"]
-    assert saved["method"]["class_path"] == "ssseg.methods.classmix.ClassMix"
-    assert saved["method"]["init_args"]["threshold"] == 0.5
-    assert saved["data"]["classes"][2]["name"] == "road"
-    assert saved["network"]["init_args"]["num_classes"] == 8
-
-    from ssseg.api import load
-
-    twin = load(tmp_path / "last.ckpt")
-    assert twin.name == "teacher"
-    image = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(twin(image), module.eval()(image))
-
-
-def test_a_checkpoint_of_another_network_is_refused(tmp_path):
-    trainer = make_trainer(2, tmp_path)
-    trainer.fit(make_module(), make_data())
-    trainer.save_checkpoint(tmp_path / "eight.ckpt")
-    other = make_module("classmix", rounding="ceil")
-    with pytest.raises(
-        UserError, match=r"method has rounding = 'floor', but this run's has 'ceil'"
-    ):
-        make_trainer(4, tmp_path).fit(other, make_data(), ckpt_path=tmp_path / "eight.ckpt")
-
-
-def test_a_checkpoint_of_options_that_went_says_what_became_of_them(tmp_path):
-    module = make_module("guidedmix")
-    make_trainer(1, tmp_path).fit(module, make_data())
-    trainer, path = module.trainer, tmp_path / "old.ckpt"
-    trainer.save_checkpoint(path)
-    saved = torch.load(path, weights_only=True)
-    saved["ssseg"]["method"]["init_args"] |= {"variant": "released", "teacher": False}
-    torch.save(saved, path)
-    became = "which is the method guidedmix_released since ssseg 0.2"
-    with pytest.raises(UserError, match=became):
-        SegmentationModule.load_from_checkpoint(path)
-    with pytest.raises(UserError, match=became):
-        make_trainer(2, tmp_path).fit(make_module("guidedmix"), make_data(), ckpt_path=path)
 
 
 def test_length_must_be_given_in_steps(tmp_path):

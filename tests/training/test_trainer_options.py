@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 import wandb
 from jsonargparse import Namespace
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 
 import ssseg
 from ssseg.cli import lightning_cli as options
@@ -21,23 +20,27 @@ from ssseg.cli.main import main
 from ssseg.cli.preflight import preflight
 from ssseg.errors import UserError
 from ssseg.runs.quiet import quiet
-from ssseg.training.callback_rules import refuse_callbacks
 from ssseg.training.callbacks.checkpoint import LastCheckpoint
 from ssseg.training.callbacks.final_validation import EvaluateLast
 from ssseg.training.callbacks.run_folder import RunFolder
 from ssseg.training.option_values import seconds_of
-from ssseg.training.trainer_errors import in_one_sentence
 from ssseg.training.trainer_options import RULES, refuse
 from tests.conftest import make_data, make_module, make_trainer
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "trainer.md"
+
+
 OURS = {"max_steps": 800, "max_epochs": -1, "check_val_every_n_epoch": None} | {
     "num_sanity_val_steps": 0,
     "log_every_n_steps": 10,
     "enable_model_summary": False,
     "use_distributed_sampler": False,
 }
+
+
 DEFAULTS = {name: p.default for name, p in signature(pl.Trainer).parameters.items()} | OURS
+
+
 CASES = {
     "accelerator": (["auto", "cpu"], ["quantum", "tpu"]),
     "strategy": (
@@ -95,7 +98,8 @@ CASES = {
     "enable_autolog_hparams": ([True, False], []),
     "model_registry": ([None], ["mine"]),
 }
-"""Of each option, values that work and values that are refused."""
+
+
 TINY = [
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
     *("--data.labeled", "8", "--data.batch_size", "4", "--trainer.accelerator", "cpu"),
@@ -196,32 +200,6 @@ def test_what_lightning_refuses_is_one_sentence_and_leaves_nothing(here, capfd, 
     assert line.startswith("ssseg: error: ")
     assert said in line
     assert not list(here.iterdir())
-
-
-def test_callbacks_watch_what_is_logged():
-    networks = ["student", "teacher"]
-    for name in ("val/miou", "val/miou_teacher", "loss", "loss/sup", "train/trusted"):
-        refuse_callbacks([EarlyStopping(name), ModelCheckpoint(monitor=name)], networks, True)
-    refuse_callbacks([EarlyStopping("whatever", strict=False), ModelCheckpoint()], networks, True)
-    for callback in (EarlyStopping("val/miou_ema"), ModelCheckpoint(monitor="accuracy")):
-        with pytest.raises(UserError, match=r"is not logged; expected one of val/miou, val/miou_s"):
-            refuse_callbacks([callback], networks, True)
-    with pytest.raises(UserError, match="does not validate; give one of the losses"):
-        refuse_callbacks([EarlyStopping("val/miou")], networks, False)
-    with pytest.raises(UserError, match="RichProgressBar cannot be used here"):
-        refuse_callbacks([RichProgressBar()], networks, True)
-
-
-def test_an_operation_without_a_deterministic_form_is_one_sentence():
-    torch.use_deterministic_algorithms(True)
-    try:
-        said = r"deterministic is true, but put_ has .*; give"
-        with pytest.raises(UserError, match=said), in_one_sentence():
-            torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))
-    finally:
-        torch.use_deterministic_algorithms(False)
-    with pytest.raises(RuntimeError, match="another"), in_one_sentence():
-        raise RuntimeError("another")
 
 
 def test_what_is_not_refused_works_in_a_run(here, capfd):

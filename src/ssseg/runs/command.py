@@ -80,20 +80,12 @@ def typed_text(value: Any, option: str) -> str:
     Raises:
         UserError: For an object, which no text stands for.
     """
-    simple = plain_value(value, option)
+    simple = _simple(value, option)
     return simple if isinstance(simple, str) else json.dumps(simple)
 
 
-def plain_value(value: Any, option: str) -> Any:
-    """A Python value as a configuration holds it: a path or a class by its name, arrays as lists.
-
-    Args:
-        value: Anything.
-        option: That it is of, for the error.
-
-    Raises:
-        UserError: For an object, which no text stands for.
-    """
+def _simple(value: Any, option: str) -> Any:
+    """What JSON can write."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, os.PathLike):
@@ -101,11 +93,11 @@ def plain_value(value: Any, option: str) -> Any:
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
-        return {str(key): plain_value(each, option) for key, each in value.items()}
+        return {str(key): _simple(each, option) for key, each in value.items()}
     if isinstance(value, list | tuple | set | range):
-        return [plain_value(each, option) for each in value]
+        return [_simple(each, option) for each in value]
     if hasattr(value, "tolist"):  # of NumPy or torch
-        return plain_value(value.tolist(), option)
+        return _simple(value.tolist(), option)
     kind = type(value)
     raise UserError(
         f"option {option} holds an object of class {kind.__name__}, but a run is kept as text; "

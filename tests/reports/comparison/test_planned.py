@@ -2,9 +2,7 @@
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 
 import ssseg
@@ -12,29 +10,8 @@ from ssseg.reports.comparison.contents import spread
 from ssseg.reports.comparison.planned import planned_scores
 from ssseg.reports.comparison.table_formats import markdown
 from ssseg.reports.comparison.terminal import show
-from tests.benchmarking.folders import write, write_tiles
-
-
-def plan(folder, *runs, **published):
-    """A benchmark's folder: `runs` are its rows, columns and the options of `write`."""
-    planned = []
-    for number, (row, column, method, student, teacher, seed) in enumerate(runs):
-        name = f"{number}-{method}"
-        best = None if teacher is None else teacher + 0.02 + 0.01 * seed
-        run = write(folder / name, method, student, teacher, seed, best)
-        write_tiles(run.folder, ["student"] if teacher is None else ["student", "teacher"])
-        planned.append({"folder": name, "row": row, "column": column, "seed": seed})
-        planned[-1]["published"] = published.get(row)
-    (folder / "study.json").write_text(json.dumps({"runs": planned}))
-    return folder
-
-
-STUDY = [
-    ("supervised", "", "supervised", 0.40, None, 0),
-    ("classmix", "", "classmix", 0.46, 0.45, 0),
-    ("supervised", "", "supervised", 0.44, None, 1),
-    ("classmix", "", "classmix", 0.50, 0.49, 1),
-]
+from tests.benchmarking.folders import write
+from tests.reports.comparison.columns import STUDY, plan
 
 
 def column_of(folder):
@@ -191,13 +168,6 @@ def test_rows_that_are_not_alike_are_said(tmp_path):
     assert "Rows are not alike in split hash; the page" in text_of(tmp_path)
 
 
-def test_the_picture_is_drawn_from_files(tmp_path):
-    ssseg.report(plan(tmp_path, *STUDY)).save_columns(tmp_path)
-    pixels = np.asarray(Image.open(tmp_path / "comparison.png").convert("RGB"))
-    assert pixels.shape[0] > 500
-    assert pixels.std() > 10
-
-
 @pytest.mark.parametrize("label", ["guidedmix [paper]", "classmix [/x]", "a | b"])
 def test_labels_may_be_any_text(tmp_path, label):
     plan(tmp_path, (label, "[paper]", "classmix", 0.5, 0.6, 0))
@@ -205,10 +175,3 @@ def test_labels_may_be_any_text(tmp_path, label):
     assert "[paper]: mIoU in %" in printed(tmp_path)
     lines = [line for line in text_of(tmp_path).splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
-
-
-def test_labels_of_a_picture_may_be_any_text(tmp_path):
-    labels = ["$5 and $6", "_hidden", "100 %", "λ < 0.1", "a\\b", "$\\frac{$"]
-    plan(tmp_path, *((label, "", "classmix", 0.5, 0.6, 0) for label in labels))
-    ssseg.report(tmp_path).save_columns(tmp_path)
-    assert (tmp_path / "comparison.png").is_file()
