@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ssseg.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ssseg.api import debug_nan as debug_nan
     from ssseg.api import doctor as doctor
     from ssseg.api import export as export
+    from ssseg.api import find_batch_size as find_batch_size
     from ssseg.api import fit as fit
     from ssseg.api import load as load
     from ssseg.api import split as split
@@ -35,8 +37,10 @@ _HOMES = {
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
     "benchmark": "ssseg.benchmarking.api",
+    "debug_nan": "ssseg.api",
     "doctor": "ssseg.api",
     "export": "ssseg.api",
+    "find_batch_size": "ssseg.api",
     "fit": "ssseg.api",
     "load": "ssseg.api",
     "report": "ssseg.reports.comparison.report",

@@ -1,5 +1,5 @@
 # ruff: noqa: PT028 (`test` is no test)
-"""The verbs as Python functions. They type the command line for you: no second trainer."""
+"""The verbs as Python functions, on the path of the command line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +10,8 @@ from ssseg.runs.paths import as_path
 from ssseg.runs.run import Run
 
 if TYPE_CHECKING:
+    from ssseg.cli.debug_nan import NanReport
+    from ssseg.cli.find_batch_size import BatchSizes
     from ssseg.data.datasets.base import Source
     from ssseg.data.splits.labeled_split import LabeledSplit
     from ssseg.methods.base import Method
@@ -51,8 +53,7 @@ def fit(
         trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`; callbacks by their classes:
             `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
         reference: Folder of a supervised run: an alert is raised where this one does not do better.
-        init: A model to start from, a checkpoint or `.safetensors` file of ssseg: weights that fit
-            are taken, layers of other classes start fresh.
+        init: A checkpoint or `.safetensors` file to start from: weights that fit are taken.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
     Returns:
@@ -61,31 +62,73 @@ def fit(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
+    from ssseg.cli.nested import plain_options
     from ssseg.cli.train import run
 
-    trainer_options = dict(trainer or {})
+    named = {"method": method, "data": data, "network": network, "seed_everything": seed}
+    named |= {"logger": "csv" if logger is True else logger}
+    options = plain_options(
+        {**named, "out": out, "reference": reference, "init": init},
+        **{"method": method_options, "network": network_options, "optim": optim},
+        **{"compute": compute, "trainer": trainer, "data": data_options},
+    )
     if max_steps is not None:
-        trainer_options["max_steps"] = max_steps
-    named = {
-        "method": method,
-        "data": data,
-        "seed_everything": seed,
-        "logger": "csv" if logger is True else logger,
-        "network": network,
-        "out": out,
-        "reference": reference,
-        "init": init,
-    }
-    args = ["fit", *typed({name: value for name, value in named.items() if value is not None})]
-    args += typed(method_options or {}, "method")
-    args += typed(network_options or {}, "network")
-    args += typed(optim or {}, "optim")
-    args += typed(compute or {}, "compute")
-    args += typed(trainer_options, "trainer")
-    args += typed(data_options, "data")
-    done = run(args)
+        options["trainer.max_steps"] = max_steps
+    done = run(["fit", *typed(options)], options)
     assert done.folder is not None
     return Run(done.folder.folder)
+
+
+def find_batch_size(
+    method: str | type["Method"] = "classmix",
+    data: str | type["Source"] = "street",
+    *,
+    network: str | None = None,
+    init: str | Path | None = None,
+    method_options: Mapping[str, Any] | None = None,
+    network_options: Mapping[str, Any] | None = None,
+    optim: Mapping[str, Any] | None = None,
+    compute: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    **data_options: Any,
+) -> "BatchSizes":
+    """The largest batch that fits the memory, as `ssseg find-batch-size` finds it.
+
+    All options are those of `fit`. A few steps of each size are computed; nothing is written.
+
+    Returns:
+        `largest` and `fastest` for the option `batch_size`, and all sizes that were `tried`.
+
+    Raises:
+        UserError: For options that cannot work, or if not even two images fit.
+    """
+    from ssseg.cli.find_batch_size import find_batch_size as find
+    from ssseg.cli.nested import plain_options
+
+    options = plain_options(
+        {"method": method, "data": data, "network": network, "init": init},
+        **{"method": method_options, "network": network_options, "optim": optim},
+        **{"compute": compute, "trainer": trainer, "data": data_options},
+    )
+    return find(options)[1]
+
+
+def debug_nan(folder: str | Path) -> "NanReport":
+    """Repeat the end of a run that stopped at a NaN, as `ssseg debug-nan` does.
+
+    Args:
+        folder: Of a run that is not finished.
+
+    Returns:
+        The `step` of the first value that is not finite (None where all were finite this time), and
+        `lines` that say where it was: in an image, a layer, a loss or a gradient.
+
+    Raises:
+        UserError: For a folder without an unfinished run.
+    """
+    from ssseg.cli.debug_nan import debug_nan as trace
+
+    return trace(as_path(folder))
 
 
 def validate(
@@ -157,12 +200,10 @@ def _evaluate(
 ) -> dict[str, float]:
     from ssseg.cli.train import run
 
-    args = [verb, "--ckpt_path", str(checkpoint)]
-    if not page:
-        args += ["--page=false"]
-    if out is not None:
-        args += ["--out", str(out)]
-    done = run([*args, *typed(eval_options or {}, "eval"), *typed(data_options, "data")])
+    given = {"ckpt_path": checkpoint, "page": None if page else False, "out": out}
+    args = typed({name: value for name, value in given.items() if value is not None})
+    args += [*typed(eval_options or {}, "eval"), *typed(data_options, "data")]
+    done = run([verb, *args])
     return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
 
 
@@ -183,8 +224,7 @@ def split(
         data: A name from `ssseg datasets`, or the dotted path of your own.
         labeled: A count, a fraction, a coverage (`3/class`), a protocol of the data set, a list
             file, or `all`. None: the data set's own default.
-        select: How counts and fractions choose; `stratified` reads the masks of all training
-            images.
+        select: How counts and fractions choose; `stratified` reads the masks of all images.
         seed: Of the choice; `split_seed` of a run.
         out: File for the list, which `labeled` of a run takes. None: it is not written.
         **data_options: Of the data set, e.g. `root`.
@@ -256,8 +296,7 @@ def load(checkpoint: str | Path, network: str | None = None) -> "Predictor":
     """A trained network, ready to use: `ssseg.load(path).predict("photo.jpg")`.
 
     Args:
-        checkpoint: A file that `ssseg fit` left in `checkpoints/`, or a `.safetensors` file that
-            `ssseg export` wrote. Code in it is never run.
+        checkpoint: A checkpoint, or a `.safetensors` file of ours. Code in it is never run.
         network: `student` or `teacher`; None: the method's own choice.
 
     Returns:
@@ -290,8 +329,8 @@ def export(
             ending of `out`, else `onnx`.
         out: The file, or a folder. None: beside the checkpoint.
         network: `student` or `teacher`; None: the method's own choice.
-        images: Images or folders of images to compare on. None given: validation images of the
-            run, or random images where they cannot be opened.
+        images: Images or folders to compare on. None given: validation images of the run, or
+            random images where they cannot be opened.
         opset: Of ONNX. None: 18.
 
     Returns:
@@ -309,6 +348,3 @@ def export(
 
 def _texts(options: Mapping[str, Any]) -> dict[str, str]:
     return {name: typed_text(value, f"data.{name}") for name, value in options.items()}
-
-
-__all__: Sequence[str] = ("doctor", "export", "fit", "load", "split", "test", "validate")

@@ -1,6 +1,10 @@
 import shutil
 
+import pytest
+
+import ssseg
 from ssseg.cli.main import main
+from ssseg.errors import UserError
 
 OPTIONS = [
     *("fit", "--method", "classmix", "--method.threshold", "0", "--method.warmup_steps", "3"),
@@ -24,5 +28,8 @@ def test_replaying_what_is_finished_or_fine(tmp_path, capsys):
     capsys.readouterr()
     assert main(["debug-nan", str(unfinished)]) == 0
     assert "all losses and gradients were finite" in capsys.readouterr().out
+    assert ssseg.debug_nan(str(unfinished)).step is None
+    with pytest.raises(UserError, match="holds no unfinished run"):
+        ssseg.debug_nan(folder)
     assert main(["debug-nan"]) == 2
     assert "usage: ssseg debug-nan FOLDER" in capsys.readouterr().out

@@ -232,7 +232,7 @@ CASES = {
     ),
     "one class labeled": (
         lambda root: [save(np.ones((24, 32), np.uint8), root / m) for m in ALL_MASKS[:8]],
-        *("one_class_labeled", "error", ALL_MASKS[:8], "class 'road' alone"),
+        *("one_class_labeled", "error", ALL_MASKS[:8], "only the class 'road'"),
     ),
     "one class in the list": (
         lambda root: write_classes(root, ["crack"]),

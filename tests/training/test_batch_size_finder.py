@@ -60,8 +60,8 @@ def test_memory_at_an_end_is_not_the_end(monkeypatch):
         return step(self, batches, index)
 
     monkeypatch.setattr(probing.StepTimer, "step", full)
-    _, fits = find_batch_size(TINY)
-    assert fits[-1].batch_size == 4
+    _, found = find_batch_size(TINY)
+    assert found.tried[-1].batch_size == 4
     monkeypatch.setattr(probing.BatchSizeFinder, "attempt", lambda self, size: None)
     with pytest.raises(UserError, match="2 images do not fit into"):
         find_batch_size(TINY)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pytorch_lightning import Trainer
@@ -49,10 +50,15 @@ SIZES = (
 """Options with height and width; a single number is both."""
 
 
-def _square(flag: str, values: list[str]) -> list[str]:
+Options = list[tuple[str, list[Any]]]
+"""Options with their dashes, each with its values: words as typed, or one value of Python."""
+
+
+def _square(flag: str, values: list[Any]) -> list[Any]:
     """Replace `64` by `[64, 64]` in options of `SIZES`, so that both give one configuration."""
-    if flag in SIZES and len(values) == 1 and values[0].isdecimal():
-        return [f"[{values[0]}, {values[0]}]"]
+    if flag in SIZES and len(values) == 1 and str(values[0]).isdecimal():
+        side = values[0]
+        return [f"[{side}, {side}]" if isinstance(side, str) else [side, side]]
     return values
 
 
@@ -65,7 +71,23 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
     Raises:
         UserError: For an unknown method, network, data set or option of one.
     """
-    given = [(flag, _square(flag, values)) for flag, values in pairs(args)]
+    out: list[str] = []
+    for flag, values in expand(list(pairs(args))):
+        words = [str(value) for value in values]
+        out += [f"{flag}={words[0]}"] if flag == "--config" else [flag, *words]
+    return out
+
+
+def expand(options: Options) -> Options:
+    """Options under the names that LightningCLI knows, classes before their options.
+
+    Args:
+        options: Under the names that people use.
+
+    Raises:
+        UserError: For an unknown method, network, data set or option of one.
+    """
+    given = [(flag, _square(flag, values)) for flag, values in options]
     named: dict[str, str] = {}
     configurations: list[str] = []
     for flag, values in given:
@@ -94,18 +116,19 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
         _known_data_options(source, [flag for flag, _ in given])
     if source is not None and not configured and not asked:
         _nothing_missing(source, named.get("--data", ""), [flag for flag, _ in given])
-    out: list[str] = []
+    out: Options = []
     # configurations first, because later arguments override earlier ones; then classes, because
     # their options need them
-    classes = [f"--config={file}" for file in configurations]
+    classes: Options = [("--config", [file]) for file in configurations]
     for flag, values in given:
         head, _, option = flag.removeprefix("--").partition(".")
         if flag == "--method":
             assert method is not None
-            classes += ["--model.method", _fresh(method) if configured else _path(method)]
+            made = _fresh(method) if configured else _path(method)
+            classes.append(("--model.method", [made]))
         elif flag == "--data":
             assert source is not None
-            classes += ["--data.source", _path(source)]
+            classes.append(("--data.source", [_path(source)]))
         elif flag == "--config":
             continue
         elif flag == "--network":
@@ -114,37 +137,42 @@ def expand_aliases(args: Sequence[str]) -> list[str]:
             if method is not None:
                 refuse_retired(method, {option: " ".join(values)}, "the command line")
                 _known(f"option of method {named['--method']}", option, list(defaults(method)))
-            out += [f"--model.method.{option}", *values]
+            out.append((f"--model.method.{option}", values))
         elif head == "network":
             known = [n for n in _parameters(Segmenter) if n not in LINKED]
             _known("option of the network", option, known)
-            out += [f"--model.network.{option}", *values]
+            out.append((f"--model.network.{option}", values))
         elif head in GROUPS:
             what, kind = GROUPS[head]
             _known(f"option of the {what}", option, [f.name for f in fields(kind)])
-            out += [f"--model.{head}.{option}", *values]
+            out.append((f"--model.{head}.{option}", values))
         elif head == "eval":
             known = [f.name for f in fields(Inference)]
             _known("option of the evaluation", option, [*known, "missing_classes", "boundary"])
             group = "model.inference" if option.split(".")[0] in known else "model"
-            out += [f"--{group}.{option}", *values]
+            out.append((f"--{group}.{option}", values))
         elif head == "data" and option.split(".")[0] not in (
             "source",
             *_parameters(SegmentationData),
         ):
-            out += [f"--data.source.{option}", *values]
+            out.append((f"--data.source.{option}", values))
         elif head == "trainer" and option:
             _known("option of the trainer", option, _parameters(Trainer))
-            # YAML 1.1 takes 10:00:00:00 for a number to the base of 60, but not 010:00:00:00
-            out += [flag, *(re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", value) for value in values)]
+            times = [_time(value) if isinstance(value, str) else value for value in values]
+            out.append((flag, times))
         else:
             _known("option", head, list(NAMES))
-            out += [flag, *values]
+            out.append((flag, values))
     if not configured and "--network" not in named and source is not None:
         classes = _network(AUTO, source) + classes
         if method is not None and method.decoder is not None:
-            classes += ["--model.network.decoder", method.decoder]
+            classes.append(("--model.network.decoder", [method.decoder]))
     return [*classes, *out]
+
+
+def _time(text: str) -> str:
+    """A time with days: YAML 1.1 takes 10:00:00:00, but not 010:00:00:00, for a number."""
+    return re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", text)
 
 
 def _path(cls: type) -> str:
@@ -210,17 +238,14 @@ def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
             raise UserError(f"data set {name} needs option --data.{option}; give it a value")
 
 
-def _network(name: str, source: type[Source] | None) -> list[str]:
+def _network(name: str, source: type[Source] | None) -> Options:
     if name == AUTO:
         if source is None:
             raise UserError("option --network is auto, which needs the data set; give --data too")
         name = source.network
     if name not in NETWORKS:
         raise one_of("network", name, [AUTO, *NETWORKS])
-    out: list[str] = []
-    for option, value in NETWORKS[name].items():
-        out += [f"--model.network.{option}", str(value)]
-    return out
+    return [(f"--model.network.{option}", [value]) for option, value in NETWORKS[name].items()]
 
 
 def _parameters(cls: type) -> list[str]:

@@ -6,7 +6,7 @@ repeated. The output of every layer, every loss term and every gradient is check
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytorch_lightning import Trainer
 
@@ -26,14 +26,22 @@ class NanTracerCLI(TracelessCLI):
         return super().instantiate_trainer(callbacks=[NanTracer()], limit_val_batches=0, **kwargs)
 
 
-def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
+class NanReport(NamedTuple):
+    """Where a run stopped being finite numbers."""
+
+    started_at: int
+    """Optimiser steps of the checkpoint from which the run was repeated; 0 where it has none."""
+    step: int | None
+    """The step with the first value that is not finite; None where the run reached its end."""
+    lines: Sequence[str] = ()
+    """Sentences that name the image, layer, loss or gradient, the first in the step first."""
+
+
+def debug_nan(folder: Path) -> NanReport:
     """Repeat a run from its newest checkpoint until a value is not finite.
 
     Args:
         folder: Folder of an unfinished run.
-
-    Returns:
-        The step of the checkpoint, and what was found; None if the run reached its end.
 
     Raises:
         UserError: For a folder without an unfinished run.
@@ -53,8 +61,8 @@ def debug_nan(folder: Path) -> tuple[int, NonFiniteFound | None]:
             path = None if checkpoint is None else str(checkpoint)
             cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=path)
     except NonFiniteFound as found:
-        return step, found
-    return step, None
+        return NanReport(step, found.step, found.lines)
+    return NanReport(step, None)
 
 
 def debug_nan_verb(args: Sequence[str]) -> int:
@@ -62,11 +70,12 @@ def debug_nan_verb(args: Sequence[str]) -> int:
     if len(args) != 1 or args[0].startswith("-"):
         print("usage: ssseg debug-nan FOLDER\n\nFOLDER: the folder of a run that stopped at a NaN.")
         return 0 if set(args) & {"-h", "--help"} else 2
-    begun, found = debug_nan(Path(args[0]))
-    if found is None:
-        print(f"no NaN found: from step {begun} to the end all losses and gradients were finite")
+    found = debug_nan(Path(args[0]))
+    if found.step is None:
+        begin = f"no NaN found: from step {found.started_at} to the end"
+        print(f"{begin} all losses and gradients were finite")
         return 0
-    print(f"step {found.step}, repeated from step {begun}:")
+    print(f"step {found.step}, repeated from step {found.started_at}:")
     for line in found.lines:
         print(f"  {line}")
     return 0

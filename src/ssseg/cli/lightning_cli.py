@@ -1,7 +1,7 @@
 """LightningCLI in instantiation-only mode, with our defaults, loggers and run folder."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ssseg.cli.aliases import expand_aliases
+from ssseg.cli.nested import nested
 from ssseg.cli.parsing import format_parser_error
 from ssseg.cli.run_folder import refuse_used, run_folder
 from ssseg.cli.training_options import TRAINER_DEFAULTS, add_training_options
@@ -57,7 +58,7 @@ class TrainingCLI(LightningCLI):
 
     Args:
         verb: `fit`, `validate` or `test`.
-        args: Its options, as they are typed.
+        args: Its options, as they are typed; or plain values by name, as Python has them.
         typed: What was typed, for the summary.
         resumed: The checkpoint that a run goes on from in its own folder.
         beside: Whether other options are typed beside `--resume`.
@@ -70,7 +71,7 @@ class TrainingCLI(LightningCLI):
     def __init__(
         self,
         verb: str,
-        args: Sequence[str],
+        args: Sequence[str] | Mapping[str, Any],
         *,
         typed: Sequence[str] = (),
         resumed: Path | None = None,
@@ -87,7 +88,7 @@ class TrainingCLI(LightningCLI):
             super().__init__(
                 SegmentationModule,
                 SegmentationData,
-                args=expand_aliases(args),
+                args=nested(args) if isinstance(args, Mapping) else expand_aliases(args),
                 run=False,
                 seed_everything_default=0,
                 auto_configure_optimizers=False,

@@ -33,17 +33,18 @@ LONG = 20.0
 """After a step of more seconds no further steps of the run are timed."""
 
 
-def prepared(args: Sequence[str]) -> TracelessCLI:
-    """Trainer, model and checked data for a command line, without writing files.
+def prepared(args: Sequence[str] | Mapping[str, Any]) -> TracelessCLI:
+    """Trainer, model and checked data of a run, without writing files.
 
     Args:
-        args: Options of `ssseg fit`.
+        args: Options of `ssseg fit` as they are typed, or as plain values by name.
 
     Raises:
         UserError: If the run cannot work.
     """
+    options = args if isinstance(args, Mapping) else without(args, "--out")
     with training_environment():
-        cli = TracelessCLI("fit", without(args, "--out"))
+        cli = TracelessCLI("fit", options)
         cli.prepare()
     return cli
 

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from ssseg.runs.lock import FolderLock
 from ssseg.training.resume import asked_folder, continued, leads
 
 
-def run(args: Sequence[str]) -> TrainingCLI:
+def run(args: Sequence[str], values: Mapping[str, Any] | None = None) -> TrainingCLI:
     """Run `fit`, `validate` or `test`.
 
     Args:
-        args: The verb and its options, as typed.
+        args: The verb and its options, as they are typed.
+        values: The same options of `fit` as plain values by name; they are used as they are.
 
     Returns:
         The command line object, with its trainer, model and datamodule.
@@ -35,21 +36,23 @@ def run(args: Sequence[str]) -> TrainingCLI:
         if verb == "fit" and folder is not None and leads():
             held.callback(FolderLock(folder).release)
         try:
-            return _fit(rest, held) if verb == "fit" else _evaluate(verb, rest)
+            return _fit(rest, held, values) if verb == "fit" else _evaluate(verb, rest)
         except SIGTERMException as told:
             # the usual exit code after SIGTERM, so that the caller knows that the run is unfinished
             raise SystemExit(128 + signal.SIGTERM) from told
 
 
-def _fit(rest: list[str], held: ExitStack) -> TrainingCLI:
+def _fit(rest: list[str], held: ExitStack, values: Mapping[str, Any] | None) -> TrainingCLI:
     rest, resumed, beside = continued(rest)
     typed = ["fit", *rest]
     if resumed is None:
         _readable(rest)
     else:
         rest = [*rest, f"--ckpt_path={resumed}"]
+        values = None if values is None else {**values, "ckpt_path": str(resumed)}
+    args = rest if values is None else values
     with training_environment():
-        cli = TrainingCLI("fit", rest, typed=typed, resumed=resumed, beside=beside, held=held)
+        cli = TrainingCLI("fit", args, typed=typed, resumed=resumed, beside=beside, held=held)
         cli.prepare()
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, **_checkpoint(cli))
     return cli

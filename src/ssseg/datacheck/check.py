@@ -8,7 +8,7 @@ from typing import Any
 from ssseg.data.datasets.base import Source
 from ssseg.data.datasets.folder import Folder
 from ssseg.datacheck.dataset import Plan, Sets, open_sets
-from ssseg.datacheck.findings import Finding, Report
+from ssseg.datacheck.findings import DoctorReport, Finding
 from ssseg.datacheck.fix import check_out, write_copy
 from ssseg.datacheck.scan import read_all
 from ssseg.datacheck.summary import conclusion, make_report, uses_unlabeled
@@ -21,8 +21,8 @@ VAL_BATCH = 8
 
 def check_data(
     make: partial[Source], plan: Plan, out: Path | None = None, *, bar: bool = False
-) -> Report:
-    """Report on a data set, and write a corrected copy if `out` is given.
+) -> DoctorReport:
+    """DoctorReport on a data set, and write a corrected copy if `out` is given.
 
     Args:
         make: Function that opens the data set.
@@ -39,7 +39,7 @@ def check_data(
     _check(plan)
     sets = open_sets(make, plan)
     if isinstance(sets, Finding):
-        empty: Report = {"data": None, "sets": {}, "classes": []}
+        empty: DoctorReport = {"data": None, "sets": {}, "classes": []}
         return {**empty, "proposal": None, "estimate": None, **conclusion([sets])}
     if out is not None:
         check_out(sets.source, out)
@@ -70,7 +70,7 @@ def _check(plan: Plan) -> None:
             raise one_of("network", plan.network, list(NETWORKS))
 
 
-def _memory(sets: Sets, plan: Plan, report: Report) -> dict[str, Any] | None:
+def _memory(sets: Sets, plan: Plan, report: DoctorReport) -> dict[str, Any] | None:
     """Memory of a step with the proposed crop and of the validation; None if not computable."""
     if report["proposal"] is None or not sets.source.classes:
         return None

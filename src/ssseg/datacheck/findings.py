@@ -10,14 +10,14 @@ ROLES: tuple[Role, ...] = ("labeled", "unlabeled", "val", "test", "unmasked")
 """`unmasked` are images of train, val or test that need a mask and have none."""
 MASKED: tuple[Role, ...] = ("labeled", "val", "test")
 """Sets with masks."""
-Report = dict[str, Any]
+DoctorReport = dict[str, Any]
 """The report of `ssseg doctor`, or a part of it, as plain data."""
 
 __all__ = [
     "MASKED",
     "ROLES",
+    "DoctorReport",
     "Finding",
-    "Report",
     "Role",
     "Severity",
     "file_of",

@@ -14,11 +14,11 @@ from ssseg.datacheck.dataset_rules import (
     problems_of_palettes,
 )
 from ssseg.datacheck.file_rules import problems_of_files
-from ssseg.datacheck.findings import MASKED, ROLES, Finding, Report, Role
+from ssseg.datacheck.findings import MASKED, ROLES, DoctorReport, Finding, Role
 from ssseg.datacheck.scan import ScannedImage
 
 
-def make_report(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Report:
+def make_report(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> DoctorReport:
     """The report of a data set; the estimate of memory is added by `check_data`."""
     source = sets.source
     batch_size = plan.batch_size or source.batch_size
@@ -59,7 +59,7 @@ def make_report(sets: Sets, seen: Sequence[ScannedImage], plan: Plan) -> Report:
     }
 
 
-def conclusion(findings: Sequence[Finding]) -> Report:
+def conclusion(findings: Sequence[Finding]) -> DoctorReport:
     """The findings, errors first, and the verdict."""
     order = ("error", "warning", "note")
     number = {severity: sum(f.severity == severity for f in findings) for severity in order}
@@ -89,7 +89,7 @@ def uses_unlabeled(method: str | None) -> bool:
     return method_class(method).num_views > 0
 
 
-def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Report]:
+def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[DoctorReport]:
     sets = {role: counts_of(of_role(seen, role)) for role in MASKED}
     return [
         {
@@ -105,7 +105,7 @@ def _classes(classes: Sequence[Any], seen: Sequence[ScannedImage]) -> list[Repor
     ]
 
 
-def _proposal(crop: tuple[int, int] | None, usual: tuple[int, int]) -> Report | None:
+def _proposal(crop: tuple[int, int] | None, usual: tuple[int, int]) -> DoctorReport | None:
     if crop is None:
         return None
     return {

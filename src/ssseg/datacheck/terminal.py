@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ssseg.datacheck.findings import MASKED, Report, listed
+from ssseg.datacheck.findings import MASKED, DoctorReport, listed
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 HEADINGS = {
@@ -17,7 +17,7 @@ HEADINGS = {
 VALUES = {"uint8": "8-bit values", "uint16": "16-bit values", "float": "values in float"}
 
 
-def show(report: Report, console: Console | None = None) -> None:
+def show(report: DoctorReport, console: Console | None = None) -> None:
     """Print a report."""
     console = console or Console(markup=False, emoji=False, highlight=False)
     if report["data"] is not None:
@@ -40,7 +40,7 @@ def show(report: Report, console: Console | None = None) -> None:
         _fix(console, report["fix"])
 
 
-def _title(report: Report) -> str:
+def _title(report: DoctorReport) -> str:
     data, classes = report["data"], report["classes"]
     channels = data["in_channels"]
     return (
@@ -49,7 +49,7 @@ def _title(report: Report) -> str:
     )
 
 
-def _sets(sets: Report) -> Table:
+def _sets(sets: DoctorReport) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("set")
     for name in ("images", "smallest", "median", "largest", "ignored"):
@@ -68,7 +68,7 @@ def _sets(sets: Report) -> Table:
     return table
 
 
-def _classes(report: Report) -> Table:
+def _classes(report: DoctorReport) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("id", justify="right")
     table.add_column("class")
@@ -84,7 +84,7 @@ def _classes(report: Report) -> Table:
     return table
 
 
-def _findings(console: Console, report: Report, severity: str, heading: str) -> None:
+def _findings(console: Console, report: DoctorReport, severity: str, heading: str) -> None:
     found = [finding for finding in report["findings"] if finding["severity"] == severity]
     if not found:
         return
@@ -94,7 +94,7 @@ def _findings(console: Console, report: Report, severity: str, heading: str) -> 
     console.print()
 
 
-def _estimates(report: Report) -> list[tuple[str, str]]:
+def _estimates(report: DoctorReport) -> list[tuple[str, str]]:
     rows = list[tuple[str, str]]()
     if (proposal := report["proposal"]) is not None:
         default = f" (the default is {proposal['default']})"
@@ -131,12 +131,12 @@ def _estimates(report: Report) -> list[tuple[str, str]]:
     return rows
 
 
-def _verdict(console: Console, report: Report) -> None:
+def _verdict(console: Console, report: DoctorReport) -> None:
     verdict = report["verdict"]
     console.print(Text(verdict["text"], "bold green" if verdict["ok"] else STYLES["error"]))
 
 
-def _fix(console: Console, fix: Report) -> None:
+def _fix(console: Console, fix: DoctorReport) -> None:
     console.print(f"\ncorrected copy in {fix['folder']}", soft_wrap=True)
     for done in fix["done"]:
         _paragraph(console, "  - ", done["text"])

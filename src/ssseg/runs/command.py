@@ -80,12 +80,20 @@ def typed_text(value: Any, option: str) -> str:
     Raises:
         UserError: For an object, which no text stands for.
     """
-    simple = _simple(value, option)
+    simple = plain_value(value, option)
     return simple if isinstance(simple, str) else json.dumps(simple)
 
 
-def _simple(value: Any, option: str) -> Any:
-    """What JSON can write."""
+def plain_value(value: Any, option: str) -> Any:
+    """A Python value as a configuration holds it: a path or a class by its name, arrays as lists.
+
+    Args:
+        value: Anything.
+        option: That it is of, for the error.
+
+    Raises:
+        UserError: For an object, which no text stands for.
+    """
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, os.PathLike):
@@ -93,11 +101,11 @@ def _simple(value: Any, option: str) -> Any:
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
-        return {str(key): _simple(each, option) for key, each in value.items()}
+        return {str(key): plain_value(each, option) for key, each in value.items()}
     if isinstance(value, list | tuple | set | range):
-        return [_simple(each, option) for each in value]
+        return [plain_value(each, option) for each in value]
     if hasattr(value, "tolist"):  # of NumPy or torch
-        return _simple(value.tolist(), option)
+        return plain_value(value.tolist(), option)
     kind = type(value)
     raise UserError(
         f"option {option} holds an object of class {kind.__name__}, but a run is kept as text; "

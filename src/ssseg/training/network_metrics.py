@@ -51,7 +51,7 @@ class NetworkMetrics(nn.Module):
         return predicted
 
     def scores(self) -> dict[str, Scores]:
-        """Scores of each network over everything counted, on all devices; counting starts anew."""
+        """Scores of each network over everything counted, on all devices; counting starts again."""
         found = {}
         for name, confusion in self.confusion.items():
             scores = cast(SegmentationScores, confusion).scores()

@@ -208,7 +208,7 @@ def _may_change(name: str) -> bool:
 
 
 def _checkpoint_of(folder: Path) -> Path | None:
-    """Where an unfinished run goes on from; None where it is to start anew."""
+    """Where an unfinished run goes on from; None where it starts again from step 0."""
     newest = newest_checkpoint(folder)
     if newest is None:
         if leads():  # interrupted before its first checkpoint: nothing is lost by a new start

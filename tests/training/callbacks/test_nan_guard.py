@@ -118,6 +118,9 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, lost_gradient, caps
     assert main(["debug-nan", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"step {STEP + 1}, repeated from step {STEP}:" in said
+    found = ssseg.debug_nan(folder)
+    assert (found.started_at, found.step) == (STEP, STEP + 1)
+    assert all(line in said for line in found.lines)
     assert "all losses are finite; the gradient of" in said
 
 

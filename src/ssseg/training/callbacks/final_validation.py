@@ -62,7 +62,7 @@ class EvaluateLast(Callback):
                 trainer.limit_val_batches = self.limit
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Start the clock anew."""
+        """Start the clock again."""
         self.validated = time.monotonic()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:

@@ -18,7 +18,7 @@ from ssseg.types import Batch
 FOLDER = "nonfinite"
 """In the run's folder: batches whose loss was not finite."""
 WAITS = ("cpu",)
-"""Kinds of devices whose loss is read after every step, as this makes nobody wait."""
+"""Kinds of devices whose loss is read after every step, which costs nothing there."""
 
 
 class NonFiniteError(UserError):

@@ -1,0 +1,65 @@
+"""Options of the Python functions as LightningCLI takes them: values stay what they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ssseg.cli.aliases import expand
+from ssseg.runs.command import plain_value
+
+NETWORK = "ssseg.Segmenter"
+TEXTS = ("data.labeled", "trainer.devices")
+"""Options that may be a number or a text, and are a text where they are typed: the configuration,
+and so its hash, is the same."""
+CLASSES = ("model.method", "model.network", "data.source")
+"""Options whose value is a class with options of its own."""
+
+
+def plain_options(named: Mapping[str, Any], **groups: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options of a Python function as plain values by the names that people type.
+
+    Args:
+        named: Options by name; those that are None are left out.
+        **groups: Options whose names begin with that of the group, e.g. `optim`.
+
+    Raises:
+        UserError: For a value that is an object, which no text stands for.
+    """
+    options = {name: value for name, value in named.items() if value is not None}
+    for group, values in groups.items():
+        options |= {f"{group}.{name}": value for name, value in (values or {}).items()}
+    return {name: plain_value(value, name) for name, value in options.items()}
+
+
+def nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as nested dictionaries, classes as `class_path` and `init_args`.
+
+    Args:
+        options: Plain values by the names that people type, without dashes.
+
+    Raises:
+        UserError: For an unknown method, network, data set or option of one.
+    """
+    out: dict[str, Any] = {}
+    for flag, (value,) in expand([(f"--{name}", [value]) for name, value in options.items()]):
+        option = flag.removeprefix("--")
+        *groups, name = option.split(".")
+        holder = out
+        for place, group in enumerate(groups, 1):
+            holder = _inside(holder, group)
+            if ".".join(groups[:place]) in CLASSES:
+                holder = _inside(holder, "init_args")
+        if option in CLASSES:
+            _inside(holder, name)["class_path"] = value
+        else:
+            number = option in TEXTS and isinstance(value, int | float)
+            holder[name] = str(value) if number else value
+    if "network" in out.get("model", {}):
+        out["model"]["network"]["class_path"] = NETWORK
+    return out
+
+
+def _inside(holder: dict[str, Any], name: str) -> dict[str, Any]:
+    """The dictionary under a name, for itself: a value that others gave is not changed."""
+    holder[name] = dict(holder.get(name) or {})
+    found: dict[str, Any] = holder[name]
+    return found
