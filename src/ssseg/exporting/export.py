@@ -1,4 +1,4 @@
-"""From a checkpoint to a file for others, which is tried before it gets its name."""
+"""Export a checkpoint; the file is compared with the network before it gets its final name."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The file formats: how each is written, and opened again by what others would open it with."""
+"""The file formats: how each is written, and how its users open it."""
 
 import logging
 import warnings
@@ -154,7 +154,7 @@ def _open_weights(path: Path) -> "Callable[[Tensor], Tensor]":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What the exporters say to their developers is not said."""
+    """Silence warnings and logs of the exporters."""
     loggers = [logging.getLogger(name) for name in ("onnxscript", "torch.onnx", "torch.export")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

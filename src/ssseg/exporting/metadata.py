@@ -1,4 +1,4 @@
-"""What an exported file says of itself: all that is needed to feed it and to read its answer."""
+"""The metadata of an exported file: how to prepare its input and how to read its output."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Whether an exported file does what the model does: both run on the same images."""
+"""Compares an exported file with the model on the same images."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -9,15 +9,15 @@ from torch import Tensor
 from ssseg.errors import UserError
 
 LARGEST = 1e-3
-"""Difference of logits that is let pass, as a share of their range."""
+"""The largest allowed difference of logits, as a share of their range."""
 LEAST = 0.999
-"""Share of pixels that must get the same class."""
+"""The smallest allowed share of pixels with the same class."""
 
 Run = Callable[[Tensor], Tensor]
 
 
 class Parity(NamedTuple):
-    """How far two answers to the same images are apart."""
+    """The difference between two outputs for the same images."""
 
     difference: float
     """Largest absolute difference of logits."""
@@ -28,7 +28,7 @@ class Parity(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether they are the same for all that is known; not so where logits are no numbers."""
+        """Whether both limits are kept; False for logits that are not finite."""
         return self.difference <= LARGEST * self.range and self.agreement >= LEAST
 
     def __str__(self) -> str:

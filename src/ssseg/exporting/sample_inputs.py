@@ -1,4 +1,4 @@
-"""The images that an exported file is tried on: given ones, the run's own, or random ones."""
+"""The images for the comparison: given ones, validation images of the run, or random ones."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def sample_inputs(model: Predictor, checkpoint: Path, paths: Sequence[Path]) -> 
     config = checkpoint.parent.parent / "config.yaml"
     try:
         return _validation(model.data, config)
-    # whatever became of the data since, the export goes on
+    # the data may have been moved since; the export works without them
     except (UserError, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
     size = model.data.image_size or model.data.crop_size

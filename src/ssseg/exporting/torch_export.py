@@ -1,4 +1,4 @@
-"""A network as one program for images of every size: what exporters can take."""
+"""A network as one `torch.export` program for images of every size."""
 
 import copy
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def program_of(network: Segmenter) -> torch.export.ExportedProgram:
         except Exception as error:  # whatever it is in a network that cannot be traced
             raise not_exportable(network, error) from error
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine are nobody's business
+        node.meta.pop("stack_trace", None)  # it holds paths of this machine
     # it would be saved as well, pixel by pixel
     program.example_inputs = ((torch.zeros(1, channels, 32, 32),), {})
     _lift_limits(program)

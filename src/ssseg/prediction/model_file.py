@@ -19,7 +19,7 @@ from ssseg.serialization import from_config
 
 WEIGHTS = ".safetensors"
 LEFT_OUT = ("batches_seen", "format", "networks")
-"""What a checkpoint says that only training needs."""
+"""Fields of a checkpoint that only training needs."""
 
 
 def load(path: str | Path, network: str | None = None) -> Predictor:

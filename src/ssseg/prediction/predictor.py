@@ -1,4 +1,4 @@
-"""A trained network to use: any image in, class ids and confidence at its own size out."""
+"""A trained network that predicts class ids and confidences of images at their own size."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from ssseg.viz import colorize
 TILE = 2048
 """Images of more pixels than a square of this side are predicted in parts."""
 MARGIN = 256
-"""What neighbouring parts see of each other, so that their seam does not show."""
+"""Pixels of the neighbouring parts that each part includes, so that no edges appear."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Predictor(nn.Module):
         self.about = dict(about or {})
 
     def train(self, mode: bool = True) -> "Predictor":
-        """Stays in eval mode: it is there to be used."""
+        """Stays in eval mode."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class Predictor(nn.Module):
         return Prediction(label, confidence, self.classes)
 
     def _predict_resized(self, infer: Inference, pixels: Array, size: Size) -> Prediction:
-        """Of an image at the size of training; its answer at its own size."""
+        """Predict at the size of training, and resize the result to the size of the image."""
         height, width = pixels.shape[:2]
         scores = self._scores(infer, resize_image(pixels, size))[None]
         # scores of all classes are not held for more pixels than a part has

@@ -1,6 +1,6 @@
-"""Pieces of a page that needs nothing but itself: no network, no JavaScript, no other file.
+"""Parts of HTML pages that need no network, no JavaScript and no other file.
 
-They know nothing of evaluations, and import no torch: other reports are made of them too.
+All reports use them; they import no torch.
 """
 
 import base64
@@ -16,7 +16,7 @@ HEIGHT = 8
 
 
 def escape(text: object) -> str:
-    """A text as it may stand between tags and in attributes."""
+    """A text escaped for the space between tags and for attributes."""
     return html.escape(str(text), quote=True)
 
 

@@ -1,4 +1,4 @@
-"""Files that others read while they are written."""
+"""Writes files that other processes may read at the same time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

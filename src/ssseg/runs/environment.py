@@ -1,4 +1,4 @@
-"""What a run was: what computed it, with which versions, from which inputs."""
+"""The environment of a run: device, versions, commit, and hashes of its inputs."""
 
 import hashlib
 import platform

@@ -1,4 +1,4 @@
-"""What this machine has, and what is too large for it."""
+"""The memory of this machine, and a check of images against it."""
 
 import os
 from functools import cache

@@ -1,4 +1,4 @@
-"""Messages of the libraries below that concern their developers, kept from users for a while."""
+"""Silences messages of other libraries that are for their developers."""
 
 import logging
 import warnings
@@ -28,17 +28,14 @@ MESSAGES = (
     ".*AMP with fp16 is not supported on CPU",  # that is refused
     ".*sync_dist=True",  # scores are of all devices already
     ".*all_gather is deprecated",
-    # a large photograph is no bomb; what is larger than twice Pillow's limit is still refused
+    # Pillow warns of large photographs; images of twice its limit are still refused
     ".*could be decompression bomb",
 )
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, these messages are not shown; afterwards filters and levels are what they were.
-
-    A notebook's own settings are nobody else's to change for good.
-    """
+    """Hide these messages inside the context; filters and levels are restored at its end."""
     levels = {name: logging.getLogger(name).level for name in LEVELS}
     with warnings.catch_warnings():
         ignore_messages()
@@ -52,6 +49,6 @@ def quiet() -> Iterator[None]:
 
 
 def ignore_messages() -> None:
-    """For good, in a process of our own."""
+    """Hide these messages until the process ends."""
     for message in MESSAGES:
         warnings.filterwarnings("ignore", message)

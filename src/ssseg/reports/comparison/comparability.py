@@ -1,4 +1,4 @@
-"""What must be alike for two runs to stand in one table, and what a reader should know besides."""
+"""Which settings must be equal for two runs to be in one table, and which others are compared."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,9 +31,9 @@ FIELDS = {
     "initial model": "init",
     "evaluation": "evaluation",
 }
-"""Rows that differ in one of these are never in one table."""
+"""Runs that differ in one of these are in different tables."""
 LABELS = ("split", "split hash", "labels")
-"""May differ along the curve over the number of labels, and only there."""
+"""Settings that differ along the curve over the number of labels."""
 OWN = {
     "method": "method",
     "optim": "optim",
@@ -46,16 +46,16 @@ OWN = {
     "shared BatchNorm": "training.shared_batchnorm",
     "compute": "compute",
 }
-"""What makes a row, besides its table: how it trains."""
+"""Settings of training; runs of one table that differ in one of these are different rows."""
 BESIDES = {
     **{name: dotted for name, dotted in OWN.items() if name != "method"},
     "device": "device",
     "versions": "versions",
     "commit": "commit",
 }
-"""May differ within a table, and are said where they do."""
+"""Settings that may differ within a table; a note below it names them."""
 NESTED = ("network", "evaluation", "augmentation", "initial model", "compute")
-"""Of many fields."""
+"""Fields that hold several settings."""
 UNKNOWN = "not recorded"
 
 Settings = Mapping[str, str]
@@ -89,7 +89,7 @@ def recorded(entry: RunEntry, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def words(value: Any) -> str:
-    """A value for people."""
+    """A value as text for readers."""
     if value is None:
         return "none"
     if isinstance(value, list | tuple) and len(value) == 2 and all(map(_whole, value)):
@@ -127,7 +127,7 @@ def value_of(one: Settings, name: str) -> str:
 
 
 def sentence(one: Settings, other: Settings, names: Iterable[str]) -> str:
-    """In what a table is unlike another."""
+    """The settings in which two tables differ, with both values."""
     pairs = [(name, value_of(one, name), value_of(other, name)) for name in names]
     return "; ".join(f"{name} {here} (there {there})" for name, here, there in pairs)
 

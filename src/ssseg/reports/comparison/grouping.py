@@ -1,4 +1,4 @@
-"""Runs as rows of tables, rows beside their like alone."""
+"""Groups runs into rows (one per method and options) and rows into comparable tables."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,7 +117,7 @@ class ComparisonTable(NamedTuple):
 def compare(
     entries: Sequence[RunEntry], mix: bool = False
 ) -> tuple[list[ComparisonTable], list[LeftOut]]:
-    """Tables of what is alike.
+    """Make tables of runs with equal settings.
 
     Args:
         entries: Finished runs.
@@ -163,7 +163,7 @@ def compare(
 
 
 def _titles(tables: Sequence[Settings]) -> list[str]:
-    """What was compared, in words that no other table has."""
+    """A different title for each table."""
     plain = []
     for one in tables:
         what = one["data set"], f"{one['labels']} labels", f"{one['steps']} steps"
@@ -183,13 +183,13 @@ def _runs(rows: Sequence[Row]) -> int:
 def nearest(
     table: ComparisonTable, tables: Sequence[ComparisonTable]
 ) -> tuple[ComparisonTable, list[str]] | None:
-    """The other table that is most like this one, and in what they are not alike."""
+    """The table with the fewest differences from this one, and these differences."""
     others = [(o, unlike([table.settings, o.settings])) for o in tables if o is not table]
     return min(others, key=lambda pair: len(pair[1])) if others else None
 
 
 def _apart(rows: Sequence[Row], more: Callable[[Row], str]) -> list[Row]:
-    """Rows of one table under names of their own."""
+    """Rows with labels that are unique within their table."""
     labels = [row.label for row in rows]
     out: list[Row] = []
     for row in rows:
@@ -205,13 +205,13 @@ def _apart(rows: Sequence[Row], more: Callable[[Row], str]) -> list[Row]:
 
 
 def _short(row: Row, differs: Sequence[str]) -> str:
-    """Of what a row in a mixed table is, what fits into its name."""
+    """The first two differing settings of a row of a mixed table, for its label."""
     chosen = [n for n in differs if n not in ("split", "split hash")] or differs
     return ", ".join(f"{name} {value_of(row.settings, name)}"[:40] for name in chosen[:2])
 
 
 def families(tables: Iterable[ComparisonTable], without: Iterable[str]) -> list[list[Row]]:
-    """Rows that are alike but for some fields, e.g. the number of labels."""
+    """Groups of rows that differ only in some fields, e.g. the number of labels."""
     dropped = set(without)
     out: dict[str, list[Row]] = {}
     for row in (row for table in tables for row in table.rows):

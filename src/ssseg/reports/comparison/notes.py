@@ -1,4 +1,4 @@
-"""What is said about a table: how it differs from others, what a reader must know."""
+"""Notes below a table: how it differs from others, and which of its runs differ in what."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from ssseg.reports.comparison.grouping import REFERENCE, ComparisonTable, neares
 
 
 def apart(table: ComparisonTable, tables: Sequence[ComparisonTable]) -> str | None:
-    """How a table differs from the one that is most like it."""
+    """The differences between a table and the table with the fewest differences from it."""
     near = nearest(table, tables)
     if near is None:
         return None
@@ -26,7 +26,7 @@ def apart(table: ComparisonTable, tables: Sequence[ComparisonTable]) -> str | No
 
 
 def versions_of(table: ComparisonTable) -> list[str]:
-    """Of the programs and sources that made a table; several where they are not the same."""
+    """Versions and commits of the runs of a table, each once."""
     found: dict[str, None] = {}
     for entry in (entry for row in table.rows for entry in row.entries):
         said = ", ".join(f"{name} {version}" for name, version in entry.summary["versions"].items())
@@ -40,11 +40,11 @@ FINGERPRINTS = {
     "labeled": "were not shown the same labeled images, augmented alike",
     "unlabeled": "were not shown the same unlabeled images, augmented alike",
 }
-"""Of what runs of one seed should have in common, and what it means if they have not."""
+"""Hashes that runs of one seed share, and the note for runs in which they differ."""
 
 
 def _unequal_starts(table: ComparisonTable) -> list[str]:
-    """Where runs of one seed do not differ in the method alone."""
+    """Notes on runs of one seed with other initial weights or other first batches."""
     notes = []
     for name, said in FINGERPRINTS.items():
         by_seed: dict[int, dict[str, list[str]]] = {}

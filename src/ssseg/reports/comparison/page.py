@@ -1,4 +1,4 @@
-"""The page of a report: one file that needs nothing else."""
+"""The page of a report: one HTML file with all plots and images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ HOW_TO_READ = (
     "Scores are in percent, mean ± standard deviation over seeds, on the validation images, at the "
     "last step of training. That is the number to report.",
     "Best seen is the best validation of a run, chosen on the images that it is reported on: no "
-    "result. It shows how much such a choice would flatter.",
+    "result. It shows how much such a choice would raise the number.",
     "The gain is of the network that the method predicts with, at the last step, over the "
     "supervised run of the same seed. The test is a paired, two-sided t-test of these differences "
     "(scipy.stats.ttest_rel) from three seeds on; p-values are not corrected for the number of "
@@ -200,7 +200,7 @@ def _tile(row: Row, name: str, number: int) -> Path:
 
 
 def _same(row: Row, other: Row) -> bool:
-    """Whether two runs were asked the same images: their truth is the same, pixel by pixel."""
+    """Whether two runs predicted the same images: the pixels of their true masks are equal."""
     for number in range(IMAGES):
         mine, theirs = _read(_tile(row, "truth", number)), _read(_tile(other, "truth", number))
         if (mine is None) != (theirs is None):

@@ -1,4 +1,4 @@
-"""Which plots a report has, and of what."""
+"""The plots of a report."""
 
 import io
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#5b6672"
-"""Text and lines; readable on light and on dark, and swapped for the page's own."""
+"""Of text and lines: readable on light and dark; the page replaces it by its own color."""
 COLORS = ("#5f7f9f", "#e07b39", "#3d9a6a", "#b0569c", "#c9a227", "#3f8fd6", "#d0524f", "#8a6fd1")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)))
 WIDTH, HEIGHT = 4.6, 3.0
@@ -23,7 +23,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 class Plot(NamedTuple):
-    """A figure, and what it says to who cannot see it."""
+    """A figure with its title and caption."""
 
     title: str
     figure: "Figure"

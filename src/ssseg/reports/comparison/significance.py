@@ -1,11 +1,11 @@
-"""Differences of runs of the same seed, a test of them, and what may be printed in bold."""
+"""Differences between runs of the same seed, a t-test of them, and the rule for bold print."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 from typing import NamedTuple
 
 LEAST = 3
-"""Seeds in common, below which there is no test, and nothing is bold."""
+"""The smallest number of common seeds for a test and for bold print."""
 BySeed = Mapping[int, float]
 """Percent."""
 
@@ -32,7 +32,7 @@ def paired(ours: BySeed, theirs: BySeed) -> Gain:
 
 
 def outstanding(column: Sequence[BySeed]) -> int | None:
-    """The place of the best row of a column, if it is better than chance among seeds explains.
+    """The index of the best row of a column, if it is better by more than the spread over seeds.
 
     The rule: against every other row, the mean difference of runs of the same seed is larger than
     the standard deviation of these differences, over at least `LEAST` seeds in common.

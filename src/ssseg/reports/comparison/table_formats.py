@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX and HTML; what stands in them is decided elsewhere."""
+"""Tables as Markdown, LaTeX and HTML."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ class Cell(NamedTuple):
     text: str
     bold: bool = False
     marked: bool = False
-    """Unlike the other rows, in a table that was mixed by force."""
+    """Different from most rows; in mixed tables only."""
     color: Sequence[int] | None = None
     """Of a class."""
 
