@@ -1,1 +1,1 @@
-"""Trained networks handed on: ONNX, a `torch.export` program, plain weights; each checked."""
+"""Exports trained networks as ONNX, `torch.export` programs or weights, and checks each file."""

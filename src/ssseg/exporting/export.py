@@ -11,18 +11,18 @@ from ssseg.runs.paths import as_path
 
 
 class Exported(NamedTuple):
-    """What was written, and what is known of it."""
+    """The written file and the result of its comparison."""
 
     path: Path
     format: str
     network: str
     """`student` or `teacher`."""
     number: int
-    """How many images it was tried on."""
+    """The number of images of the comparison."""
     words: str
     """Which images."""
     parity: str
-    """How it compares with the model."""
+    """The differences from the model."""
 
 
 def export(

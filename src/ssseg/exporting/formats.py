@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OPSET = 18
 """The lowest that torch's exporter writes; the more runtimes can read it."""
 KEY = "ssseg"
-"""Of the metadata, in every format; a file in a .pt2 archive has an ending."""
+"""The key of the metadata in every format; in a .pt2 archive it has a suffix."""
 
 
 class Format(NamedTuple):
@@ -35,7 +35,7 @@ class Format(NamedTuple):
 
 
 def check(name: str, opset: int | None) -> None:
-    """Refuse what cannot be written here.
+    """Refuse formats that cannot be written.
 
     Raises:
         UserError: For an unknown format, missing packages, an opset that is out of range.

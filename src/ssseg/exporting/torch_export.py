@@ -79,7 +79,7 @@ def program_of(network: Segmenter) -> torch.export.ExportedProgram:
 
 
 def _lift_limits(program: torch.export.ExportedProgram) -> None:
-    """Let small images pass.
+    """Remove limits that would refuse small images.
 
     The limits tell how tensors of the example lie in memory and what a scale would be between maps
     of one pixel, on which no operator in the program depends. That they are of no consequence is
@@ -93,7 +93,7 @@ def _lift_limits(program: torch.export.ExportedProgram) -> None:
 
 
 def not_exportable(network: Segmenter, error: Exception) -> UserError:
-    """The sentence for a network that an exporter does not take."""
+    """The error for a network that cannot be exported."""
     recipe = network.hparams
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = ": ".join([type(error).__name__, *lines[:1]])[:200]

@@ -61,7 +61,7 @@ class Prediction:
 
 
 class Predictor(nn.Module):
-    """A network with all that is needed to use it.
+    """A network with everything that prediction needs.
 
     Called on normalised images (B, C, H, W) it gives logits (B, num_classes, H, W); `predict` takes
     images as people have them.
@@ -97,7 +97,7 @@ class Predictor(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device of the network."""
         return next(self.network.parameters()).device
 
     def predict(
@@ -185,7 +185,7 @@ class Predictor(nn.Module):
 
 
 def parts_of(height: int, width: int) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Parts of a large image: what is predicted of each, and what is seen for that.
+    """Parts of a large image: the predicted rectangle and the larger input rectangle of each.
 
     Returns:
         Pairs of (rows, columns): the cores cover the image once; an image of at most 2048 x 2048

@@ -1,4 +1,4 @@
-"""One process per run folder: who else wants it is told, or takes the next name."""
+"""Locks of run folders: a second process gets an error, or the next free name."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PATIENCE = 1.0
 
 
 class FolderHeldError(UserError):
-    """Another process holds the folder."""
+    """Another process has the lock of the folder."""
 
 
 class FolderLock:
@@ -51,7 +51,7 @@ class FolderLock:
         self.path.write_text(str(os.getpid()), encoding="utf-8")
 
     def release(self) -> None:
-        """Let go, and leave no empty folder behind; a second time does nothing."""
+        """Release the lock and remove the folder if it is empty; a second call does nothing."""
         if not self._lock.is_locked:
             return
         let_go(self._lock, self.path)
@@ -80,7 +80,7 @@ def first_free(stem: Path) -> FolderLock:
 
 
 def names(stem: Path) -> Iterator[Path]:
-    """NAME, NAME-2, NAME-3, ... without end."""
+    """NAME, NAME-2, NAME-3, ... without an end."""
     yield stem
     for number in count(2):
         yield stem.with_name(f"{stem.name}-{number}")

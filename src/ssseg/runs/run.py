@@ -1,4 +1,4 @@
-"""A run, read back from its folder. Imports no torch: reports read many of these."""
+"""Reads a run from its folder. It imports no torch, because reports read many runs."""
 
 import csv
 import hashlib
@@ -25,11 +25,11 @@ SUMMARY = "summary.json"
 METRICS = "metrics.csv"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CHECKPOINTS = (LAST, PREVIOUS, "best.ckpt")
-"""Where a run may go on from. Any of them leads to the same end."""
+"""Checkpoints from which a run can be resumed, with the same final weights."""
 
 
 PROGRESS = "progress.json"
-"""How an unfinished run is doing."""
+"""The progress of an unfinished run: step, speed and scores."""
 
 NEUTRAL = ("out", "seed_everything", "ckpt_path", "config", "logger", "reference")
 """Options that a hash of the configuration leaves out: where a run is kept, what it is compared
@@ -148,7 +148,7 @@ def latest(folder: Path) -> dict[str, float]:
 
 
 def last_line(log: Path) -> str:
-    """What the log of a run ends with; of a run that failed, its reason."""
+    """The last line of a log; for a failed run, its error."""
     if not log.is_file():
         return f"there is no {log}"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]

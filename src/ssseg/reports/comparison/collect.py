@@ -1,4 +1,4 @@
-"""What lies in folders: finished runs, and runs that have no numbers, with the reason."""
+"""Finds runs in folders: finished ones, and those without scores with the reason."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class RunEntry(NamedTuple):
 
     @property
     def seed(self) -> int:
-        """What pairs it with runs of other methods."""
+        """The seed; runs of several methods are paired by it."""
         seed: int = self.summary["seed"]
         return seed
 
@@ -162,7 +162,7 @@ def _test(folder: Path, summary: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _unfinished(folder: Path) -> str:
-    """Why there is no summary, as far as files tell."""
+    """The reason why there is no summary, from the files of the run."""
     log = folder.with_name(f"{folder.name}.log")
     step = latest(folder).get("step")
     state = "not finished: no summary.json"

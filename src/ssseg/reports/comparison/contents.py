@@ -61,7 +61,7 @@ def _cell(values: BySeed) -> str:
 
 
 def tested(table: ComparisonTable) -> Table | None:
-    """MIoU on the test images; None where nobody was tested."""
+    """MIoU on the test images; None where no run was tested."""
     networks, rows = table.networks, table.rows
     columns = {network: [row.tested(network) for row in rows] for network in networks}
     if not any(any(column) for column in columns.values()):
@@ -88,7 +88,7 @@ def tested(table: ComparisonTable) -> Table | None:
 
 
 def gain_of(table: ComparisonTable, row: Row, on: Literal["val", "test"] = "val") -> Gain | None:
-    """Over the supervised runs of the same seeds; None where there are none."""
+    """The gain over the supervised runs of the same seeds; None where there are none."""
     reference = table.reference(row)
     if reference is None or reference is row:
         return None

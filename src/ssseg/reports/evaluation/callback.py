@@ -1,4 +1,4 @@
-"""Writes the page of an evaluation when the pass over the images is over."""
+"""Writes the page of an evaluation after the last image."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from ssseg.training.callbacks.run_folder import evaluation_of
 from ssseg.training.module import SegmentationModule
 
 SHOWN = 6
-"""Images of the worst, and of the best, that the page shows."""
+"""The number of worst images, and of best images, on the page."""
 
 
 class EvaluationPage(Callback):
@@ -47,10 +47,10 @@ class EvaluationPage(Callback):
         self.out = None if out is None else Path(out)
         self.checkpoint, self.about = checkpoint, about
         self.folder: Path | None = None
-        """Where the page is, once it is there."""
+        """The path of the page; None until it is written."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count."""
+        """Reset the counts."""
         self.images = ImageScores(data_of(trainer).num_classes)
 
     def on_validation_batch_end(
@@ -146,7 +146,7 @@ def run_folder(checkpoint: Path) -> Path:
 
 
 def page_name(split: str, inference: Inference) -> str:
-    """Such as `test-val-slide-6scales-flip`."""
+    """The name of the folder, e.g. `test-val-slide-6scales-flip`."""
     words = ["test", split, inference.mode]
     if tuple(inference.scales) != (1.0,):
         count = len(inference.scales)
@@ -168,7 +168,7 @@ def _new_folder(wanted: Path) -> Path:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, with slashes; its name alone where that leads nowhere."""
+    """A path relative to a folder, with slashes; the file name alone where there is none."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive

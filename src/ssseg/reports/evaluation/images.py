@@ -1,4 +1,4 @@
-"""Scores of single images, kept on the device during the pass: they choose pictures."""
+"""Scores of single images, kept on the device; they decide which images the page shows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -76,7 +76,7 @@ class ImageScores:
         return worst_and_best([Shown(int(r[0]), r[1], r[2]) for r in rows if r[0] == r[0]], count)
 
     def _record(self, trainer: Trainer, number: int) -> int:
-        """Which of this device's records is the image of this number in the pass."""
+        """The index of a record of this device, from the number of the image on this device."""
         batch = 0
         while number >= len(self.batches[batch]):
             number -= len(self.batches[batch])
@@ -137,7 +137,7 @@ class Tiles(NamedTuple):
 
 @torch.no_grad()
 def draw(trainer: Trainer, module: SegmentationModule, records: Sequence[Record]) -> list[Tiles]:
-    """Read and predict images once more, now to look at them.
+    """Read and predict the chosen images again, for their pictures.
 
     Args:
         trainer: For the data and the precision.

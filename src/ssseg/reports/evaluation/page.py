@@ -1,4 +1,4 @@
-"""The page itself: what `record` and `pictures` have, as HTML."""
+"""The HTML page of an evaluation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

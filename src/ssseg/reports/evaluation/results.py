@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain data: scores.json, and its tables as CSV."""
+"""The results of an evaluation as plain data: scores.json, and tables as CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from ssseg.training.module import SegmentationModule
 
 
 class EvaluationResults(NamedTuple):
-    """What the pass over the images has counted."""
+    """Counts of the evaluation over all images."""
 
     split: Split
     images: int
@@ -30,7 +30,7 @@ class EvaluationResults(NamedTuple):
 def protocol(
     module: SegmentationModule, data: SegmentationData, found: EvaluationResults
 ) -> list[str]:
-    """How the scores came about, in sentences."""
+    """Sentences that describe how the scores were computed."""
     infer = module.inference.within(data.crop_size)
     part = "" if found.images == found.total else f", a part of {found.total}"
     sentences = [
