@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ssseg.data.datasets import unnamed
 from ssseg.runs.command import typed, typed_text
 from ssseg.runs.paths import as_path
 from ssseg.runs.run import Run
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def fit(
     method: str | type["Method"] = "classmix",
-    data: str | type["Source"] = "street",
+    data: str | type["Source"] | None = None,
     *,
     network: str | None = None,
     max_steps: int | None = None,
@@ -36,11 +37,12 @@ def fit(
     init: str | Path | None = None,
     **data_options: Any,
 ) -> Run:
-    """Train, as `ssseg fit` does: `ssseg.fit(method="classmix", data="folder", root="photos")`.
+    """Train, as `ssseg fit` does: `ssseg.fit(images="photos", masks="masks", val=0.2)`.
 
     Args:
         method: A name from `ssseg methods`; your own as its class or the dotted path of it.
-        data: A name from `ssseg datasets`; your own as its class or the dotted path of it.
+        data: A name from `ssseg datasets`; your own as its class or the dotted path of it. None:
+            `pairs` with option `images` or `masks`, else `street`.
         network: A decoder's name, or `small`. None: what suits the data set.
         max_steps: Length of the training in steps. None: 800.
         seed: Of everything that is random, but for the choice of labeled images (`split_seed`).
@@ -65,6 +67,7 @@ def fit(
     from ssseg.cli.nested import plain_options
     from ssseg.cli.train import run
 
+    data = data or unnamed(data_options, "street")
     named = {"method": method, "data": data, "network": network, "seed_everything": seed}
     named |= {"logger": "csv" if logger is True else logger}
     options = plain_options(
@@ -248,7 +251,7 @@ def split(
 
 
 def doctor(
-    data: str = "folder",
+    data: str | None = None,
     labeled: str | float | None = None,
     *,
     select: Literal["random", "stratified"] = "random",
@@ -265,7 +268,8 @@ def doctor(
     For example `ssseg.doctor("folder", root="photos")["verdict"]["text"]`.
 
     Args:
-        data: A name from `ssseg datasets`, or the dotted path of your own.
+        data: A name from `ssseg datasets`, or the dotted path of your own. None: `pairs` with
+            option `images` or `masks`, else `folder`.
         labeled: Which training images are labeled, as in `fit`; other masks are not opened.
         select: How a count or fraction chooses, as in `fit`.
         split_seed: Of the choice.
@@ -286,7 +290,7 @@ def doctor(
     from ssseg.datacheck.check import check_data as check_source
     from ssseg.datacheck.dataset import Plan
 
-    make = describe_source(data, _texts(data_options))
+    make = describe_source(data or unnamed(data_options, "folder"), _texts(data_options))
     wanted = None if labeled is None else str(labeled)
     plan = Plan(wanted, select, split_seed, method, network, max_steps, batch_size)
     return check_source(make, plan, None if fix is None else as_path(fix))

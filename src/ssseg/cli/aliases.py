@@ -16,12 +16,12 @@ from typing import Any
 import yaml
 from pytorch_lightning import Trainer
 
-from ssseg.data.datasets import DATASETS, source_class
+from ssseg.data.datasets import DATASETS, PAIRS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.evaluation.inference import Inference
-from ssseg.methods import METHODS, method_class
+from ssseg.methods import METHODS, USUAL, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
 from ssseg.runs.command import pairs
@@ -87,7 +87,7 @@ def expand(options: Options) -> Options:
     Raises:
         UserError: For an unknown method, network, data set or option of one.
     """
-    given = [(flag, _square(flag, values)) for flag, values in options]
+    given = _with_pairs([(flag, _square(flag, values)) for flag, values in options])
     named: dict[str, str] = {}
     configurations: list[str] = []
     for flag, values in given:
@@ -173,6 +173,15 @@ def expand(options: Options) -> Options:
 def _time(text: str) -> str:
     """A time with days: YAML 1.1 takes 10:00:00:00, but not 010:00:00:00, for a number."""
     return re.sub(r"^(?=[1-9]\d*(:\d+){3}$)", "0", text)
+
+
+def _with_pairs(given: Options) -> Options:
+    """Add data set and method where folders of images and masks are given without them."""
+    flags = {flag for flag, _ in given}
+    if not flags & {f"--data.{option}" for option in PAIRS} or flags & {"--data", "--config"}:
+        return given
+    method = [] if "--method" in flags else [("--method", [USUAL])]
+    return [*method, ("--data", ["pairs"]), *given]
 
 
 def _path(cls: type) -> str:

@@ -19,6 +19,7 @@ from ssseg.cli.parsing import format_parser_error
 from ssseg.cli.run_folder import refuse_used, run_folder
 from ssseg.cli.training_options import TRAINER_DEFAULTS, add_training_options
 from ssseg.data.module import SegmentationData
+from ssseg.data.splits.split_file import refuse_other_split
 from ssseg.data.workers import one_thread
 from ssseg.errors import UserError, one_of
 from ssseg.methods import METHODS
@@ -128,6 +129,8 @@ class TrainingCLI(LightningCLI):
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
         self.datamodule.prepare("fit", self.model.num_views)
         self.take_weights()
+        if self.resumed is not None:
+            refuse_other_split(self.resumed.parent.parent, self.datamodule.source)
         if self.resumed is not None and self.beside:
             refuse_other_labels(self.resumed, self.datamodule.split_hash)
         self.model.check_shapes(self.datamodule, self.trainer.world_size)

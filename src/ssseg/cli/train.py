@@ -14,6 +14,7 @@ from ssseg.errors import UserError
 from ssseg.runs.checkpoint import each_read_once, read_checkpoint
 from ssseg.runs.command import pairs, with_home, without
 from ssseg.runs.lock import FolderLock
+from ssseg.runs.run import SPLIT
 from ssseg.training.resume import asked_folder, continued, leads
 
 
@@ -103,6 +104,10 @@ def _with_configuration(rest: list[str]) -> list[str]:
         for name in ("mean", "std")
         if info is not None and f"--data.{name}" not in given
     ]
+    kept = config.with_name(SPLIT)
+    # images that were held out then are scored now, whatever was labeled since
+    if kept.is_file() and not {"--data", "--data.images", "--data.split"} & set(given):
+        usual.append(f"--data.split={kept}")
     return [*(["--config", str(config)] if config.is_file() else []), *rest, *usual]
 
 

@@ -52,7 +52,8 @@ def check_counts(streams: Sequence[Stream]) -> None:
         if name == "unlabeled" and not images:
             raise UserError(
                 "this method needs unlabeled images, but every training image is labeled; "
-                "leave some unlabeled (option data.labeled), or add images without masks"
+                "leave some unlabeled (option data.labeled), add images without masks, or give "
+                "--method supervised"
             )
         if images < batch_size:
             option = "batch_size" if name == "labeled" else "unlabeled_batch_size"
@@ -102,5 +103,6 @@ def check_evaluation(source: Source, split: Split) -> None:
     if not records:
         raise UserError(
             f"data set {source.name!r} has no {split} images with masks; expected some to score"
+            + " (ssseg test --split val scores those of validation)" * (split == "test")
         )
     source.check(records)

@@ -187,8 +187,8 @@ class SegmentationData(LightningDataModule):
 
     def notices(self) -> list[str]:
         """What a person should know of these images before training; asked after `prepare`."""
-        own = [*self.source.notices(), *self.split.notices, *self._remarks]
-        return [*own, *remark_on(self._suspects)]
+        own = [*self.source.choices(), *self.source.notices(), *self.split.notices]
+        return [*own, *self._remarks, *remark_on(self._suspects)]
 
     def exposures(self, steps: int, num_views: int) -> dict[str, float]:
         """How often each set will be seen in this many batches."""

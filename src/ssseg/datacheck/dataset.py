@@ -13,6 +13,7 @@ from ssseg.data.datasets.base import Array, Record, Source, Split
 from ssseg.data.datasets.class_list import ClassList
 from ssseg.data.datasets.files import files_of, find_files, find_images, found_instead, name_of
 from ssseg.data.datasets.folder import Folder
+from ssseg.data.datasets.pairs import Pairs
 from ssseg.data.image_io import MASK_ENDINGS, ImageInfo, image_info
 from ssseg.data.splits.labeled_split import LabeledSplit, Select, split_labeled
 from ssseg.datacheck.findings import Finding, Role, Severity, fill
@@ -231,6 +232,13 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
     if isinstance(source, AnyFolder):
         findings += source.findings
     findings += [Finding("warning", "left_out", remark) for remark in source.notices()]
+    findings += [Finding("note", "chosen", remark) for remark in source.choices()]
+    if isinstance(source, Pairs) and source.derived is not None:
+        text = (
+            f"a class list for these masks, to be given names and saved as "
+            f"{source.class_file.path}: {source.derived.text}"
+        )
+        findings.append(Finding("note", "classes_found", text))
     split = _divide(source, train, plan, findings)
     # masks of unlabeled images are not read
     unlabeled = [record._replace(mask=None) for record in [*split.rest, *more]]

@@ -163,8 +163,8 @@ def check_out(source: Source, out: Path) -> None:
         raise UserError(
             f"option --fix: {out} exists and is not empty; give a new folder for the copy"
         )
-    folders = [getattr(source, "root", None), *getattr(source, "unlabeled_folders", [])]
-    for folder in folders:
+    own = [getattr(source, "root", None), *getattr(source, "unlabeled_folders", [])]
+    for folder in getattr(source, "folders", own):
         if isinstance(folder, Path) and out.resolve().is_relative_to(folder.resolve()):
             raise UserError(
                 f"option --fix: {out} is inside the data set {folder}, which must not change; "

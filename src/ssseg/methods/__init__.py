@@ -47,6 +47,9 @@ METHODS = {
     ),
 }
 
+USUAL = "classmix"
+"""The method that trains where none is named and a folder of images is given."""
+
 
 def method_class(name: str) -> type[Method]:
     """The class of a method, by a name in `METHODS` or by the dotted path of another class.

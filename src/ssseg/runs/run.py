@@ -22,6 +22,7 @@ STUDY = "study.json"
 
 COMMAND = "command.json"
 SUMMARY = "summary.json"
+SPLIT = "split.json"
 METRICS = "metrics.csv"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 CHECKPOINTS = (LAST, PREVIOUS, "best.ckpt")

@@ -20,6 +20,7 @@ from ssseg.serialization import flatten
 FREE = (
     *("out", "config", "ckpt_path", "logger", "reference", "checkpoint_every"),
     *("data.num_workers", "data.cache", "data.val_batch_size", "data.root"),
+    *("data.images", "data.masks"),
     *("compute.channels_last", "compute.checkpoint_activations", "compute.compile"),
     *("trainer.accelerator", "trainer.strategy", "trainer.devices", "trainer.num_nodes"),
     *("trainer.precision", "trainer.plugins", "trainer.deterministic", "trainer.benchmark"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,9 @@ DATASETS = {
     "folder": DatasetEntry(
         "Folder", "your photographs: {train,val,test}/{images,masks}, classes.json, unlabeled/"
     ),
+    "pairs": DatasetEntry(
+        "Pairs", "your photographs as they lie: a folder of images, masks for some of them"
+    ),
     "voc": DatasetEntry(
         "Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"
     ),
@@ -40,6 +44,19 @@ DATASETS = {
         "CamVid", "CamVid, 11 or 32 labels: 701_StillsRaw_full/, LabeledApproved_full/"
     ),
 }
+
+PAIRS = ("images", "masks")
+"""Options that stand for the data set `pairs` where none is named."""
+
+
+def unnamed(options: Iterable[str], usual: str) -> str:
+    """The data set that options stand for where none is named.
+
+    Args:
+        options: Their names, without dashes.
+        usual: The data set of other options.
+    """
+    return "pairs" if set(PAIRS) & set(options) else usual
 
 
 def source_class(name: str) -> type[Source]:

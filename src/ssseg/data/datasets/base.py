@@ -73,6 +73,14 @@ class Source(ABC):
         """Messages about the files, e.g. about files that are not read; called once per run."""
         return []
 
+    def choices(self) -> list[str]:
+        """What the source chose for want of being told, e.g. validation images."""
+        return []
+
+    def split_document(self) -> dict[str, Any] | None:
+        """Which images the source chose for what, for `split.json`; None where files say it."""
+        return None
+
     def protocols(self) -> Mapping[str, list[str]]:
         """Published protocols by name, with the ids of their labeled images."""
         return {}

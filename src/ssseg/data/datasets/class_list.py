@@ -45,6 +45,19 @@ def read_classes(path: Path) -> ClassList:
         raise UserError(f"there is no {path}; write one with the class names: {EXAMPLE}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); expected {EXAMPLE}") from error
+    return class_list_of(content, path)
+
+
+def class_list_of(content: Any, path: Path) -> ClassList:
+    """The classes that a `classes.json` with this content names.
+
+    Args:
+        content: As `read_classes` describes it.
+        path: Of the file, for messages.
+
+    Raises:
+        UserError: As `read_classes`.
+    """
     entries = content.get("classes") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
         raise UserError(f"{path} names no classes; expected a list such as {EXAMPLE}")

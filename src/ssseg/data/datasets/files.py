@@ -176,17 +176,30 @@ def files_of(folder: Path, *, deep: bool = False) -> list[Path]:
     )
 
 
-def left_out(folders: Iterable[Path], *, deep: bool = False) -> list[str]:
-    """A message for each folder with files that are neither images nor texts (`TEXTS`)."""
+def left_out(
+    folders: Iterable[Path],
+    *,
+    deep: bool = False,
+    what: str = "images",
+    endings: Sequence[str] = IMAGE_ENDINGS,
+) -> list[str]:
+    """A message for each folder with files that are neither read nor texts (`TEXTS`).
+
+    Args:
+        folders: That are looked into.
+        deep: Whether subfolders are, too.
+        what: Is read from them.
+        endings: Of the files that are read.
+    """
     notices = []
     for folder in folders:
-        missed = _missed(folder, deep)
+        missed = _missed(folder, deep, endings)
         if not missed:
             continue
         notices.append(
             f"{folder}: {'1 file is' if len(missed) == 1 else f'{len(missed)} files are'} left out "
-            f"({_kinds(missed)}; e.g. {missed[0].name}); images are read from "
-            f"{', '.join(ending.lstrip('.') for ending in IMAGE_ENDINGS)}: convert the others, "
+            f"({_kinds(missed)}; e.g. {missed[0].name}); {what} are read from "
+            f"{', '.join(ending.lstrip('.') for ending in endings)}: convert the others, "
             "repair links or remove them"
         )
     return notices
@@ -255,8 +268,8 @@ def _identity(folder: Path) -> tuple[int, int] | str:
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(folder)
 
 
-def _missed(folder: Path, deep: bool) -> list[Path]:
-    read = (*IMAGE_ENDINGS, *TEXTS)
+def _missed(folder: Path, deep: bool, endings: Sequence[str] = IMAGE_ENDINGS) -> list[Path]:
+    read = (*endings, *TEXTS)
     found = files_of(folder, deep=deep)
     return [path for path in found if path.suffix.lower() not in read or not path.is_file()]
 

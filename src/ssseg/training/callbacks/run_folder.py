@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import EarlyStopping, Timer
 from torch import Tensor
 
 from ssseg.data.module import SegmentationData, data_of
+from ssseg.data.splits.split_file import note_split
 from ssseg.distributed import SINGLE
 from ssseg.evaluation.metrics import Scores
 from ssseg.models.segmenter import evaluating
@@ -78,6 +79,7 @@ class RunFolder(Callback):
             (self.folder / SUMMARY).unlink(missing_ok=True)  # it was finished, and goes on
             (self.folder / "config.yaml").write_text(self.config, encoding="utf-8")
             note_command(self.folder, self.args)
+            note_split(self.folder, data_of(trainer).source)
         if not isinstance(module, SegmentationModule):
             return
         length = {"from": trainer.global_step, "max_steps": trainer.max_steps}
