@@ -16,6 +16,7 @@ from ssseg.data.datasets.files import Files
 from ssseg.data.image_io import IMAGE_ENDINGS
 from ssseg.data.labels import binary_sets
 from ssseg.data.nodata import gaps_of
+from ssseg.data.splits.held_out import held_out_count, hold_out
 from ssseg.data.tiff import NODATA
 from ssseg.datacheck.dataset import Sets
 from ssseg.datacheck.dataset_rules import counted
@@ -129,10 +130,13 @@ TURNS = {
 
 FOLDERS: dict[Role, str] = {"test": "test", "val": "val", "labeled": "train"}
 """Sets with masks. An image in several sets goes to the first: test, then val, then train."""
+VAL = "0.2"
+"""Share of the labeled images that are held out where there are no validation images."""
 UNUSABLE = ("image_kind", "image_channels", "image_not_finite")
 REASONS = {
     "broken": "{n} image{s} left out, because {they} cannot be used ({files})",
     "scored": "{n} image{s} left out, because val or test contains the same image ({files})",
+    "held out": "{n} labeled image{s} put into val/, which had none ({files})",
     "no mask": "{n} image{s} put into unlabeled/, because {they} {have} no usable mask ({files})",
     "shift": "1 subtracted from the ids in {n} mask{s} ({files})",
     "binary": "255 changed to 1 in {n} mask{s} ({files})",
@@ -205,6 +209,8 @@ def write_copy(sets: Sets, seen: Sequence[ScannedImage], out: Path) -> list[dict
             "option --fix: no training image has a usable mask, so there is nothing to copy; see "
             "the errors above"
         )
+    if not any(folder == "val" for folder, _ in chosen):
+        chosen = with_validation(source, chosen, done)
     try:
         names = dict[str, set[str]]()
         for folder, one in chosen:
@@ -264,6 +270,29 @@ def choose(
             if one.role != "unlabeled":
                 done.add("no mask", name)
     return chosen
+
+
+def with_validation(
+    source: Source, chosen: Sequence[tuple[str, ScannedImage]], done: Done
+) -> list[tuple[str, ScannedImage]]:
+    """Hold out a share of the training images, so that the copy also validates.
+
+    None where single images are all that shows a class.
+    """
+    train = [one for folder, one in chosen if folder == "train"]
+    shown = np.zeros((len(train), source.num_classes), bool)
+    digests = list[str]()
+    for row, one in zip(shown, train, strict=True):
+        assert one.image is not None
+        assert one.mask is not None
+        row[:] = np.array(one.mask.counts[: source.num_classes]) > 0
+        digests.append(one.image.digest)
+    count = held_out_count(VAL, len(train), "fix")
+    held = {id(train[place]) for place in hold_out(shown, digests, count, seed=0)}
+    for one in train:
+        if id(one) in held:
+            done.add("held out", file_of(source, one.record.image, one.record))
+    return [("val" if id(one) in held else folder, one) for folder, one in chosen]
 
 
 def save_mask(ids: object, source: Source, path: Path) -> None:

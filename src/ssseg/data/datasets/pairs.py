@@ -61,8 +61,8 @@ class Pairs(Files):
         self,
         images: str,
         masks: str | None = None,
-        val: str | float = 0.2,
-        test: str | float = 0,
+        val: float | str = 0.2,
+        test: float | str = 0.0,
         val_seed: int = 0,
         split: str | None = None,
         mask_name: str | None = None,
@@ -92,8 +92,9 @@ class Pairs(Files):
         self.explains_values = bool(self.class_file.values)
         first = probe(Path(str(found.labeled[0].image)))
         self.in_channels, self.pixels = channels or first.channels, first.pixels
-        self.how = {"val": str(val), "test": str(test), "val_seed": val_seed, "split": split}
-        self._divide(found.labeled, str(val), str(test), val_seed, split)
+        shares = {"val": _typed(val), "test": _typed(test)}
+        self.how = {**shares, "val_seed": val_seed, "split": split}
+        self._divide(found.labeled, shares["val"], shares["test"], val_seed, split)
         # a step never asks for more labeled images than there are
         self.batch_size = max(1, min(self.batch_size, len(self._records["train"])))
 
@@ -196,7 +197,7 @@ class Pairs(Files):
         if not held["val"]:
             why = (
                 "none is asked for"
-                if self.how["val"] in ("0", "0.0")
+                if self.how["val"] == "0"
                 else ("none can be spared without losing a class")
             )
             said.append(
@@ -228,3 +229,8 @@ def _around(first: Path, second: Path) -> Path | None:
 
 def _holds(folder: Path, other: Path) -> bool:
     return other.resolve().is_relative_to(folder.resolve())
+
+
+def _typed(share: float | str) -> str:
+    """A share or count as a person types it: `6` and not `6.0`."""
+    return share if isinstance(share, str) else f"{share:g}"
