@@ -21,7 +21,7 @@ TINY = [
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder of photographs, and the run that was trained on it with nothing else named."""
-    root = usual(tmp_path_factory.mktemp("loose"), naming="{}_mask")
+    root = usual(tmp_path_factory.mktemp("loose"), unlabeled=8, naming="{}_mask")
     out = root / "run"
     where = ["--data.images", str(root / "photos"), "--data.masks", str(root / "masks")]
     steps = ["--trainer.max_steps", "2", "--out", str(out)]
@@ -33,7 +33,7 @@ def test_a_run_needs_two_folders(trained):
     root, out = trained
     summary = json.loads((out / "summary.json").read_text())
     assert summary["method"]["name"] == "classmix"
-    assert [summary["data"][name] for name in ("labeled", "unlabeled", "val")] == [8, 4, 2]
+    assert [summary["data"][name] for name in ("labeled", "unlabeled", "val")] == [8, 8, 2]
     split = json.loads((out / "split.json").read_text())
     assert [len(split[name]) for name in ("train", "val", "test")] == [8, 2, 0]
     source = yaml.safe_load((out / "config.yaml").read_text())["data"]["source"]

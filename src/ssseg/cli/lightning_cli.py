@@ -127,10 +127,10 @@ class TrainingCLI(LightningCLI):
 
     def prepare(self) -> None:
         """Look at all data before anything is written: Trainer.fit opens its loggers first."""
-        self.datamodule.prepare("fit", self.model.num_views)
-        self.take_weights()
         if self.resumed is not None:
             refuse_other_split(self.resumed.parent.parent, self.datamodule.source)
+        self.datamodule.prepare("fit", self.model.num_views)
+        self.take_weights()
         if self.resumed is not None and self.beside:
             refuse_other_labels(self.resumed, self.datamodule.split_hash)
         self.model.check_shapes(self.datamodule, self.trainer.world_size)

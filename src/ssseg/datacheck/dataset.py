@@ -231,6 +231,12 @@ def open_sets(make: partial[Source], plan: Plan) -> Sets | Finding:
         more = []
     if isinstance(source, AnyFolder):
         findings += source.findings
+        if not (source.root / "train").is_dir():
+            text = (
+                f"there is no train/ in {source.root}; images and masks that lie in folders of "
+                "their own are read with --data.images DIR --data.masks DIR instead"
+            )
+            findings.append(Finding("note", "no_layout", text))
     findings += [Finding("warning", "left_out", remark) for remark in source.notices()]
     findings += [Finding("note", "chosen", remark) for remark in source.choices()]
     if isinstance(source, Pairs) and source.derived is not None:

@@ -77,14 +77,15 @@ def hold_out(presence: Array, digests: Sequence[str], count: int, seed: int) -> 
     total = presence.sum(0)
     wish = np.clip(np.round(total * count / max(1, len(digests))), 1, None)
     shows = {digest: presence[places].sum(0) for digest, places in groups.items()}
-    held, chosen = np.zeros_like(total), dict[str, None]()
+    held, chosen, room = np.zeros_like(total), set[str](), count
 
     def take(digest: str) -> None:
-        full = sum(len(groups[d]) for d in chosen) + len(groups[digest]) > count
+        nonlocal room
         lost = ((shows[digest] > 0) & (total - held - shows[digest] < 1)).any()
-        if digest not in chosen and not full and not lost:
-            chosen[digest] = None
+        if digest not in chosen and len(groups[digest]) <= room and not lost:
+            chosen.add(digest)
             held[:] += shows[digest]
+            room -= len(groups[digest])
 
     for rarest in np.lexsort((np.arange(len(total)), total)):
         for digest in row:
