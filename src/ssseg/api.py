@@ -41,8 +41,8 @@ def fit(
 
     Args:
         method: A name from `ssseg methods`; your own as its class or the dotted path of it.
-        data: A name from `ssseg datasets`; your own as its class or the dotted path of it. None:
-            `pairs` with option `images` or `masks`, else `street`.
+        data: A name from `ssseg datasets`, or your own class. None: `pairs` with option `images` or
+            `masks`, else `street`.
         network: A decoder's name, or `small`. None: what suits the data set.
         max_steps: Length of the training in steps. None: 800.
         seed: Of everything that is random, but for the choice of labeled images (`split_seed`).
@@ -67,8 +67,8 @@ def fit(
     from ssseg.cli.nested import plain_options
     from ssseg.cli.train import run
 
-    data = data or unnamed(data_options, "street")
-    named = {"method": method, "data": data, "network": network, "seed_everything": seed}
+    named: dict[str, Any] = {"method": method, "network": network, "seed_everything": seed}
+    named |= {"data": data or unnamed(data_options, "street")}
     named |= {"logger": "csv" if logger is True else logger}
     options = plain_options(
         {**named, "out": out, "reference": reference, "init": init},
@@ -265,11 +265,8 @@ def doctor(
 ) -> dict[str, Any]:
     """Read every image and mask of a data set and say what will go wrong, as `ssseg doctor` does.
 
-    For example `ssseg.doctor("folder", root="photos")["verdict"]["text"]`.
-
     Args:
-        data: A name from `ssseg datasets`, or the dotted path of your own. None: `pairs` with
-            option `images` or `masks`, else `folder`.
+        data: A name from `ssseg datasets`, or a dotted path. None: as in `fit`, else `folder`.
         labeled: Which training images are labeled, as in `fit`; other masks are not opened.
         select: How a count or fraction chooses, as in `fit`.
         split_seed: Of the choice.
@@ -281,7 +278,7 @@ def doctor(
         **data_options: Of the data set, e.g. `root`.
 
     Returns:
-        The document that `ssseg doctor --json` prints.
+        The document that `ssseg doctor --json` prints; `document["verdict"]["text"]` sums it up.
 
     Raises:
         UserError: For options that cannot work.

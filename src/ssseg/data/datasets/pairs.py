@@ -21,7 +21,7 @@ from ssseg.data.datasets.files import Files, existing_folder, left_out
 from ssseg.data.datasets.official import existing_folders, unlabeled_records
 from ssseg.data.datasets.pair_names import pair_up
 from ssseg.data.findings import fill
-from ssseg.data.image_io import MASK_ENDINGS, probe
+from ssseg.data.image_io import MASK_ENDINGS, image_info
 from ssseg.data.splits.held_out import digests_of, held_out_count, hold_out, uncertainty
 from ssseg.data.splits.split_file import read_split, split_document
 from ssseg.data.splits.stratify import class_presence
@@ -90,7 +90,7 @@ class Pairs(Files):
             self.class_file = class_list_of(self.derived.content, place)
         self.classes = self.class_file.classes
         self.explains_values = bool(self.class_file.values)
-        first = probe(Path(str(found.labeled[0].image)))
+        first = image_info(Path(str(found.labeled[0].image)))
         self.in_channels, self.pixels = channels or first.channels, first.pixels
         shares = {"val": _typed(val), "test": _typed(test)}
         self.how = {**shares, "val_seed": val_seed, "split": split}
