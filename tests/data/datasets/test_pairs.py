@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.loose import mask, masks_of, opened, photographs, sound, usual
+from tests.data.loose import mask, masks_of, opened, photographs, prepared, sound, usual
 from tests.data.trees import ids, paint, save
 
 NFC, NFD = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
@@ -238,3 +238,51 @@ def test_a_folder_that_is_read_as_meant(tmp_path, case):
     paths = [record.image for record in (*source.unlabeled(), *source.records("train"))]
     assert len(set(paths)) == len(paths)
     assert Counter(ids(source.unlabeled())).most_common(1)[0][1] == 1
+
+
+@pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 1), (3, 1), (5, 1), (8, 2), (30, 6)])
+def test_few_masks(tmp_path, count, held):
+    source = opened(usual(tmp_path, labeled=count))
+    data = prepared(source)
+    assert len(source.records("val")) == held
+    assert len(source.records("train")) == count - held
+    assert data.batch_size == min(4, count - held)
+    said = " ".join(data.notices())
+    if held:
+        assert f"{held} of {count} labeled images are held out" in said
+        assert f"a score on {held} image" in said
+    else:
+        assert "so that there are no scores" in said
+
+
+def test_every_image_labeled_trains_with_labels_alone(tmp_path):
+    prepared(opened(usual(tmp_path, unlabeled=0)), num_views=0)
+
+
+def test_held_out_images_do_not_depend_on_names(tmp_path):
+    first, second = usual(tmp_path / "1"), usual(tmp_path / "2")
+    for place in ("photos", "masks"):
+        for path in sorted((second / place).glob("a*.png")):
+            path.rename(path.with_name(f"b{path.name}"))
+    one, two = opened(first), opened(second)
+    assert [f"b{name}" for name in ids(one.records("val"))] == ids(two.records("val"))
+
+
+def test_equal_images_are_held_out_together(tmp_path):
+    root = usual(tmp_path)
+    for number in range(1, 5):
+        for place in ("photos", "masks"):
+            source = root / place / "a0.png"
+            (root / place / f"a{number}.png").write_bytes(source.read_bytes())
+    held = {f"a{number}" for number in range(5)}
+    for seed in range(5):
+        val = set(ids(opened(root, val="5", val_seed=seed).records("val")))
+        assert val & held in (set(), held)
+        prepared(opened(root, val="5", val_seed=seed))
+
+
+def test_a_test_share_is_apart(tmp_path):
+    source = opened(usual(tmp_path), test="2", val="3")
+    sets = [set(ids(source.records(split))) for split in ("train", "val", "test")]
+    assert [len(one) for one in sets] == [5, 3, 2]
+    assert len(set.union(*sets)) == 10
