@@ -23,6 +23,8 @@ from ssseg.training.module import SegmentationModule
 KEPT = tempfile.mkdtemp()
 os.environ["SSSEG_CACHE"] = KEPT
 atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
+# pretrained weights that a test forgot to give are an error at once, not a download
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 warnings.filterwarnings("ignore", ".*does not have many workers")
 warnings.filterwarnings("ignore", ".*in eval mode at the start")

@@ -225,7 +225,7 @@ def test_a_method_may_bring_a_decoder_of_its_own():
     assert own == common
     assert own["encoder"] == "resnet18"
     assert own["depth"] == "4"
-    named = {"decoder": "unet"}
+    named = {"decoder": "unet", "weights": "auto"}
     assert network_of(["--method", "guidedmix", "--network", "unet"]) == named
     assert network_of(["--network=unet", "--method=guidedmix"]) == named
     part = network_of(["--method", "guidedmix", "--network.encoder", "resnet34"])
@@ -233,7 +233,8 @@ def test_a_method_may_bring_a_decoder_of_its_own():
     part = network_of(["--network.decoder", "fpn", "--method", "guidedmix"])
     assert (part["decoder"], part["depth"]) == ("fpn", "4")
     folder = ["--method", "guidedmix", "--data", "folder", "--data.root", "x"]
-    assert network_of(folder) == {"decoder": "guidedmix"}
+    network = network_of(folder)
+    assert (network["decoder"], network["weights"]) == ("guidedmix", "auto")
 
 
 def test_the_network_auto_is_that_of_the_data_set_whatever_the_method():
@@ -259,3 +260,23 @@ def test_the_network_auto_needs_a_data_set(here):
     (here / "x.yaml").write_text("{}")
     with pytest.raises(UserError, match="--data"):
         expand_aliases(["--config", "x.yaml", "--network", "auto"])
+
+
+def test_the_loss_of_labeled_images_is_named_like_a_method():
+    out = expand_aliases(["--method", "supervised", "--loss", "ohem", "--loss.min_kept", "0.1"])
+    assert out[-4:] == ["--model.loss.name", "ohem", "--model.loss.min_kept", "0.1"]
+    with pytest.raises(UserError, match="did you mean 'gamma'"):
+        expand_aliases(["--method", "supervised", "--loss.gama", "1"])
+
+
+def test_networks_of_photographs_are_pretrained_and_those_of_drawn_scenes_are_not():
+    folder = ["--method", "supervised", "--data", "folder", "--data.root", "x"]
+    scenes = ["--method", "supervised"]
+    for args, weights in ((folder, "auto"), (scenes, "random")):
+        out = expand_aliases(args)
+        assert out[out.index("--model.network.weights") + 1] == weights
+    named = expand_aliases([*folder, "--network", "dinov2-s", "--network.weights", "random"])
+    given = dict(zip(named[::2], named[1::2], strict=True))
+    assert given["--model.network.encoder"] == "vit_small_patch14_dinov2"
+    assert given["--model.optim.encoder_lr_scale"] == "0.025"
+    assert given["--model.network.weights"] == "random"

@@ -11,7 +11,15 @@ from ssseg.data.datasets import Street
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError
 
-BY_HAND = {"--method.OPTION", "--data.OPTION", "--resume", "--method", "--data", "--network"}
+BY_HAND = {
+    "--method.OPTION",
+    "--data.OPTION",
+    "--resume",
+    "--method",
+    "--data",
+    "--network",
+    "--loss",
+}
 """Short names and placeholders, which the full list has under other names."""
 
 
@@ -28,7 +36,12 @@ def everything():
             main([verb, "--help_all"])
         assert ended.value.code == 0
         names = set(re.findall(r"--[\w.]+", out.getvalue()))
-        short = {"model.optim": "optim", "model.inference": "eval", "data.source": "data"}
+        short = {
+            "model.optim": "optim",
+            "model.loss": "loss",
+            "model.inference": "eval",
+            "data.source": "data",
+        }
         for long, name in short.items():
             names |= {n.replace(f"--{long}.", f"--{name}.") for n in names}
         found[verb] = names

@@ -8,6 +8,7 @@ from ssseg.errors import UserError
 from ssseg.losses import LabeledLoss, cross_entropy, dice_loss, focal_loss, ohem_cross_entropy
 from ssseg.types import IGNORE
 from tests.spread import on_devices
+from tests.training.test_step import Waits
 
 NAMES = ["cross_entropy", "ohem", "dice", "focal"]
 WEIGHTS = torch.tensor([0.5, 2.0, 1.0, 3.0], dtype=torch.float64)
@@ -58,6 +59,14 @@ def test_a_sure_and_right_answer_has_a_finite_gradient(name):
     (slope,) = torch.autograd.grad(loss, logits)
     assert loss.abs() < 1e-6
     assert torch.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_host_does_not_wait_for_the_device(name):
+    logits, label = batch()
+    with Waits() as mode:
+        LabeledLoss(name)(logits, label, weights=WEIGHTS).backward()
+    assert mode.found == []
 
 
 def test_weighted_cross_entropy_is_torchs():

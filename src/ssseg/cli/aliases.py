@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from pytorch_lightning import Trainer
 
@@ -21,9 +22,11 @@ from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
 from ssseg.evaluation.inference import Inference
+from ssseg.losses import LabeledLoss
 from ssseg.methods import METHODS, USUAL, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
+from ssseg.models.networks import OPTIMISERS, usual_network
 from ssseg.runs.command import pairs
 from ssseg.serialization import flatten, import_class, refuse_retired, to_plain
 from ssseg.training.compute import Compute
@@ -31,14 +34,29 @@ from ssseg.training.optimizer import OptimizerConfig
 
 AUTO = "auto"  # the default network of the data set
 LINKED = ("num_classes", "in_channels", "mean", "std")  # set from the data
-GROUPS = {"optim": ("optimiser", OptimizerConfig), "compute": ("computing", Compute)}
+GROUPS = {
+    "optim": ("optimiser", OptimizerConfig),
+    "compute": ("computing", Compute),
+    "loss": ("loss", LabeledLoss),
+}
 """Groups of options of the module -> their name in messages, and their dataclass."""
 
 
 RENAMED = {"data.lend_truth": "data.unlabeled_truth", "model.absent": "model.missing_classes"}
 """Options of version 0.1 -> their present names."""
 NAMES = (
-    *("method", "data", "network", "optim", "compute", "eval", "trainer", "model", "config"),
+    *(
+        "method",
+        "data",
+        "network",
+        "optim",
+        "compute",
+        "loss",
+        "eval",
+        "trainer",
+        "model",
+        "config",
+    ),
     *("out", "init", "resume", "reference", "logger", "checkpoint_every", "seed_everything"),
     *("ckpt_path", "weights_only", "page", "split", "print_config", "help"),
 )
@@ -142,6 +160,8 @@ def expand(options: Options) -> Options:
             known = [n for n in _parameters(Segmenter) if n not in LINKED]
             _known("option of the network", option, known)
             out.append((f"--model.network.{option}", values))
+        elif flag == "--loss":
+            out.append(("--model.loss.name", values))
         elif head in GROUPS:
             what, kind = GROUPS[head]
             _known(f"option of the {what}", option, [f.name for f in fields(kind)])
@@ -248,13 +268,19 @@ def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
 
 
 def _network(name: str, source: type[Source] | None) -> Options:
+    """The options that the name of a network stands for; pretrained where that is possible."""
     if name == AUTO:
         if source is None:
             raise UserError("option --network is auto, which needs the data set; give --data too")
-        name = source.network
+        name = source.network or usual_network(torch.cuda.is_available())
     if name not in NETWORKS:
         raise one_of("network", name, [AUTO, *NETWORKS])
-    return [(f"--model.network.{option}", [value]) for option, value in NETWORKS[name].items()]
+    groups = {"network": {"weights": AUTO} | NETWORKS[name], "optim": OPTIMISERS.get(name, {})}
+    return [
+        (f"--model.{group}.{option}", [value])
+        for group, options in groups.items()
+        for option, value in options.items()
+    ]
 
 
 def _parameters(cls: type) -> list[str]:

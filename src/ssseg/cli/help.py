@@ -30,9 +30,9 @@ METHOD = Group(
     {
         "--method NAME": "a name from `ssseg methods`, or the dotted path of a class",
         "--method.OPTION VALUE": "an option of the method; see `ssseg methods NAME`",
-        "--network NAME": "a decoder: deeplabv3plus, unet, dpt, ..., or small",
+        "--network NAME": "mobilenet, resnet50, dinov2-s, ..., or a decoder",
         "--network.encoder NAME": "an encoder of timm, e.g. resnet50",
-        "--network.weights WHICH": "imagenet, a file, or null for random weights",
+        "--network.weights WHICH": "auto (pretrained), a file, or random",
         "--network.freeze_bn true": "keep the running statistics of BatchNorm",
         "--init FILE": "start from the weights of another model of ssseg",
     },
@@ -42,6 +42,8 @@ TRAINING = Group(
     {
         "--trainer.max_steps N": "number of optimiser steps",
         "--optim.lr RATE": "learning rate",
+        "--loss NAME": "of labeled images: cross_entropy, ohem, dice or focal",
+        "--loss.class_weights WHICH": "auto, or one weight per class",
         "--optim.name NAME": "optimiser",
         "--trainer.devices N": "number of GPUs or processes",
         "--trainer.precision P": "32-true, bf16-mixed, 16-mixed",

@@ -116,5 +116,10 @@ def _for_evaluation(rest: list[str]) -> list[str]:
     flags = {flag for flag, _ in pairs(rest)}
     if {"-h", "--help"} & set(rest):
         return rest
-    usual = {"--out": "null", "--eval.boundary": "true", "--trainer.limit_val_batches": "null"}
+    usual = {
+        "--out": "null",
+        "--eval.boundary": "true",
+        "--trainer.limit_val_batches": "null",
+        "--network.weights": "random",  # the checkpoint has them all
+    }
     return [*rest, *(f"{flag}={value}" for flag, value in usual.items() if flag not in flags)]

@@ -103,7 +103,9 @@ def ohem_cross_entropy(
         prob = (-error).exp().masked_fill(~valid, 2.0)
         everywhere = _gathered(prob.flatten(), devices).sort().values
         wanted = (devices.total(valid.sum()) * min_kept).ceil().long().clamp_min(1)
-        hard = valid & (prob <= everywhere[wanted - 1].clamp_min(threshold))
+        # gathered, not indexed: an index would have to be known on the host
+        least = everywhere.gather(0, wanted[None] - 1)
+        hard = valid & (prob <= least.clamp_min(threshold))
     return _mean(error, label, hard, devices, weights)
 
 
@@ -155,10 +157,10 @@ def dice_loss(
     Returns:
         Scalar.
     """
-    classes = logits.shape[1]
     valid = (label != IGNORE)[:, None]
     probs = logits.softmax(1) * valid
-    truth = F.one_hot(label.where(valid[:, 0], 0), classes).movedim(-1, 1).to(probs) * valid
+    classes = label[:, None].where(valid, 0)
+    truth = torch.zeros_like(probs).scatter(1, classes, 1.0) * valid
     both = _summed((probs * truth).sum((0, 2, 3)), devices)
     sizes = _summed((probs + truth).sum((0, 2, 3)), devices)
     present = devices.total(truth.sum((0, 2, 3))) > 0

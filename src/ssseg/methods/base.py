@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, cast, get_args, get_origin
 
-from torch import nn
+from torch import Tensor, nn
 
 from ssseg.errors import one_of
+from ssseg.losses import LabeledLoss
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter
 from ssseg.serialization import refuse_retired
@@ -34,6 +35,7 @@ class Method(nn.Module, ABC):
     def __post_init__(self) -> None:
         super().__init__()
         refuse_retired(type(self), self.hparams, "the method")
+        self.use_labeled_loss(LabeledLoss(), None)
         for field in fields(self):
             value, known = getattr(self, field.name), get_args(field.type)
             if get_origin(field.type) is Literal and value not in known and value != field.default:
@@ -43,6 +45,29 @@ class Method(nn.Module, ABC):
     def setup(self, model: Segmenter) -> None:
         """Set the student network; subclasses add a teacher, further decoders or heads."""
         self.student = model
+
+    def use_labeled_loss(self, loss: LabeledLoss, class_weights: Tensor | None) -> None:
+        """Set what `labeled_loss` computes; by default the cross-entropy.
+
+        Args:
+            loss: The loss, with its options.
+            class_weights: (C,) float, how much each class counts; None: all alike.
+        """
+        self._labeled_loss = loss
+        self.labeled_loss_used = False
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def labeled_loss(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:
+        """The loss of labeled images that the run is configured with (`--loss`), a scalar.
+
+        Args:
+            logits: (B, C, H, W) float.
+            label: (B, H, W) int64; IGNORE where unknown.
+            step: The step, with the devices that the batch is spread over.
+        """
+        self.labeled_loss_used = True
+        weights = cast(Tensor | None, self.class_weights)
+        return self._labeled_loss(logits, label, step.devices, weights)
 
     @abstractmethod
     def losses(self, batch: Batch, step: Step) -> StepOutput:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ssseg.losses import cross_entropy, pixel_sigmoid_focal
+from ssseg.losses import pixel_sigmoid_focal
 from ssseg.methods.base import Method
 from ssseg.methods.guidedmix.blends import (
     Pairs,
@@ -84,7 +84,7 @@ class GuidedMixReleased(Method):
         mixing = step.index >= step.length(self.warmup_steps)
         images = torch.cat((image, batch.unlabeled.views[0])) if mixing else image
         seen = see(self.student, images)
-        terms = {"sup": cross_entropy(seen.logits[:labeled], label, step.devices)}
+        terms = {"sup": self.labeled_loss(seen.logits[:labeled], label, step)}
         if not mixing:
             return StepOutput(terms)
 

@@ -15,7 +15,6 @@ from ssseg.losses import (
     ConsistencyLoss,
     Denominator,
     confidence_weight,
-    cross_entropy,
     gaussian_rampup,
     pixel_cross_entropy,
     pixel_soft_cross_entropy,
@@ -157,12 +156,12 @@ class MeanTeacher(Method):
         image, label = batch.labeled
         warmup = step.length(self.warmup_steps)
         if step.index < warmup:
-            return StepOutput({"sup": cross_entropy(self.student(image), label, step.devices)})
+            return StepOutput({"sup": self.labeled_loss(self.student(image), label, step)})
 
         task = self.task(batch.unlabeled, step)
         target, mask = task.target, task.mask
         ours, logits = self._logits(image, target.image)
-        sup = cross_entropy(ours, label, step.devices)
+        sup = self.labeled_loss(ours, label, step)
         error = ERRORS[self.loss](logits, target.label)
         trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))

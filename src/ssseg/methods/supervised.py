@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ssseg.losses import cross_entropy
 from ssseg.methods.base import Method
 from ssseg.types import Batch, Step, StepOutput
 
@@ -17,4 +16,4 @@ class Supervised(Method):
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The mean cross-entropy over the labeled pixels."""
         image, label = batch.labeled
-        return StepOutput({"sup": cross_entropy(self.student(image), label, step.devices)})
+        return StepOutput({"sup": self.labeled_loss(self.student(image), label, step)})

@@ -66,6 +66,14 @@ def create_encoder(
             )
             encoder.divisor = 2**depth
         return encoder
+    except OSError as error:
+        # of huggingface_hub and urllib alike: no connection, no such file, no permission
+        raise UserError(
+            f"the pretrained weights of encoder {name!r} cannot be fetched "
+            f"({type(error).__name__}); with an internet connection they come from "
+            f"{weights_origin(name, weights)}; without one, copy its model.safetensors here and "
+            "give --network.weights FILE, or train from --network.weights random"
+        ) from error
     except (ValueError, TypeError, RuntimeError, NotImplementedError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -78,6 +86,30 @@ def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float,
     """Mean and std per channel with which timm's weights of an encoder were trained, or None."""
     mean, std = (timm.get_pretrained_cfg_value(name, key) for key in ("mean", "std"))
     return None if mean is None or std is None else (tuple(mean), tuple(std))
+
+
+def has_weights(name: str) -> bool:
+    """Whether timm has pretrained weights of an encoder."""
+    keys = ("hf_hub_id", "url", "file")
+    return any(timm.get_pretrained_cfg_value(name, key) for key in keys)
+
+
+def weights_origin(name: str, weights: str | None) -> str:
+    """Where the weights of an encoder come from, and their licence where timm knows it.
+
+    Args:
+        name: timm's name of the network.
+        weights: `imagenet`, a file, or None for random weights.
+    """
+    if weights is None:
+        return "random numbers"
+    if weights != "imagenet":
+        return f"the file {weights}"
+    hub, licence, url = (
+        timm.get_pretrained_cfg_value(name, key) for key in ("hf_hub_id", "license", "url")
+    )
+    where = f"huggingface.co/{hub}" if hub else url or "timm"
+    return f"{where} ({f'licence {licence}' if licence else 'licence unknown'})"
 
 
 def _check_weights(name: str, path: Path, options: dict[str, Any]) -> None:

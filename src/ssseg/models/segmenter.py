@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ssseg.errors import UserError, one_of
 from ssseg.models.decoders import create_decoder
 from ssseg.models.dpt import LEVELS
-from ssseg.models.encoder import create_encoder, pretrained_normalisation
+from ssseg.models.encoder import create_encoder, has_weights, pretrained_normalisation
 from ssseg.models.networks import DECODERS
 from ssseg.models.vit import VitEncoder, is_vit
 from ssseg.types import IGNORE
@@ -36,7 +36,8 @@ class Segmenter(nn.Module):
         decoder: One of `DECODERS`.
         encoder: Any timm model that gives feature maps, including plain vision transformers.
         weights: Encoder weights: `imagenet` (timm's default weights, from its hub), a local file
-            (`.safetensors` or `.pth`, timm's key names), or None for random weights.
+            (`.safetensors` or `.pth`, timm's key names), `random` or None for random weights, or
+            `auto`: `imagenet` for images of three channels, else random.
         depth: Number of encoder stages; None for the default of the decoder. Fewer stages are
             better for small images. For a vision transformer: number of feature maps, usually four.
         output_stride: Stride of the deepest features; None for the default of the decoder. For a
@@ -96,6 +97,10 @@ class Segmenter(nn.Module):
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.mean, self.std = tuple(mean), tuple(std)
+        if weights == "auto":
+            weights = "imagenet" if in_channels == 3 and has_weights(encoder) else None
+        elif weights == "random":
+            weights = None
         self.weights, self.pretrained = weights, weights is not None
         self.freeze_bn, self.freeze_encoder = freeze_bn, freeze_encoder
         self.encoder = create_encoder(

@@ -19,6 +19,7 @@ from ssseg.errors import UserError
 from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import MissingClasses, Scores
 from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
+from ssseg.losses import LabeledLoss
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
@@ -26,6 +27,7 @@ from ssseg.seeding import run_seed, seed_of
 from ssseg.serialization import from_config
 from ssseg.training.checkpoint_contents import contents_of, refuse_other
 from ssseg.training.compute import Compute
+from ssseg.training.labeled_loss import check_labeled_loss, set_labeled_loss
 from ssseg.training.logged_steps import logged_at
 from ssseg.training.network_metrics import NetworkMetrics
 from ssseg.training.optimizer import OptimizerConfig, create_optimizer, set_rates
@@ -47,6 +49,7 @@ class SegmentationModule(LightningModule):
         boundary: Score the neighbourhood of boundaries as well (Boundary IoU).
         seed: Of mixing and dropout. None: the run's, as set by `seed_everything`.
         compute: How a step is computed.
+        loss: The loss of labeled images.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SegmentationModule(LightningModule):
         boundary: bool = False,
         seed: int | None = None,
         compute: Compute = Compute(),  # noqa: B008 (frozen)
+        loss: LabeledLoss = LabeledLoss(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         method.setup(network)
@@ -66,7 +70,7 @@ class SegmentationModule(LightningModule):
         self.optim = optim
         self.inference, self.missing_classes = inference, missing_classes
         self.seed = seed
-        self.compute = compute
+        self.compute, self.loss = compute, loss
         self.metrics = NetworkMetrics(
             list(method.networks), network.num_classes, missing_classes, boundary=boundary
         )
@@ -105,6 +109,7 @@ class SegmentationModule(LightningModule):
         """
         self._step = step
         out = self.method.losses(self.compute.arrange(batch._replace(truth=None)), step)
+        check_labeled_loss(self.method, self.loss)
         # DDP waits for a gradient of every parameter
         idle = sum(0.0 * p.sum() for p in self.method.idle(step))
         return out.total + idle, out
@@ -210,6 +215,7 @@ class SegmentationModule(LightningModule):
         check_labels(self.method.student, data)
         if stage == "fit":
             self._stop_requested = False
+            set_labeled_loss(self.method, self.loss, data)
             if isinstance(data, SegmentationData):
                 self.check_shapes(data, self.trainer.world_size)
             if not self._prepared:
@@ -235,18 +241,14 @@ class SegmentationModule(LightningModule):
 
         Undone by `teardown`: synchronised layers train on GPUs only.
         """
-        self._restore_batchnorm()
+        restore(self._replaced)
         trains = self.trainer.state.fn == "fit" and isinstance(self.trainer.strategy, DDPStrategy)
         if trains and self.shares_statistics:
             self._replaced = synchronise(self.method)
 
     def teardown(self, stage: str) -> None:
         """Give the networks back as they were made."""
-        self._restore_batchnorm()
-
-    def _restore_batchnorm(self) -> None:
         restore(self._replaced)
-        self._replaced = []
 
     @property
     def shares_statistics(self) -> bool:
@@ -339,10 +341,8 @@ class SegmentationModule(LightningModule):
         """
         saved = read_checkpoint(checkpoint_path)
         kinds: dict[str, type[Any]] = {"method": Method, "network": Segmenter}
-        for part, kind in kinds.items():
-            if part not in options:
-                options[part] = from_config(saved["ssseg"][part], kind)
-        module = cls(**options)
+        described = {k: from_config(saved["ssseg"][k], kinds[k]) for k in kinds.keys() - options}
+        module = cls(**described, **options)
         module.on_load_checkpoint(saved)
         module.load_state_dict(saved["state_dict"])
         return module.to(map_location)

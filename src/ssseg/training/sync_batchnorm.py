@@ -64,8 +64,13 @@ def synchronise(root: nn.Module) -> list[Replaced]:
 
 
 def restore(replaced: list[Replaced]) -> None:
-    """Put the layers back, with the tensors that training left in the synchronised ones."""
-    for parent, name, layer in replaced:
+    """Put the layers back, with the tensors that training left in the synchronised ones.
+
+    Args:
+        replaced: What `synchronise` returned; empty afterwards.
+    """
+    while replaced:
+        parent, name, layer = replaced.pop()
         trained: nn.Module = getattr(parent, name)
         tensors = {
             **dict(trained.named_parameters(recurse=False)),

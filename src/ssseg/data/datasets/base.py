@@ -54,8 +54,8 @@ class Source(ABC):
     """Default of the largest angle of the random rotation, in degrees."""
     batch_size: int = 4
     """Default number of labeled images per step."""
-    network: str = "unet"
-    """Name of the default network."""
+    network: str | None = None
+    """Name of the default network; None: `ssseg.models.networks.usual_network` names it."""
     explains_values: bool = False
     """Whether the class list maps values in masks to classes; else a value is a class index."""
     in_memory: bool = False

@@ -96,7 +96,6 @@ class CamVid(Files):
     name = "camvid"
     endings = ("_L",)
     crop_size = (360, 480)
-    network = "deeplabv3plus"
 
     def __init__(
         self,

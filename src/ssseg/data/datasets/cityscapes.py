@@ -62,7 +62,6 @@ class Cityscapes(Files):
     endings = ("_leftImg8bit", "_gtFine_labelIds", "_gtFine_labelTrainIds", "_gtFine")
     crop_size = (512, 512)
     scale = (0.5, 2.0)
-    network = "deeplabv3plus"
 
     def __init__(
         self,

@@ -115,7 +115,6 @@ class Context(Files):
     name = "context"
     crop_size = (480, 480)
     scale = (0.5, 2.0)
-    network = "deeplabv3plus"
 
     def __init__(
         self,

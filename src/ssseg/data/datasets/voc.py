@@ -71,7 +71,6 @@ class Voc(Files):
     crop_size = (321, 321)
     scale = (0.5, 2.0)
     batch_size = 8
-    network = "deeplabv3plus"
 
     def __init__(
         self,

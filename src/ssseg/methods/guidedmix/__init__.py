@@ -18,7 +18,6 @@ from ssseg.losses import (
     ConfidenceWeight,
     class_presence_loss,
     confidence_weight,
-    cross_entropy,
     gaussian_rampup,
     pixel_soft_cross_entropy,
     trusted_from,
@@ -193,7 +192,7 @@ class GuidedMix(Method):
         seen = see(self.student, image if alone else images)
         said = self._label(images) if self.use_teacher else seen
 
-        terms = {"sup": cross_entropy(seen.logits[:labeled], label, step.devices)}
+        terms = {"sup": self.labeled_loss(seen.logits[:labeled], label, step)}
         if self.cla_weight:
             classes = self.classifier(seen.pooled[:labeled])
             presence = class_presence_loss(classes, label, step.devices)

@@ -37,6 +37,7 @@ LABELS = ("split", "split hash", "labels")
 OWN = {
     "method": "method",
     "optim": "optim",
+    "labeled loss": "loss",
     "gradient clipping": "training.gradient_clip_val",
     "gradient clipping by": "training.gradient_clip_algorithm",
     "unlabeled images": "data.unlabeled",
@@ -54,7 +55,7 @@ BESIDES = {
     "commit": "commit",
 }
 """Settings that may differ within a table; a note below it names them."""
-NESTED = ("network", "evaluation", "augmentation", "initial model", "compute")
+NESTED = ("network", "evaluation", "augmentation", "initial model", "compute", "labeled loss")
 """Fields that hold several settings."""
 UNKNOWN = "not recorded"
 

@@ -203,6 +203,7 @@ class RunFolder(Callback):
             "optim": to_plain(vars(module.optim)),
             "training": training_of(trainer, module),
             "compute": to_plain(vars(module.compute)),
+            "loss": to_plain(vars(module.loss)),
             "seed": self.identity["seed"],
             "command": self.identity["command"],
             "config_hash": self._hash(),
