@@ -41,8 +41,7 @@ def fit(
 
     Args:
         method: A name from `ssseg methods`; your own as its class or the dotted path of it.
-        data: A name from `ssseg datasets`, or your own class. None: `pairs` with option `images` or
-            `masks`, else `street`.
+        data: A name from `ssseg datasets`, or a class. None: `pairs` with `images`, else `street`.
         network: A decoder's name, or `small`. None: what suits the data set.
         max_steps: Length of the training in steps. None: 800.
         seed: Of everything that is random, but for the choice of labeled images (`split_seed`).
