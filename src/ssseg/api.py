@@ -35,6 +35,7 @@ def fit(
     trainer: Mapping[str, Any] | None = None,
     reference: str | Path | None = None,
     init: str | Path | None = None,
+    versus: str | None = None,
     **data_options: Any,
 ) -> Run:
     """Train, as `ssseg fit` does: `ssseg.fit(images="photos", masks="masks", val=0.2)`.
@@ -55,6 +56,7 @@ def fit(
             `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
         reference: Folder of a supervised run: an alert is raised where this one does not do better.
         init: A checkpoint or `.safetensors` file to start from: weights that fit are taken.
+        versus: A method, e.g. `supervised`, that is trained alike; `run.verdict` compares them.
         **data_options: Of the data set and its batches, e.g. `root`, `labeled`, `batch_size`.
 
     Returns:
@@ -76,6 +78,10 @@ def fit(
     )
     if max_steps is not None:
         options["trainer.max_steps"] = max_steps
+    if versus is not None:
+        from ssseg.cli.versus import fit_versus
+
+        return fit_versus([*typed(options), "--versus", versus])
     done = run(["fit", *typed(options)], options)
     assert done.folder is not None
     return Run(done.folder.folder)
@@ -160,7 +166,9 @@ def validate(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
-    return _evaluate("validate", checkpoint, out, page, eval_options, data_options)
+    from ssseg.cli.train import evaluate_file
+
+    return evaluate_file("validate", checkpoint, out, page, eval_options, data_options)
 
 
 def test(
@@ -188,25 +196,10 @@ def test(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
+    from ssseg.cli.train import evaluate_file
+
     verb = "validate" if split == "val" else "test"
-    return _evaluate(verb, checkpoint, out, page, eval_options, data_options)
-
-
-def _evaluate(
-    verb: str,
-    checkpoint: str | Path,
-    out: str | Path | None,
-    page: bool,
-    eval_options: Mapping[str, Any] | None,
-    data_options: Mapping[str, Any],
-) -> dict[str, float]:
-    from ssseg.cli.train import run
-
-    given = {"ckpt_path": checkpoint, "page": None if page else False, "out": out}
-    args = typed({name: value for name, value in given.items() if value is not None})
-    args += [*typed(eval_options or {}, "eval"), *typed(data_options, "data")]
-    done = run([verb, *args])
-    return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
+    return evaluate_file(verb, checkpoint, out, page, eval_options, data_options)
 
 
 def split(

@@ -15,6 +15,7 @@ BY_HAND = {
     "--method.OPTION",
     "--data.OPTION",
     "--resume",
+    "--versus",
     "--method",
     "--data",
     "--network",

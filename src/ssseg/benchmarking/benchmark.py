@@ -79,7 +79,14 @@ def _threads(jobs: int) -> int:
     return max(1, (os.cpu_count() or 1) // jobs)
 
 
-def _launcher(runs: Sequence[Planned], work: Work, gpus: int) -> Launcher:
+def launcher_of(runs: Sequence[Planned], work: Work, gpus: int) -> Launcher:
+    """What starts the runs.
+
+    Args:
+        runs: All of them.
+        work: How they are carried out.
+        gpus: GPUs of this machine.
+    """
     if work.launcher == "ray":
         from ssseg.benchmarking.ray_launcher import Ray
 
@@ -108,7 +115,7 @@ def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report
     """
     runs = plan(grid, out)
     looked = check_runs(runs, work, console)
-    carried = Runner(runs, looked.runs, _launcher(runs, work, looked.gpus), console, work.retries)
+    carried = Runner(runs, looked.runs, launcher_of(runs, work, looked.gpus), console, work.retries)
     try:
         carried.carry_out()
     except RunsFailedError:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ class Forecast(NamedTuple):
     """Number of parameters of the student."""
     seconds: float | None
     """Estimated duration as the only run on this machine, with its start; None if not measured."""
+    data: Mapping[str, Any] = {}
+    """`name` of the data set, and images in it: `val`, and `unlabeled` (None: not used)."""
 
 
 class Impossible(NamedTuple):

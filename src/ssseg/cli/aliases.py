@@ -45,20 +45,9 @@ GROUPS = {
 RENAMED = {"data.lend_truth": "data.unlabeled_truth", "model.absent": "model.missing_classes"}
 """Options of version 0.1 -> their present names."""
 NAMES = (
-    *(
-        "method",
-        "data",
-        "network",
-        "optim",
-        "compute",
-        "loss",
-        "eval",
-        "trainer",
-        "model",
-        "config",
-    ),
-    *("out", "init", "resume", "reference", "logger", "checkpoint_every", "seed_everything"),
-    *("ckpt_path", "weights_only", "page", "split", "print_config", "help"),
+    *("method", "data", "network", "optim", "compute", "loss", "eval", "trainer", "model"),
+    *("config", "out", "init", "resume", "reference", "versus", "logger", "checkpoint_every"),
+    *("seed_everything", "ckpt_path", "weights_only", "page", "split", "print_config", "help"),
 )
 """First parts of option names."""
 SIZES = (

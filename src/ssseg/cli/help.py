@@ -59,6 +59,7 @@ RUN = Group(
         "--resume DIR": "resume this run; with --trainer.max_steps N, train longer",
         "--checkpoint_every N": "steps between checkpoints, besides those after validations",
         "--logger NAME": "wandb or tensorboard, besides the CSV file",
+        "--versus supervised": "train a supervised run beside it, and end with a verdict",
         "--reference DIR": "a supervised run; alerts if this run is not better",
         "-c, --config FILE": "options from a file; later files override earlier ones",
     },

@@ -2,13 +2,17 @@
 
 import os
 import select
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ssseg.errors import UserError, one_of
-from ssseg.runs.command import with_home
+from ssseg.runs.command import pairs, with_home
 from ssseg.version import __version__
+
+if TYPE_CHECKING:
+    from ssseg.runs.run import Run
 
 USAGE = """usage: ssseg VERB [options]
 
@@ -135,6 +139,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.help import help_of
 
             print(help_of(verb))
+        case ["fit", *rest] if "--versus" in dict(pairs(rest)):
+            from ssseg.cli.versus import fit_versus
+
+            _show_run(fit_versus(rest))
         case [verb, *_] if verb in TRAINING:
             from ssseg.cli.train import run
 
@@ -191,15 +199,7 @@ def _report(verb: str, done: object) -> None:
     if not done.trainer.is_global_zero:
         return
     if verb == "fit" and done.folder is not None:
-        run = Run(done.folder.folder)
-        print(run)
-        best = " (and best.ckpt)" if run.checkpoint("best").is_file() else ""
-        print(f"model    {run.checkpoint('last')}{best}")
-        if run.samples:
-            print(f"picture  {run.samples[-1]}")
-        print(f"summary  {run.folder / 'summary.json'}")
-        for alert in run.summary["alerts"]:
-            print(f"alert    step {alert['step']}: {alert['kind']}: {alert['text']}")
+        _show_run(Run(done.folder.folder))
     else:
         for name, scores in done.model.scores.items():
             numbers = {
@@ -213,6 +213,22 @@ def _report(verb: str, done: object) -> None:
             print(f"{name}: {', '.join(known)}")
         if done.page is not None and done.page.folder is not None:
             print(f"page     {done.page.folder / 'index.html'}")
+
+
+def _show_run(run: "Run") -> None:
+    """Print the scores and files of a finished run, its alerts and its verdict."""
+    print(run)
+    best = " (and best.ckpt)" if run.checkpoint("best").is_file() else ""
+    print(f"model    {run.checkpoint('last')}{best}")
+    if run.samples:
+        print(f"picture  {run.samples[-1]}")
+    print(f"summary  {run.folder / 'summary.json'}")
+    for alert in run.summary["alerts"]:
+        print(f"alert    step {alert['step']}: {alert['kind']}: {alert['text']}")
+    if run.verdict is not None:
+        both = shlex.join([run.verdict.folder, run.verdict.versus_folder])
+        print(f"compare  ssseg report {both}")
+        print(f"verdict  {run.verdict}")
 
 
 def _sentence(error: Exception) -> str:

@@ -60,8 +60,9 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     Returns:
         `config` (the full configuration with defaults), its `config_hash`, the `split_hash`,
         `parameters` (number of parameters of the student), `memory` in bytes (the larger one of
-        step and validation, None if unknown) and `seconds` (duration of the training without its
-        start, None if not measured).
+        step and validation, None if unknown), `seconds` (duration of the training without its
+        start, None if not measured) and `data` (`name` of the data set, images of `val` and
+        `unlabeled` ones; None if these play no part).
 
     Raises:
         UserError: If the run cannot work.
@@ -97,6 +98,11 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
         "parameters": sum(p.numel() for p in module.method.student.parameters()),
         "memory": None if memory is None else max(memory),
         "seconds": seconds,
+        "data": {
+            "name": data.source.name,
+            "val": len(data.source.records("val")),
+            "unlabeled": len(data.unlabeled) if module.num_views else None,
+        },
     }
 
 

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.cli.lightning_cli import TrainingCLI, training_environment
 from ssseg.errors import UserError
 from ssseg.runs.checkpoint import each_read_once, read_checkpoint
 from ssseg.runs.command import pairs, with_home, without
+from ssseg.runs.command import typed as typed_options
 from ssseg.runs.lock import FolderLock
 from ssseg.runs.run import SPLIT
 from ssseg.training.resume import asked_folder, continued, leads
@@ -37,7 +39,7 @@ def run(args: Sequence[str], values: Mapping[str, Any] | None = None) -> Trainin
         if verb == "fit" and folder is not None and leads():
             held.callback(FolderLock(folder).release)
         try:
-            return _fit(rest, held, values) if verb == "fit" else _evaluate(verb, rest)
+            return _fit(rest, held, values) if verb == "fit" else evaluate(verb, rest)
         except SIGTERMException as told:
             # the usual exit code after SIGTERM, so that the caller knows that the run is unfinished
             raise SystemExit(128 + signal.SIGTERM) from told
@@ -59,7 +61,17 @@ def _fit(rest: list[str], held: ExitStack, values: Mapping[str, Any] | None) -> 
     return cli
 
 
-def _evaluate(verb: str, rest: list[str]) -> TrainingCLI:
+def evaluate(verb: str, rest: list[str], callbacks: Sequence[Callback] = ()) -> TrainingCLI:
+    """Run `validate` or `test`.
+
+    Args:
+        verb: One of the two.
+        rest: Its options, as they are typed.
+        callbacks: Further callbacks of the trainer.
+
+    Raises:
+        UserError: For options that cannot work.
+    """
     typed = [verb, *rest]
     if verb == "test" and ("--split", ["val"]) in pairs(rest):
         verb, rest = "validate", without(rest, "--split")
@@ -67,10 +79,28 @@ def _evaluate(verb: str, rest: list[str]) -> TrainingCLI:
     _readable(rest)
     with training_environment():
         cli = TrainingCLI(verb, rest, typed=typed)
-        evaluate = getattr(cli.trainer, verb)
+        trainer: Any = cli.trainer
+        trainer.callbacks += callbacks
+        score = getattr(trainer, verb)
         # not verbose, because ssseg prints its own table
-        evaluate(cli.model, datamodule=cli.datamodule, verbose=False, **_checkpoint(cli))
+        score(cli.model, datamodule=cli.datamodule, verbose=False, **_checkpoint(cli))
     return cli
+
+
+def evaluate_file(
+    verb: str,
+    checkpoint: str | Path,
+    out: str | Path | None,
+    page: bool,
+    eval_options: Mapping[str, Any] | None,
+    data_options: Mapping[str, Any],
+) -> dict[str, float]:
+    """The scores of a checkpoint, as `ssseg.validate` and `ssseg.test` return them."""
+    given = {"ckpt_path": checkpoint, "page": None if page else False, "out": out}
+    args = typed_options({name: value for name, value in given.items() if value is not None})
+    args += [*typed_options(eval_options or {}, "eval"), *typed_options(data_options, "data")]
+    done = run([verb, *args])
+    return {key: float(value) for key, value in done.trainer.callback_metrics.items()}
 
 
 def _readable(rest: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ssseg.errors import UserError
 from ssseg.runs.paths import as_path
+from ssseg.runs.verdict import Verdict, read_verdict
 
 TESTED = Path("test") / "scores.json"
 """In a run's folder, its scores on the test images."""
@@ -94,6 +95,12 @@ class Run:
             found: dict[str, Any] = json.loads((self.folder / PROGRESS).read_text(encoding="utf-8"))
             return found
         return {}
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The comparison with the run of `versus`; None if none was made since the last step."""
+        found = read_verdict(self.folder)
+        return found if found is not None and found.steps == self.summary["steps"] else None
 
     @property
     def samples(self) -> list[Path]:

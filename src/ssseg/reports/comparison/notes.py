@@ -11,6 +11,7 @@ from ssseg.reports.comparison.comparability import (
     value_of,
 )
 from ssseg.reports.comparison.grouping import REFERENCE, ComparisonTable, nearest
+from ssseg.runs.run import Run
 
 
 def apart(table: ComparisonTable, tables: Sequence[ComparisonTable]) -> str | None:
@@ -87,6 +88,8 @@ def notes_of(table: ComparisonTable) -> list[str]:
             "bold."
         )
     notes += _unequal_starts(table)
+    verdicts = [Run(entry.folder).verdict for row in table.rows for entry in row.entries]
+    notes += [str(verdict) for verdict in verdicts if verdict is not None]
     runs = [settings(entry, BESIDES) for row in table.rows for entry in row.entries]
     besides = [name for name in unlike(runs) if name.partition(".")[0] != "optim"]
     if besides:

@@ -13,7 +13,7 @@ from ssseg.data.datasets.base import Array, Record
 from ssseg.data.info import DataInfo
 from ssseg.data.module import data_of
 from ssseg.data.torch_datasets import by_size
-from ssseg.evaluation.metrics import SegmentationScores
+from ssseg.evaluation.metrics import SegmentationScores, image_counts
 from ssseg.models.segmenter import evaluating
 from ssseg.training.module import SegmentationModule
 from ssseg.types import IGNORE, Labeled
@@ -102,18 +102,7 @@ def image_scores(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
         (B, 2) float32: mean IoU over the classes that occur in the image's truth or prediction, and
         pixel accuracy; NaN for an image without labeled pixels.
     """
-    known = label != IGNORE
-    row = torch.arange(len(label), device=label.device).view(-1, 1, 1) * (num_classes + 1)
-
-    def count(values: Tensor, where: Tensor) -> Tensor:
-        # one more bin takes what does not count: a mask as an index would wait for the device
-        bins = (torch.where(where, values, num_classes) + row).flatten()
-        total = torch.zeros(len(label) * (num_classes + 1), dtype=torch.int64, device=label.device)
-        total.scatter_add_(0, bins, torch.ones_like(bins))
-        return total.view(len(label), -1)[:, :num_classes]
-
-    truth, guess = count(label, known), count(predicted, known)
-    hit = count(label, known & (label == predicted))
+    hit, truth, guess = image_counts(predicted, label, num_classes).unbind(1)
     miou = (hit / (truth + guess - hit)).nanmean(1)
     return torch.stack([miou, hit.sum(1) / truth.sum(1)], 1)
 
