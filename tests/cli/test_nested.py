@@ -14,7 +14,7 @@ SMALL = {
 }
 MORE = [
     {},
-    {"network": "unet", "network.encoder": "resnet18", "network.decoder_options": {}},
+    {"network": "unet", "network.weights": "random", "network.decoder_options": {}},
     {"network": "auto", "network.freeze_bn": True},
     {"method": "mean_teacher", "network.decoder_options.decoder_channels": [32, 16, 16, 8]},
     {"method.threshold": 0.8, "optim.lr": 1e-4, "eval.flip": True, "eval.window": [16, 16]},

@@ -122,6 +122,7 @@ def test_masks_of_unlabeled_images_are_not_needed(tmp_path):
     root = draw_tree(tmp_path)
     args = ["--data", "folder", "--data.root", str(root), "--data.labeled", "2"]
     args += ["--data.batch_size", "2", "--data.num_workers", "0"]
+    args += ["--network.weights", "random"]
     assert preflight(["fit", "--method", "classmix", *args])["split_hash"]
 
 

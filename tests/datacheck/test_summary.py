@@ -56,4 +56,4 @@ def test_a_healthy_tree(tmp_path, capsys):
     estimate = report["estimate"]
     assert estimate["exposures"] == {"labeled": 800 * 4 / 9, "unlabeled": 800 * 4 / 7}
     assert estimate["memory"]["images"] == 8
-    assert estimate["memory"]["network"] == "unet on resnet18"
+    assert estimate["memory"]["network"] == "deeplabv3plus on mobilenetv2_100"

@@ -132,10 +132,11 @@ def test_readings_are_logged_where_numbers_are_and_nowhere_else(tmp_path):
         batch_size=4,
     )
     logged = [row for row in run.metrics if "train/gradient_norm" in row]
-    assert [row["step"] for row in logged] == [1, 3, 5, 7]
+    assert [row["step"] for row in logged] == [1, 3, 5, 7, 8]  # the last step, too
+    assert len({row["train/gradient_norm"] for row in logged}) == len(logged)
     assert all(row["train/gradient_norm"] > 0 for row in logged)
     told = [row for row in logged if "train/pseudo_accuracy" in row]
-    assert [row["step"] for row in told] == [3, 5, 7]  # the warm-up makes no pseudo-labels
+    assert [row["step"] for row in told] == [3, 5, 7, 8]  # the warm-up makes no pseudo-labels
     for row in told:
         shares = [value for name, value in row.items() if name.startswith("pseudo_share/")]
         assert sum(shares) == pytest.approx(1)

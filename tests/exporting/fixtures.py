@@ -11,7 +11,7 @@ def _train(folder):
         out=folder,
         max_steps=2,
         network="unet",
-        network_options={"encoder": "test_resnet", "depth": 3},
+        network_options={"weights": "random", "encoder": "test_resnet", "depth": 3},
         optim={"lr": 0.01},
         trainer={"accelerator": "cpu"},
         **{"train_images": 8, "val_images": 2, "size": 32, "labeled": 4, "batch_size": 2},

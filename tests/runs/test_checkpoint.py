@@ -120,7 +120,19 @@ def test_a_file_that_cannot_be_read_is_asked_again(reads, tmp_path):
 def test_a_checkpoint_of_another_network_is_one_sentence(here, capfd):
     assert fit("--method", "supervised", "--out", "run") == 0
     args = ["--ckpt_path", "run/checkpoints/last.ckpt", "--out", "other"]
-    assert fit("--method", "supervised", "--network", "fpn", *args, steps=5) == 2
+    assert (
+        fit(
+            "--method",
+            "supervised",
+            "--network",
+            "fpn",
+            "--network.weights",
+            "random",
+            *args,
+            steps=5,
+        )
+        == 2
+    )
     err = capfd.readouterr().err
     assert "the checkpoint's network has decoder = 'unet', but this run's has 'fpn'" in err
     assert not (here / "other").exists()

@@ -111,7 +111,7 @@ def test_a_run_starts_from_it_and_says_so(saved, tmp_path, monkeypatch, capsys):
         max_steps=1,
         network="unet",
         network_options={
-            **{"encoder": "test_resnet", "depth": 3},
+            **{"weights": "random", "encoder": "test_resnet", "depth": 3},
             "decoder_options": {"decoder_channels": [16, 16, 8]},
         },
         trainer={"accelerator": "cpu"},

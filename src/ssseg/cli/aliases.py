@@ -142,7 +142,7 @@ def expand(options: Options) -> Options:
             classes += _network(named["--network"], source)
         elif head == "method":
             if method is not None:
-                refuse_retired(method, {option: " ".join(values)}, "the command line")
+                refuse_retired(method, {option: " ".join(map(str, values))}, "the command line")
                 _known(f"option of method {named['--method']}", option, list(defaults(method)))
             out.append((f"--model.method.{option}", values))
         elif head == "network":

@@ -69,7 +69,7 @@ class GuidedMixReleased(Method):
     def train(self, mode: bool = True) -> "GuidedMixReleased":
         """Train mode; the second decoder's BatchNorm is frozen where the network's is."""
         super().train(mode)
-        if self.student.freeze_bn:
+        if self.student.freeze_bn is True:
             freeze_batchnorm(self.mix_decoder)
         return self
 

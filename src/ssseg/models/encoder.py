@@ -102,7 +102,7 @@ def weights_origin(name: str, weights: str | None) -> str:
         weights: `imagenet`, a file, or None for random weights.
     """
     if weights is None:
-        return "random numbers"
+        return "random"
     if weights != "imagenet":
         return f"the file {weights}"
     hub, licence, url = (

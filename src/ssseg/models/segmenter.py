@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,8 +42,9 @@ class Segmenter(nn.Module):
             better for small images. For a vision transformer: number of feature maps, usually four.
         output_stride: Stride of the deepest features; None for the default of the decoder. For a
             vision transformer it is the side of a patch.
-        freeze_bn: Keep BatchNorm in eval mode in training (for pretrained encoders and batches of
-            few images).
+        freeze_bn: Keep BatchNorm in eval mode in training: in the whole network (True), in the
+            `encoder`, or nowhere (False). None: the training decides by its batch, see
+            `ssseg.training.batchnorm_rule`; nowhere until then.
         freeze_encoder: Train the decoder only; the encoder does not change and is in eval mode.
         encoder_options: Further arguments of `timm.create_model`, e.g. `{"pad_type": "same"}`.
         decoder_options: Further arguments of the decoder, e.g. `{"aspp_branches": 2}`.
@@ -64,7 +65,7 @@ class Segmenter(nn.Module):
         weights: str | None = None,
         depth: int | None = None,
         output_stride: int | None = None,
-        freeze_bn: bool = False,
+        freeze_bn: bool | Literal["encoder"] | None = None,
         freeze_encoder: bool = False,
         encoder_options: dict[str, Any] | None = None,
         decoder_options: dict[str, Any] | None = None,
@@ -87,7 +88,7 @@ class Segmenter(nn.Module):
             "encoder": encoder,
             "depth": depth or usual_depth,
             "output_stride": output_stride or usual_stride,
-            "freeze_bn": freeze_bn,
+            "freeze_bn": freeze_bn or False,
             "freeze_encoder": freeze_encoder,
             "encoder_options": dict(encoder_options or {}),
             "decoder_options": dict(decoder_options or {}),
@@ -102,7 +103,9 @@ class Segmenter(nn.Module):
         elif weights == "random":
             weights = None
         self.weights, self.pretrained = weights, weights is not None
-        self.freeze_bn, self.freeze_encoder = freeze_bn, freeze_encoder
+        self.freeze_bn: bool | Literal["encoder"] = freeze_bn or False
+        self.freeze_bn_by_rule = freeze_bn is None
+        self.freeze_encoder = freeze_encoder
         self.encoder = create_encoder(
             encoder,
             in_channels=in_channels,
@@ -200,8 +203,10 @@ class Segmenter(nn.Module):
     @property
     def independent(self) -> bool:
         """Whether the logits of an image do not depend on the batch: no trained BatchNorm."""
-        trained = self.decoder if self.freeze_encoder else self
-        return self.freeze_bn or not any(isinstance(m, _BatchNorm) for m in trained.modules())
+        frozen = self.freeze_encoder or self.freeze_bn == "encoder"
+        trained = self.decoder if frozen else self
+        layers = any(isinstance(m, _BatchNorm) for m in trained.modules())
+        return self.freeze_bn is True or not layers
 
     def train(self, mode: bool = True) -> "Segmenter":
         """Set train mode, except for a frozen encoder and frozen BatchNorm layers."""
@@ -209,8 +214,13 @@ class Segmenter(nn.Module):
         if self.freeze_encoder:
             self.encoder.eval()
         if self.freeze_bn:
-            freeze_batchnorm(self)
+            freeze_batchnorm(self.encoder if self.freeze_bn == "encoder" else self)
         return self
+
+    def set_freeze_bn(self, value: bool | Literal["encoder"]) -> None:
+        """Decide which BatchNorm layers are in eval mode in training, see `freeze_bn`."""
+        self.freeze_bn = self.hparams["freeze_bn"] = value
+        self.train(self.training)
 
 
 def _short(values: Sequence[float]) -> str:

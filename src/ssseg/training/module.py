@@ -25,6 +25,7 @@ from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
 from ssseg.serialization import from_config
+from ssseg.training.batchnorm_rule import freeze_by_rule
 from ssseg.training.checkpoint_contents import contents_of, refuse_other
 from ssseg.training.compute import Compute
 from ssseg.training.labeled_loss import check_labeled_loss, set_labeled_loss
@@ -135,10 +136,7 @@ class SegmentationModule(LightningModule):
         """Optimiser steps of the whole run."""
         total = self.trainer.max_steps
         if total < 1:
-            raise UserError(
-                f"option trainer.max_steps is {total}; training is counted in steps here, "
-                "so give a positive number"
-            )
+            raise UserError(f"option trainer.max_steps is {total}; expected a number of steps")
         return total
 
     def _log_step(self, loss: Tensor, out: StepOutput, truth: Tensor | None, step: Step) -> None:
@@ -216,6 +214,7 @@ class SegmentationModule(LightningModule):
         if stage == "fit":
             self._stop_requested = False
             set_labeled_loss(self.method, self.loss, data)
+            self.notes += freeze_by_rule(self.method, data, self.trainer.world_size)
             if isinstance(data, SegmentationData):
                 self.check_shapes(data, self.trainer.world_size)
             if not self._prepared:

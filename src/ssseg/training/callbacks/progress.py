@@ -18,6 +18,7 @@ from rich.progress import (
 
 from ssseg.data.module import data_of
 from ssseg.evaluation.pseudo_labels import to_floats
+from ssseg.models.encoder import weights_origin
 from ssseg.runs.atomic_write import atomic_write
 from ssseg.runs.run import PROGRESS, SUMMARY
 from ssseg.training.callbacks.final_validation import EvaluateLast
@@ -138,6 +139,7 @@ def announcement(trainer: Trainer, module: SegmentationModule) -> list[str]:
     lines = [
         f"network    {recipe['decoder']} on {recipe['encoder']}, {size:.1f} million parameters, "
         f"{recipe['num_classes']} classes",
+        f"weights    {weights_origin(recipe['encoder'], module.method.student.weights)}",
         f"data       {data.source.name}, labeled: {data.split.name}, "
         f"crops {data.crop_size[0]} x {data.crop_size[1]}",
     ]
