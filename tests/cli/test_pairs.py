@@ -147,6 +147,7 @@ def test_a_template_is_typed_as_it_is(tmp_path):
     assert "masks are read from png, bmp, tif, tiff" in said
 
 
+@pytest.mark.slow
 def test_a_benchmark_takes_the_two_folders(tmp_path, capsys):
     root = usual(tmp_path)
     where = ["--data.images", str(root / "photos"), "--data.masks", str(root / "masks")]
