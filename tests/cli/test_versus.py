@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 import ssseg
+from ssseg.benchmarking import benchmark
 from ssseg.benchmarking.preflight import Forecast
 from ssseg.cli.main import main
 from ssseg.cli.versus import ask, place, plan_two
@@ -23,7 +24,9 @@ def trained(*args):
 
 
 @pytest.mark.usefixtures("preflight_here")
-def test_two_real_runs_end_in_a_verdict(here, capsys):
+def test_two_real_runs_end_in_a_verdict(here, capsys, monkeypatch):
+    # the threads of one run would fight those of the other tests
+    monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 1)
     assert trained() == 0
     printed = capsys.readouterr().out.splitlines()
     run, other = (Run(here / "runs" / f"street-{m}-seed0") for m in ("classmix", "supervised"))
@@ -153,6 +156,20 @@ def test_wrong_uses_end_in_one_sentence(here, capsys, args, said):
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+    assert not list(here.iterdir())
+
+
+@pytest.mark.usefixtures("preflight_here")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--data.batch_size", "error: option data.batch_size is 500, but there are only 8 labeled"),
+        ("--data.unlabeled_batch_size", "error: 1 of 2 kinds of runs cannot work (classmix: "),
+    ],
+)
+def test_what_cannot_work_is_said_once(here, capsys, option, said):
+    assert trained(option, "500") == 2
+    assert said in capsys.readouterr().err
     assert not list(here.iterdir())
 
 

@@ -38,6 +38,20 @@ class Impossible(NamedTuple):
     reason: str
 
 
+class ImpossibleRunsError(UserError):
+    """Some of the planned runs cannot work.
+
+    Args:
+        bad: One of each kind.
+        kinds: How many kinds there are.
+    """
+
+    def __init__(self, bad: Sequence[Impossible], kinds: int) -> None:
+        said = "; ".join(f"{one.planned.cell}: {one.reason}" for one in bad)
+        super().__init__(f"{len(bad)} of {kinds} kinds of runs cannot work ({said})")
+        self.reasons = [one.reason for one in bad]
+
+
 class Forecasts(NamedTuple):
     """The forecasts of all planned runs."""
 
@@ -74,8 +88,7 @@ def preflight(
         if "error" in (answer := found[_cell(planned)]) and cells[_cell(planned)] is planned
     ]
     if bad:
-        said = "; ".join(f"{one.planned.cell}: {one.reason}" for one in bad)
-        raise UserError(f"{len(bad)} of {len(cells)} kinds of runs cannot work ({said})")
+        raise ImpossibleRunsError(bad, len(cells))
     runs = []
     for planned in plan:
         answer = found[_cell(planned)]

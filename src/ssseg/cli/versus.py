@@ -12,7 +12,7 @@ from ssseg.benchmarking.benchmark import Work, check_runs, launcher_of
 from ssseg.benchmarking.earlier_runs import earlier_run
 from ssseg.benchmarking.grid import Planned, plan
 from ssseg.benchmarking.grid_file import grid_of
-from ssseg.benchmarking.preflight import Forecast
+from ssseg.benchmarking.preflight import Forecast, ImpossibleRunsError
 from ssseg.benchmarking.run_state import run_state
 from ssseg.benchmarking.runner import Runner
 from ssseg.cli.aliases import expand_aliases
@@ -150,7 +150,12 @@ def fit_versus(args: Sequence[str]) -> Run:
     asked = ask(with_home(args))
     console, work = Console(markup=False, emoji=False), Work()
     planned = plan_two(asked)
-    looked = check_runs(planned, work, console)
+    try:
+        looked = check_runs(planned, work, console)
+    except ImpossibleRunsError as error:
+        if len(error.reasons) == 2 and len(set(error.reasons)) == 1:
+            raise UserError(error.reasons[0]) from error  # said once: it is not of one method
+        raise
     placed = place(asked, planned, looked.runs)
     launcher = launcher_of(placed, work, looked.gpus)
     Runner(placed, looked.runs, launcher, console, work.retries).carry_out()
