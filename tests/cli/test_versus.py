@@ -23,6 +23,7 @@ def trained(*args):
     return main([*FIT, "--trainer.max_steps", "3", *args])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("preflight_here")
 def test_two_real_runs_end_in_a_verdict(here, capsys, monkeypatch):
     # the threads of one run would fight those of the other tests
