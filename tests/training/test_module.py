@@ -211,3 +211,18 @@ def test_parameters_that_idle_stay_as_they_are(tmp_path, name):
     trainer = make_trainer(5, tmp_path, callbacks=[LooksAtGradients()])
     trainer.fit(module, make_data())  # anew, two steps beyond the warm-up
     assert not any(torch.equal(ours, p) for ours, p in zip(before, waiting, strict=True))
+
+
+def test_a_run_in_64_bits_goes_on_exactly(tmp_path):
+    def trained(steps, **how):
+        module = make_module("classmix")
+        trainer = make_trainer(steps, tmp_path, precision="64-true")
+        trainer.fit(module, datamodule=make_data(), **how)
+        return module, trainer
+
+    whole, _ = trained(4)
+    _, trainer = trained(2)
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    rest, _ = trained(4, ckpt_path=tmp_path / "two.ckpt")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(rest.state_dict()[name], tensor), name

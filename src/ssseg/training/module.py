@@ -240,6 +240,8 @@ class SegmentationModule(LightningModule):
 
         Undone by `teardown`: synchronised layers train on GPUs only.
         """
+        # weights of 64 bits are restored before Lightning converts the networks to that precision
+        self.trainer.precision_plugin.convert_module(self)
         restore(self._replaced)
         trains = self.trainer.state.fn == "fit" and isinstance(self.trainer.strategy, DDPStrategy)
         if trains and self.shares_statistics:
