@@ -13,7 +13,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pytorch_lightning import Trainer
 
@@ -26,7 +25,7 @@ from ssseg.losses import LabeledLoss
 from ssseg.methods import METHODS, USUAL, method_class
 from ssseg.methods.base import Method, defaults
 from ssseg.models import NETWORKS, Segmenter
-from ssseg.models.networks import OPTIMISERS, usual_network
+from ssseg.models.networks import OPTIMISERS, network_for
 from ssseg.runs.command import pairs
 from ssseg.serialization import flatten, import_class, refuse_retired, to_plain
 from ssseg.training.compute import Compute
@@ -261,7 +260,7 @@ def _network(name: str, source: type[Source] | None) -> Options:
     if name == AUTO:
         if source is None:
             raise UserError("option --network is auto, which needs the data set; give --data too")
-        name = source.network or usual_network(torch.cuda.is_available())
+        name = network_for(source.network)
     if name not in NETWORKS:
         raise one_of("network", name, [AUTO, *NETWORKS])
     groups = {"network": {"weights": AUTO} | NETWORKS[name], "optim": OPTIMISERS.get(name, {})}

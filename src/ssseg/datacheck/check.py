@@ -74,15 +74,12 @@ def _memory(sets: Sets, plan: Plan, report: DoctorReport) -> dict[str, Any] | No
     """Memory of a step with the proposed crop and of the validation; None if not computable."""
     if report["proposal"] is None or not sets.source.classes:
         return None
-    import torch
-
     from ssseg.evaluation.inference import Inference
-    from ssseg.models.networks import NETWORKS, usual_network
+    from ssseg.models.networks import NETWORKS, network_for
     from ssseg.training.memory import memory_of_step, memory_of_validation
 
     crop = report["proposal"]["crop_size"]
-    usual = sets.source.network or usual_network(torch.cuda.is_available())
-    network = NETWORKS[plan.network or usual] | {"weights": "random"}
+    network = NETWORKS[plan.network or network_for(sets.source.network)] | {"weights": "random"}
     if plan.method is not None and plan.network is None:
         decoder = method_class(plan.method).decoder
         network |= {} if decoder is None else {"decoder": decoder}

@@ -6,7 +6,7 @@ devices, and the result equals the gradient on one device.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from ssseg.errors import UserError, one_of
 from ssseg.types import IGNORE
 
 LossName = Literal["cross_entropy", "ohem", "dice", "focal"]
-NAMES: tuple[LossName, ...] = ("cross_entropy", "ohem", "dice", "focal")
+NAMES: tuple[LossName, ...] = get_args(LossName)
 LARGEST_WEIGHT = 10.0
 """Largest class weight of `auto`; without it a class with few pixels would dominate the loss."""
 

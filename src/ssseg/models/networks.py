@@ -59,6 +59,17 @@ OPTIMISERS: dict[str, dict[str, Any]] = {
 """The options of the optimiser that a name stands for as well."""
 
 
+def network_for(named: str | None) -> str:
+    """The network that images are trained with by default, on this machine.
+
+    Args:
+        named: The one that their data set names, if it names one.
+    """
+    import torch
+
+    return named or usual_network(torch.cuda.is_available())
+
+
 def usual_network(gpu: bool) -> str:
     """The network for photographs where none is named.
 

@@ -13,11 +13,10 @@ from ssseg.data.datasets.base import Array, Record
 from ssseg.data.reading import in_threads, kept
 from ssseg.data.splits.counts import number_of
 from ssseg.errors import UserError
+from ssseg.runs.verdict import FEW
 
 SPREAD = 20
 """Points of mIoU by which scores of single photographs differ (their standard deviation)."""
-FEW = 30
-"""Held-out images below which it is said how uncertain a score on them is."""
 
 
 def held_out_count(wanted: str, total: int, option: str) -> int:
