@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ssseg.ops import block_class_mask, box_mask, class_mask, cow_mask, half_box_mask
+from ssseg.ops import (
+    block_class_mask,
+    box_mask,
+    class_mask,
+    cow_mask,
+    half_box_mask,
+    ratio_box_mask,
+)
 from ssseg.ops.masks import block_rows_cols, grid_shape
 from tests.reference import masks as reference
 
@@ -52,6 +59,8 @@ def by_block(blocks, **options):
 GENERATORS = {
     "box": lambda size, g: box_mask(size, generator=g),
     "boxes": lambda size, g: box_mask(size, 0.3, 3, generator=g),
+    "ranged boxes": lambda size, g: box_mask(size, (0.2, 0.5), 3, generator=g),
+    "ratio_box": lambda size, g: ratio_box_mask(size, 1.0, generator=g),
     "half_box": lambda size, g: half_box_mask(size, generator=g),
     "cow": lambda size, g: cow_mask(size, 0.4, (1.0, 3.0), generator=g),
     "class": by_class(),
@@ -417,10 +426,63 @@ class TestBox:
     def test_of_the_whole_image_is_full(self):
         assert box_mask((3, 7, 5), 1.0, generator=seeded(0)).all()
 
-    @pytest.mark.parametrize("area", [0.0, -0.1, 1.1])
+    def test_draws_the_share_of_every_box_from_a_range(self):
+        boxes = box_mask((400, 100, 100), (0.2, 0.6), generator=seeded(0))
+        share = (boxes.double().mean((1, 2, 3)) - 0.2) / 0.4
+
+        assert stats.kstest(share, "uniform").pvalue > 1e-3
+
+    @pytest.mark.parametrize("area", [0.0, -0.1, 1.1, (0.0, 0.5), (0.5, 0.4), (0.5, 1.1)])
     def test_needs_an_area(self, area):
         with pytest.raises(ValueError, match="area must lie in"):
             box_mask((1, 4, 4), area)
+
+
+class TestRatioBox:
+    SIZE = (1000, 40, 60)
+
+    @few
+    @given(side, side, seeds)
+    def test_is_a_rectangle_of_an_area_in_its_range(self, height, width, seed):
+        for mask in ratio_box_mask((4, height, width), 1.0, generator=seeded(seed)):
+            _, _, rows, cols = rectangle(mask[0])
+            assert rows * cols <= 0.4 * height * width
+            if rows:  # both sides are rounded down
+                assert (rows + 1) * (cols + 1) > 0.02 * height * width
+                assert rows / (cols + 1) < 1 / 0.3
+                assert (rows + 1) / cols > 0.3
+
+    def test_has_the_law_of_drawing_until_the_box_lies_inside(self):
+        ours = [rectangle(m[0]) for m in ratio_box_mask(self.SIZE, 1.0, generator=seeded(0))]
+        loop = reference.ratio_boxes(
+            np.random.default_rng(0), *self.SIZE, (0.02, 0.4), (0.3, 1 / 0.3)
+        )
+
+        for of in (0, 1, 2, 3):  # top, left, rows, cols
+            assert stats.ks_2samp([box[of] for box in ours], [b[of] for b in loop]).pvalue > 1e-3
+        down = [top / (40 - rows) for top, _, rows, _ in ours if rows < 36]
+        expected = [top / (40 - rows) for top, _, rows, _ in loop if rows < 36]
+        assert stats.ks_2samp(down, expected).pvalue > 1e-3
+        tall = np.mean([rows * 60 > cols * 40 for *_, rows, cols in ours])
+        assert tall == pytest.approx(np.mean([r * 60 > c * 40 for *_, r, c in loop]), abs=0.06)
+
+    @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+    def test_gives_a_box_to_its_share_of_the_images(self, probability):
+        boxes = ratio_box_mask((4000, 12, 12), probability, generator=seeded(0))
+
+        assert abs(boxes.flatten(1).any(1).float().mean() - probability) < 0.03
+
+    def test_gives_no_box_where_none_fits(self):
+        # the lowest box of this area has four rows
+        assert not ratio_box_mask((9, 1, 200), 1.0, (0.4, 0.4), generator=seeded(0)).any()
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("probability", 1.1), ("area", (0.0, 0.4)), ("area", (0.4, 0.2)), ("ratio", (2.0, 1.0))],
+    )
+    def test_needs_values_in_their_range(self, option, value):
+        with pytest.raises(ValueError, match=f"{option} must"):
+            ratio_box_mask((1, 4, 4), **{option: value})
 
 
 class TestCow:

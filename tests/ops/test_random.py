@@ -10,6 +10,7 @@ from ssseg.ops import (
     color_jitter,
     cow_mask,
     half_box_mask,
+    ratio_box_mask,
 )
 from ssseg.ops.random import gamma, normal, uniform
 from ssseg.testing import NUM_CLASSES
@@ -30,6 +31,8 @@ DRAWS = {
     "normal": lambda n, g: normal((n, 2), g),
     "gamma": lambda n, g: gamma((2, n), 0.3, g, batch=1).T,
     "box": lambda n, g: box_mask((n, 9, 11), num_boxes=2, generator=g),
+    "ranged box": lambda n, g: box_mask((n, 9, 11), (0.2, 0.5), generator=g),
+    "ratio box": lambda n, g: ratio_box_mask((n, 9, 11), generator=g),
     "half box": lambda n, g: half_box_mask((n, 9, 11), generator=g),
     "cow": lambda n, g: cow_mask((n, 9, 11), sigma=(1.0, 3.0), generator=g),
     "beta": lambda n, g: beta_lambda(n, 0.4, generator=g),

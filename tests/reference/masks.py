@@ -73,6 +73,21 @@ def box_mask(draw, height, width, area):
     return mask
 
 
+def ratio_boxes(rng, batch, height, width, area, ratio):
+    """UniMatch's boxes as (top, left, rows, columns), drawn until each lies in the image."""
+    found = []
+    for _ in range(batch):
+        pixels = rng.uniform(*area) * height * width
+        while True:
+            r = rng.uniform(*ratio)
+            rows, cols = int(math.sqrt(pixels * r)), int(math.sqrt(pixels / r))
+            top, left = int(rng.integers(height)), int(rng.integers(width))
+            if top + rows <= height and left + cols <= width:
+                break
+        found.append((top, left, rows, cols))
+    return found
+
+
 def cow_mask(noise, sigma, share, reach):
     """Smoothed noise under a threshold; `noise` (B, H, W), `sigma` (B,), `reach` in pixels."""
     masks = []

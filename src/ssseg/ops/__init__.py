@@ -5,7 +5,14 @@ caller passes. No operator uses a global random state, copies to the host or wor
 """
 
 from ssseg.ops.decouple import as_distribution, decouple_prediction, one_hot
-from ssseg.ops.masks import block_class_mask, box_mask, class_mask, cow_mask, half_box_mask
+from ssseg.ops.masks import (
+    block_class_mask,
+    box_mask,
+    class_mask,
+    cow_mask,
+    half_box_mask,
+    ratio_box_mask,
+)
 from ssseg.ops.mix import (
     Mixed,
     beta_lambda,
@@ -42,5 +49,6 @@ __all__ = [
     "paste_all",
     "permutation_pairs",
     "random_candidates",
+    "ratio_box_mask",
     "roll_pairs",
 ]

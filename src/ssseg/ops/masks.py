@@ -21,11 +21,13 @@ Rounding = Literal["floor", "ceil", "random"]
 ClassPool = Literal["present", "all"]
 Grid = Literal["per_side", "total"]
 Size = tuple[int, int, int]
+CANDIDATES = 64
+"""Ratios of height and width that `ratio_box_mask` chooses from."""
 
 
 def box_mask(
     size: Size,
-    area: float = 0.5,
+    area: float | tuple[float, float] = 0.5,
     num_boxes: int = 1,
     *,
     generator: Rng = None,
@@ -39,7 +41,8 @@ def box_mask(
 
     Args:
         size: (B, H, W) of the masks.
-        area: Share of the image that one box covers, in (0, 1].
+        area: Share of the image that one box covers, in (0, 1]. Two numbers: the share of each box
+            is uniform between them (CPS: 0.25 to 0.5).
         num_boxes: Boxes per image.
         generator: Source of randomness.
         device: Device of the mask.
@@ -50,17 +53,20 @@ def box_mask(
     Raises:
         ValueError: For an `area` outside (0, 1] or fewer than one box.
     """
-    if not 0 < area <= 1:
+    low, high = area if isinstance(area, tuple) else (area, area)
+    if not 0 < low <= high <= 1:
         raise ValueError(f"area must lie in (0, 1], got {area}")
     if num_boxes < 1:
         raise ValueError(f"num_boxes must be at least 1, got {num_boxes}")
     batch, height, width = size
-    shape, dtype = (3, batch, num_boxes), sum_dtype(device)
+    ranged = low < high
+    shape, dtype = (3 + ranged, batch, num_boxes), sum_dtype(device)
     draw = uniform(shape, generator, batch=1, device=device, dtype=dtype)
+    covered = low + (high - low) * draw[3] if ranged else low
     scale = math.sqrt(1 / num_boxes)
-    share = area ** draw[0]
+    share = covered ** draw[0]
     rows = (height * share * scale).round()
-    cols = (width * area / share * scale).round()
+    cols = (width * covered / share * scale).round()
     top = ((height - rows) * draw[1]).round()
     left = ((width - cols) * draw[2]).round()
     y = _inside(height, top, rows)
@@ -97,6 +103,63 @@ def half_box_mask(
     left = ((width - cols + 1) * draw[1]).floor()
     top = ((height - rows + 1) * draw[2]).floor()
     return ~(_inside(height, top, rows)[..., :, None] & _inside(width, left, cols)[..., None, :])
+
+
+def ratio_box_mask(
+    size: Size,
+    probability: float = 0.5,
+    area: tuple[float, float] = (0.02, 0.4),
+    ratio: tuple[float, float] = (0.3, 1 / 0.3),
+    *,
+    generator: Rng = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """The CutMix rectangle of UniMatch and the methods around it, in some of the images.
+
+    With `a` uniform in `area`, an image of H x W pixels gets a box of `floor(sqrt(a H W r))` rows
+    and `floor(sqrt(a H W / r))` columns. The released code draws the ratio `r` (uniform in `ratio`)
+    and a corner (uniform in the image) until the box lies inside the image. So the density of `r`
+    is proportional to the number of corners from which the box fits, and the corner is uniform
+    among those. Here both are drawn directly: `r` from evenly spaced candidates with a random
+    offset. About three of four boxes are taller than wide.
+
+    Args:
+        size: (B, H, W) of the masks.
+        probability: How often an image gets a box, in [0, 1].
+        area: Smallest and largest share of the image that a box covers, in (0, 1].
+        ratio: Smallest and largest ratio of height and width.
+        generator: Source of randomness.
+        device: Device of the mask.
+
+    Returns:
+        (B, 1, H, W) bool, True inside the box. No box where none of the candidates fits, as in
+        images that are much longer than wide.
+
+    Raises:
+        ValueError: For a `probability`, `area` or `ratio` outside its range.
+    """
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability must lie in [0, 1], got {probability}")
+    if not 0 < area[0] <= area[1] <= 1:
+        raise ValueError(f"area must be two increasing numbers in (0, 1], got {area}")
+    if not 0 < ratio[0] <= ratio[1]:
+        raise ValueError(f"ratio must be two increasing positive numbers, got {ratio}")
+    batch, height, width = size
+    draw = uniform((6, batch, 1), generator, batch=1, device=device, dtype=sum_dtype(device))
+    pixels = height * width * (area[0] + (area[1] - area[0]) * draw[0])
+    steps = (torch.arange(CANDIDATES, device=device) + draw[1]) / CANDIDATES
+    candidates = ratio[0] + (ratio[1] - ratio[0]) * steps
+    rows, cols = (pixels * candidates).sqrt().floor(), (pixels / candidates).sqrt().floor()
+    down, right = (height - rows + 1).clamp(0, height), (width - cols + 1).clamp(0, width)
+    corners = (down * right).cumsum(1)
+    # clamped, because a product that is rounded up may be the number of all corners itself
+    chosen = torch.searchsorted(corners, draw[2] * corners[:, -1:], right=True)
+    chosen = chosen.clamp_max(CANDIDATES - 1)
+    rows, cols, down, right = (part.gather(1, chosen) for part in (rows, cols, down, right))
+    top, left = (draw[3] * down).floor(), (draw[4] * right).floor()
+    box = _inside(height, top, rows)[..., :, None] & _inside(width, left, cols)[..., None, :]
+    wanted = (draw[5] < probability) & (corners[:, -1:] > 0)
+    return box & wanted[..., None, None]
 
 
 def _inside(length: int, start: Tensor, extent: Tensor) -> Tensor:
