@@ -16,6 +16,7 @@ from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
 from tests.spread import IMAGES, on_devices, seeded
 
 NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
+NAMES += ["fixmatch"]
 
 
 def mine(devices, value):

@@ -39,6 +39,9 @@ METHODS = {
     "complexmix": MethodEntry(
         "ComplexMix", "Chen et al. 2021", "paste half of the classes, block by block"
     ),
+    "fixmatch": MethodEntry(
+        "FixMatch", "Sohn et al. 2020", "confident labels of weak views for mixed strong views"
+    ),
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),
