@@ -24,6 +24,19 @@ class OwnLoss(Method):
         return StepOutput({"sup": cross_entropy(self.student(image), label, step.devices)})
 
 
+@dataclass(eq=False, repr=False)
+class OwnOption(Method):
+    """A method with an option that is called like one of the loss."""
+
+    class_weights: float = 2.0
+    num_views = 0
+
+    def losses(self, batch, step):
+        image, label = batch.labeled
+        loss = self.labeled_loss(self.student(image), label, step)
+        return StepOutput({"sup": self.class_weights * loss})
+
+
 def trained(tmp_path, method, loss, steps=1, data=None):
     torch.manual_seed(0)
     module = SegmentationModule(method, tiny_network(8), seed=0, loss=loss)
@@ -55,8 +68,17 @@ def test_auto_weights_are_counted_in_the_labeled_images(tmp_path):
     pixels = torch.tensor(data.contents.pixels, dtype=torch.float64)
     median = pixels[pixels > 0].median()
     expected = torch.where(pixels > 0, median / pixels, 1.0).clamp_max(10).float()
-    torch.testing.assert_close(module.method.class_weights, expected)
+    torch.testing.assert_close(module.method._class_weights, expected)
     assert "class_weights" not in "".join(module.state_dict())
+
+
+def test_a_method_may_have_an_option_of_that_name(tmp_path):
+    given = LabeledLoss(class_weights=[1.0] * 8)
+    module, trainer = trained(tmp_path, OwnOption(), given)
+    assert module.method.hparams == {"class_weights": 2.0}
+    _, usual = trained(tmp_path, create_method("supervised"), LabeledLoss())
+    expected = 2 * usual.logged_metrics["loss/sup"]
+    torch.testing.assert_close(trainer.logged_metrics["loss/sup"], expected)
 
 
 def test_a_method_with_a_loss_of_its_own_refuses_another(tmp_path):

@@ -55,7 +55,8 @@ class Method(nn.Module, ABC):
         """
         self._labeled_loss = loss
         self.labeled_loss_used = False
-        self.register_buffer("class_weights", class_weights, persistent=False)
+        # a name that no option of a method has
+        self.register_buffer("_class_weights", class_weights, persistent=False)
 
     def labeled_loss(self, logits: Tensor, label: Tensor, step: Step) -> Tensor:
         """The loss of labeled images that the run is configured with (`--loss`), a scalar.
@@ -66,7 +67,7 @@ class Method(nn.Module, ABC):
             step: The step, with the devices that the batch is spread over.
         """
         self.labeled_loss_used = True
-        weights = cast(Tensor | None, self.class_weights)
+        weights = cast(Tensor | None, self._class_weights)
         return self._labeled_loss(logits, label, step.devices, weights)
 
     @abstractmethod
