@@ -68,6 +68,7 @@ class ProgressBar(Callback):
         self.bar: Progress | None = None
         self.throughput = Throughput()
         self.waited = 0.0
+        self.printed = -1
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Print what is about to train, and show the bar."""
@@ -110,6 +111,7 @@ class ProgressBar(Callback):
             self.bar.update(self.task, text=_numbers(trainer))
             line = f"step {trainer.global_step:>5}/{trainer.max_steps}  {_numbers(trainer)}"
             self.bar.console.print(line, highlight=False, soft_wrap=True)
+            self.printed = trainer.global_step
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Remove the bar."""
@@ -123,7 +125,13 @@ class ProgressBar(Callback):
 
     def _stop(self) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            live = self.console.is_interactive or self.console.is_jupyter
+            if not live and self.bar.tasks[self.task].completed == self.printed:
+                # the bar would be printed once, here, below the line of the same step
+                self.bar.live.transient = True
+                self.bar.live.stop()
+            else:
+                self.bar.stop()
             self.bar = None
 
 
