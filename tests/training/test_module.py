@@ -11,7 +11,7 @@ from ssseg.methods import METHODS
 from ssseg.models import Segmenter
 from ssseg.training.compute import Compute
 from ssseg.training.optimizer import OptimizerConfig
-from tests.conftest import make_data, make_module, make_trainer
+from tests.conftest import make_data, make_module, make_trainer, recorded_terms
 
 
 class SaveAtThree(Callback):
@@ -98,15 +98,7 @@ def test_micro_batches_of_one_step_are_mixed_differently(tmp_path):
 
 def test_warmup_is_supervised_and_counted_in_the_budget(tmp_path):
     module = make_module(warmup_steps=3)
-    terms = []
-    losses = module.method.losses
-
-    def remember(batch, step):
-        out = losses(batch, step)
-        terms.append(sorted(out.losses))
-        return out
-
-    module.method.losses = remember
+    terms = recorded_terms(module)
     make_trainer(5, tmp_path).fit(module, make_data())
     assert terms == [["sup"]] * 3 + [["sup", "unsup"]] * 2
 

@@ -6,7 +6,7 @@ from pytorch_lightning import Callback
 
 from ssseg.training.optimizer import OptimizerConfig
 from ssseg.training.step_timer import StepTimer
-from tests.conftest import make_data, make_module, make_trainer
+from tests.conftest import make_data, make_module, make_trainer, recorded_terms
 
 SGD = OptimizerConfig(name="sgd", lr=0.1)
 
@@ -38,15 +38,7 @@ def test_it_logs_nothing_and_takes_any_place_in_the_run(tmp_path):
             seen.append(trainer.global_step)
 
     module = make_module("classmix", warmup_steps=5)
-    terms = []
-    losses = module.method.losses
-
-    def remember(batch, step):
-        out = losses(batch, step)
-        terms.append(sorted(out.losses))
-        return out
-
-    module.method.losses = remember
+    terms = recorded_terms(module)
     trainer = make_trainer(10, tmp_path, callbacks=[Watch()], log_every_n_steps=1)
     timer = StepTimer(trainer, module, make_data())
     batches = timer.batches()
