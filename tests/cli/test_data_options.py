@@ -65,6 +65,27 @@ def test_what_cannot_be_opened_is_one_sentence(args, said):
     assert "\n" not in str(caught.value)
 
 
+class Untyped(Street):
+    """Someone's data set without type annotations."""
+
+    def __init__(self, pictures, side=32):
+        super().__init__(train_images=pictures, size=side)
+
+
+class Anything(Street):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+
+
+def test_a_class_without_annotations_is_opened_as_in_training():
+    source = open_source(f"{__name__}.Untyped", {"pictures": "5", "side": "33"})
+    assert len(source.records("train")) == 5
+    assert source.read_image(source.records("val")[0]).shape == (33, 33, 3)
+    with pytest.raises(UserError, match=r"needs option --data\.pictures"):
+        open_source(f"{__name__}.Untyped", {})
+    assert isinstance(open_source(f"{__name__}.Anything", {}), Anything)
+
+
 def test_by_name():
     assert open_source("street", {"val_images": "3"}).records("val")[-1].id.endswith("2")
     assert describe_source("street", {}).func is Street

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pytorch_lightning import Trainer
 
+from ssseg.cli.parsing import required_options
 from ssseg.data.datasets import DATASETS, PAIRS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
@@ -249,9 +250,8 @@ def _known_data_options(source: type[Source], flags: Sequence[str]) -> None:
 
 def _nothing_missing(source: type[Source], name: str, flags: list[str]) -> None:
     """Check that all required options of a data set are given."""
-    for option, parameter in inspect.signature(source).parameters.items():
-        required = parameter.default is parameter.empty
-        if required and f"--data.{option}" not in flags:
+    for option in required_options(source):
+        if f"--data.{option}" not in flags:
             raise UserError(f"data set {name} needs option --data.{option}; give it a value")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonargparse
 
-from ssseg.cli.parsing import VerbParser
+from ssseg.cli.parsing import VerbParser, required_options
 from ssseg.data.datasets import DATASETS, PAIRS, source_class
 from ssseg.data.datasets.base import Source
 from ssseg.errors import UserError, one_of
@@ -91,13 +91,15 @@ def describe_source(name: str, options: dict[str, str]) -> partial[Source]:
     for option in options:
         if option not in parameters:
             raise one_of(f"option of data set {name}", option, list(parameters))
-    for option, parameter in parameters.items():
-        if parameter.default is parameter.empty and option not in options:
+    for option in required_options(cls):
+        if option not in options:
             raise UserError(f"data set {name} needs option --data.{option}; give it a value")
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, "data")
+    # a class without type annotations gets its options as YAML reads them, as in training
+    parser.add_class_arguments(cls, "data", fail_untyped=False)
     try:
         values = parser.parse_args([f"--data.{key}={value}" for key, value in options.items()])
     except jsonargparse.ArgumentError as error:
         raise UserError(" ".join(str(error).split())) from error
-    return partial(cls, **vars(values.data))
+    given = values.get("data")
+    return partial(cls, **({} if given is None else vars(given)))

@@ -1,5 +1,6 @@
 """Error messages of option parsers: one sentence, with options as the user types them."""
 
+import inspect
 import re
 from argparse import ArgumentParser
 from typing import Any
@@ -30,6 +31,16 @@ def _type_name(name: str) -> str:
     found = re.fullmatch(r"<class '(.*)'>", name)
     plain_name = found.group(1) if found else name
     return {**words, "NoneType": "null", "str": "a text"}.get(plain_name, plain_name)
+
+
+def required_options(cls: type) -> list[str]:
+    """The parameters of a class that have no default; `*args` and `**kwargs` are none."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind not in several
+    ]
 
 
 class VerbParser(ArgumentParser):
