@@ -12,7 +12,8 @@ from ssseg.ops import (
     half_box_mask,
     ratio_box_mask,
 )
-from ssseg.ops.random import gamma, normal, uniform
+from ssseg.ops.dropout import complementary_dropout, feature_dropout
+from ssseg.ops.random import gamma, normal, subset, uniform
 from ssseg.testing import NUM_CLASSES
 from tests.spread import IMAGES, seeded
 
@@ -29,6 +30,7 @@ DRAWS = {
     "uniform": lambda n, g: uniform((n, 3), g),
     "uniform, images second": lambda n, g: uniform((3, n), g, batch=1).T,
     "normal": lambda n, g: normal((n, 2), g),
+    "subset": lambda n, g: subset(n, 0.5, g),
     "gamma": lambda n, g: gamma((2, n), 0.3, g, batch=1).T,
     "box": lambda n, g: box_mask((n, 9, 11), num_boxes=2, generator=g),
     "ranged box": lambda n, g: box_mask((n, 9, 11), (0.2, 0.5), generator=g),
@@ -40,7 +42,15 @@ DRAWS = {
 }
 
 
+def streams(part, g):
+    """Complementary dropout of two streams, the two streams of an image side by side."""
+    feats = complementary_dropout([IMAGE[part].repeat(2, 1, 1, 1)] * 2, generator=g)[1]
+    return torch.cat(feats.chunk(2), 1)
+
+
 OF_A_PART = {
+    "feature dropout": lambda part, g: feature_dropout([IMAGE[part]] * 2, generator=g)[1],
+    "complementary dropout": streams,
     "class": lambda part, g: class_mask(LABEL[part], NUM_CLASSES, "random", generator=g),
     "blocks": lambda part, g: block_class_mask(LABEL[part], NUM_CLASSES, 4, generator=g),
     "jitter": lambda part, g: color_jitter(IMAGE[part], generator=g, **NORM),

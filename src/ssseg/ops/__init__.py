@@ -1,10 +1,11 @@
-"""Pure tensor operators: mixing masks, mixing, pairing, decoupling, photometric augmentation.
+"""Pure tensor operators: masks, mixing, pairing, decoupling, dropout, photometric augmentation.
 
 They need no Lightning and keep no state. Every random choice comes from the `generator` that the
 caller passes. No operator uses a global random state, copies to the host or works in place.
 """
 
 from ssseg.ops.decouple import as_distribution, decouple_prediction, one_hot
+from ssseg.ops.dropout import complementary_dropout, feature_dropout
 from ssseg.ops.masks import (
     block_class_mask,
     box_mask,
@@ -37,8 +38,10 @@ __all__ = [
     "box_mask",
     "class_mask",
     "color_jitter",
+    "complementary_dropout",
     "cow_mask",
     "decouple_prediction",
+    "feature_dropout",
     "gaussian_blur",
     "half_box_mask",
     "mix",

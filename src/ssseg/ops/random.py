@@ -57,6 +57,22 @@ def gamma(
     return _local(shape, source, batch, draw)
 
 
+def subset(
+    batch: int, share: float, source: Rng, *, device: torch.device | str | None = None
+) -> Tensor:
+    """A random subset of the images of the global batch, (B,) bool: those of this device.
+
+    Args:
+        batch: Number of images on this device.
+        share: Share of the global batch; the number of images is rounded down.
+        source: Source of the random numbers.
+        device: Device of the result.
+    """
+    return _local((batch,), source, 0, lambda size, g: torch.randperm(
+        size[0], generator=g, device=device
+    ) < int(share * size[0]))  # fmt: skip
+
+
 def _local(
     shape: Sequence[int],
     source: Rng,
