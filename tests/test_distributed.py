@@ -51,6 +51,7 @@ def gradients(devices, name, hparams):
     torch.manual_seed(0)
     options = {"warmup_steps": 0, "teacher_norm": "running", "threshold": 0.25}
     options = {} if name == "supervised" else options
+    options |= {"rampup_steps": 0} if name == "guidedmix" else {}
     method = create_method(name, **{**options, **hparams})
     network = tiny_network()
     network.freeze_bn = True  # statistics of a batch are each device's own
@@ -58,7 +59,11 @@ def gradients(devices, name, hparams):
     method.double().train()
     common = seeded(9) if devices.world_size > 1 else None
     step = Step(50, 100, seeded(9 if devices.rank == 0 else 77), devices, common)
-    terms = method.losses(part_of(whole_batch(), devices), step).losses
+    batch = part_of(whole_batch(), devices)
+    if "recent" in hparams:  # images of an earlier step, on which the partners may be found
+        image, label = batch.labeled
+        method.losses(batch._replace(labeled=Labeled(-image, label)), step)
+    terms = method.losses(batch, step).losses
     torch.stack(list(terms.values())).sum().backward()
     return (
         {n: float(devices.total(t.detach())) / devices.world_size for n, t in terms.items()},
@@ -76,6 +81,10 @@ CASES = [
     ("classmix", {"denominator": "trusted", "extra_augmentation": True}),
     ("complexmix", {"gate": "pixel_before"}),
     ("mixup", {"denominator": "all"}),
+    ("guidedmix", {"variant": "paper"}),
+    ("guidedmix", {"variant": "teacher", "pair": "assigned"}),
+    ("guidedmix", {"variant": "teacher", "pair": "similar", "recent": IMAGES + 2}),
+    ("guidedmix", {"use_teacher": True, "pair": "random"}),
 ]
 
 

@@ -70,12 +70,26 @@ class DistInfo:
         """
         if self.world_size == 1:
             return value.roll(-1, 0)
+        following = (self.rank + 1) % self.world_size
+        return torch.cat((value[1:], self.gather(value[:1])[following : following + 1]))
+
+    def gather(self, value: Tensor) -> Tensor:
+        """The samples of all devices, those of the first device first, without gradient.
+
+        Args:
+            value: (B, ...), with the same B on all devices.
+
+        Returns:
+            (B * devices, ...).
+        """
+        if self.world_size == 1:
+            return value.detach()
         # some backends cannot send bool
-        first = value.detach()[:1].contiguous()
-        sent = first.byte() if first.dtype == torch.bool else first
-        firsts = [torch.empty_like(sent) for _ in range(self.world_size)]
-        dist.all_gather(firsts, sent)
-        return torch.cat((value[1:], firsts[(self.rank + 1) % self.world_size].to(value.dtype)))
+        sent = value.detach().contiguous()
+        sent = sent.byte() if sent.dtype == torch.bool else sent
+        parts = [torch.empty_like(sent) for _ in range(self.world_size)]
+        dist.all_gather(parts, sent)
+        return torch.cat(parts).to(value.dtype)
 
 
 SINGLE = DistInfo()

@@ -321,7 +321,11 @@ class TestMostSimilar:
         assert not found.requires_grad
 
 
-class TestMostSimilarOthers:
+def most_similar_other(pooled):
+    return most_similar(pooled, pooled, own=torch.arange(len(pooled)))
+
+
+class TestMostSimilarOther:
     @few
     @given(st.integers(2, 9), st.integers(1, 4), seeds)
     def test_agrees_with_the_loop(self, batch, width, seed):
@@ -336,39 +340,40 @@ class TestMostSimilarOthers:
                     nearest, at = math.dist(query, key), j
             expected.append(at)
 
-        assert most_similar(pooled, pooled, others=True).tolist() == expected
+        assert most_similar_other(pooled).tolist() == expected
         assert torch.equal(pooled, before)
 
     def test_finds_the_twin_and_not_itself(self):
         pooled = torch.randn(3, 8, generator=seeded(0)).repeat(2, 1)
 
-        assert most_similar(pooled, pooled, others=True).tolist() == [3, 4, 5, 0, 1, 2]
+        assert most_similar_other(pooled).tolist() == [3, 4, 5, 0, 1, 2]
 
     @pytest.mark.parametrize("batch", [2, 3, 6])
     def test_of_equal_images_is_the_first_other_one(self, batch):
         pooled = torch.ones(batch, 4)
 
-        assert most_similar(pooled, pooled, others=True).tolist() == [1] + [0] * (batch - 1)
+        assert most_similar_other(pooled).tolist() == [1] + [0] * (batch - 1)
 
     def test_lets_a_lone_one_take_itself(self):
-        assert most_similar(torch.ones(1, 4), torch.ones(1, 4), others=True).tolist() == [0]
+        assert most_similar_other(torch.ones(1, 4)).tolist() == [0]
 
     def test_follows_the_order_of_the_batch(self):
         pooled, order = torch.randn(5, 4, generator=seeded(0)), torch.tensor([3, 0, 4, 1, 2])
-        found = most_similar(pooled, pooled, others=True)
-        moved = most_similar(pooled[order], pooled[order], others=True)
+        found = most_similar_other(pooled)
+        moved = most_similar_other(pooled[order])
 
         assert torch.equal(order[moved], found[order])
 
-    def test_bars_only_the_key_of_the_same_place(self):
+    def test_excludes_only_the_own_key(self):
         query, keys = torch.zeros(2, 1), torch.tensor([[0.0], [1.0], [0.5], [2.0]])
 
-        assert most_similar(query, keys, others=True).tolist() == [2, 0]
+        assert most_similar(query, keys, own=torch.tensor([0, 1])).tolist() == [2, 0]
+        assert most_similar(query, keys, own=torch.tensor([3, 0])).tolist() == [0, 2]
 
     def test_passes_no_gradient(self):
         pooled = torch.randn(4, 3, generator=seeded(0), requires_grad=True)
 
-        assert not most_similar(pooled, pooled, others=True).requires_grad
+        assert not most_similar_other(pooled).requires_grad
 
 
 def folded_cdf(alpha, cap):

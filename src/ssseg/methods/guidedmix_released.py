@@ -19,13 +19,12 @@ from ssseg.methods.guidedmix.blends import (
     check_bound,
     figure_columns,
     mean,
-    pair_with_unlabeled,
     see,
 )
 from ssseg.models.ema import labeling
 from ssseg.models.segmenter import Segmenter, freeze_batchnorm
 from ssseg.ops.decouple import decouple_prediction
-from ssseg.ops.mix import beta_lambda
+from ssseg.ops.mix import beta_lambda, random_candidates
 from ssseg.types import Batch, Picture, Pseudo, Step, StepOutput
 
 
@@ -88,44 +87,42 @@ class GuidedMixReleased(Method):
         if not mixing:
             return StepOutput(terms)
 
-        pairs = self._pairs(seen, labeled, step)
-        decoupled = self._decoupled(self._mixed(images, pairs, seen), pairs, seen)
-        direct = seen.logits[pairs.second].detach()
+        pairs = self._pairs(labeled, len(images) - labeled, step)
+        mixed = self._mixed(images, labeled, pairs, seen)
+        decoupled = decouple_prediction(mixed, seen.logits[pairs.first], pairs.lam)
+        direct = seen.logits[labeled:].detach()
         error = pixel_sigmoid_focal(decoupled, direct.argmax(1))
-        image_of = pairs.second - labeled
-        valid = batch.unlabeled.valid[image_of]
+        valid = batch.unlabeled.valid
         terms["unsup"] = self.weight * mean(error, valid, step.devices)
         trusted, prediction = torch.ones_like(error), decoupled.detach()
-        pseudo = Pseudo(direct, trusted, valid, direct, valid, prediction, image_of)
+        pseudo = Pseudo(direct, trusted, valid, direct, valid, prediction)
         return StepOutput(terms, pseudo=pseudo)
 
-    def _pairs(self, seen: Passes, labeled: int, step: Step) -> Pairs:
+    def _pairs(self, labeled: int, unlabeled: int, step: Step) -> Pairs:
         """Random pairs with one share for all of them."""
-        first, second = pair_with_unlabeled(seen.pooled, labeled, "random", step)
-        lam = beta_lambda(1, cap=self.lambda_max, generator=step.generator, device=first.device)
-        return Pairs(first, second, lam.expand(len(first)))
+        draws, device = step.generator, step.generator.device
+        first = random_candidates(unlabeled, labeled, generator=draws, device=device)
+        lam = beta_lambda(1, cap=self.lambda_max, generator=draws, device=device)
+        return Pairs(first, torch.arange(unlabeled, device=device), lam.expand(unlabeled))
 
-    def _mixed(self, images: Tensor, pairs: Pairs, seen: Passes) -> Tensor:
+    def _mixed(self, images: Tensor, labeled: int, pairs: Pairs, seen: Passes) -> Tensor:
         """The second decoder's logits of the blends, (P, C, H, W)."""
-        feats = [blend_pairs(level, pairs) for level in seen.feats]
+        feats = [blend_pairs(level[:labeled], level[labeled:], pairs) for level in seen.feats]
         return self.student.upsample(self.mix_decoder(feats), images)
-
-    def _decoupled(self, mixed: Tensor, pairs: Pairs, seen: Passes) -> Tensor:
-        """What is left without the labeled images (Eq. 8 on logits, as printed)."""
-        return decouple_prediction(mixed, seen.logits[pairs.first], pairs.lam)
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """The paper's Fig. 5: both images, the blend, and the masks of and out of it."""
         if not batch.unlabeled.views:
             return []
-        images = torch.cat((batch.labeled.image, batch.unlabeled.views[0]))
+        image, labeled = batch.unlabeled.views[0], len(batch.labeled.image)
+        images = torch.cat((batch.labeled.image, image))
         with labeling(self):
             seen = see(self.student, images)
-            pairs = self._pairs(seen, len(batch.labeled.image), step)
-            mixed = self._mixed(images, pairs, seen)
+            pairs = self._pairs(labeled, len(image), step)
+            mixed = self._mixed(images, labeled, pairs, seen)
         scores = {
             "prediction of the mix": mixed,
-            "decoupled mask": self._decoupled(mixed, pairs, seen),
-            "direct prediction": seen.logits[pairs.second],
+            "decoupled mask": decouple_prediction(mixed, seen.logits[pairs.first], pairs.lam),
+            "direct prediction": seen.logits[labeled:],
         }
-        return figure_columns(batch, pairs, scores)
+        return figure_columns(batch.labeled, batch.unlabeled, pairs, scores)

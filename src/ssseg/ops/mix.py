@@ -118,7 +118,7 @@ def random_candidates(
 
 
 @torch.no_grad()
-def most_similar(query: Tensor, keys: Tensor, *, others: bool = False) -> Tensor:
+def most_similar(query: Tensor, keys: Tensor, *, own: Tensor | None = None) -> Tensor:
     """The nearest key of every query by squared Euclidean distance (GuidedMix-Net, Eq. 3).
 
     Of keys at the same distance the first one is taken.
@@ -126,17 +126,20 @@ def most_similar(query: Tensor, keys: Tensor, *, others: bool = False) -> Tensor
     Args:
         query: (B, D) float, pooled features of the images that need a partner.
         keys: (N, D) float, pooled features of the candidates.
-        others: Exclude key i for query i (for partners within one batch). With a single key the
-            query gets it all the same.
+        own: (B,) int64, the key that is the query's own image, which is excluded. A query whose own
+            key is the only one gets it all the same.
 
     Returns:
         (B,) int64 indices into `keys`; no gradient.
     """
+    return squared_distances(query, keys, own).argmin(1)
+
+
+def squared_distances(query: Tensor, keys: Tensor, own: Tensor | None = None) -> Tensor:
+    """Squared Euclidean distances (B, N) float32 of (B, D) and (N, D); infinite to the own key."""
     # float32, because squares of large features overflow in half precision
     distance = (query[:, None].float() - keys[None].float()).square().sum(-1)
-    if others:
-        distance.fill_diagonal_(torch.inf)
-    return distance.argmin(1)
+    return distance if own is None else distance.scatter(1, own[:, None], torch.inf)
 
 
 def beta_lambda(

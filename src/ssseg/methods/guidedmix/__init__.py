@@ -25,26 +25,26 @@ from ssseg.losses import (
 )
 from ssseg.methods.base import Method
 from ssseg.methods.guidedmix.blends import (
-    PairRule,
+    Decouple,
     Pairs,
     Passes,
     blend_pairs,
     check_bound,
+    decoupled,
     figure_columns,
     mean,
-    pair_among_labeled,
-    pair_with_unlabeled,
     see,
 )
+from ssseg.methods.guidedmix.candidates import Candidates, Recent, Side, gathered
+from ssseg.methods.guidedmix.partners import partners
 from ssseg.methods.guidedmix.variants import RETIRED, with_defaults
 from ssseg.models.ema import EMA, labeling
 from ssseg.models.segmenter import Segmenter
-from ssseg.ops.decouple import as_distribution, decouple_prediction, one_hot
-from ssseg.ops.mix import beta_lambda, blend
-from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
+from ssseg.ops.decouple import as_distribution, one_hot
+from ssseg.ops.mix import beta_lambda, blend, most_similar
+from ssseg.types import IGNORE, Batch, Labeled, Picture, Pseudo, Step, StepOutput
 
-Side = Literal["prediction", "truth"]
-Decouple = Literal["soft", "hard"]
+PairRule = Literal["similar", "assigned", "random", "similar_unlabeled"]
 BY_VARIANT: Any = None
 """Stands for the variant's own value until the method is made."""
 
@@ -82,8 +82,11 @@ class GuidedMix(Method):
         lambda_max: Upper bound of the labeled image's share (paper: VOC 0.5, Cityscapes 0.3,
             Context 0.4).
         pair: `similar`: for every unlabeled image the nearest labeled one of the batch
-            (Sec. 3.1.1); `similar_unlabeled`: for every labeled image the nearest unlabeled one
-            (Sec. 4.3.1); `random`: any labeled image.
+            (Sec. 3.1.1); `assigned`: near ones, such that all are used equally often; `random`: any
+            labeled image; `similar_unlabeled`: for every labeled image the nearest unlabeled one
+            (Sec. 4.3.1), on its own device.
+        recent: Labeled images of earlier steps that unlabeled ones may be paired with, besides
+            those of the batch; 0: none. As they were augmented, and with the features of then.
         labeled_side: What the labeled image of a pair stands for when it is subtracted, or blended
             into the target of `cross_entropy`: the network's `prediction`, or its `truth`.
         decouple: Subtract it times its share (`soft`, Eq. 8) or whole (`hard`, Eq. 7).
@@ -123,6 +126,7 @@ class GuidedMix(Method):
     alpha: float = 1.0
     lambda_max: float = 0.5
     pair: PairRule = BY_VARIANT
+    recent: int = 0
     labeled_side: Side = BY_VARIANT
     decouple: Decouple = "soft"
     target: Literal["decoupled", "direct"] = BY_VARIANT
@@ -151,6 +155,13 @@ class GuidedMix(Method):
                 "options of guidedmix: loss 'cross_entropy' asks for the blend of two labels, but "
                 "target is 'decoupled'; expected target 'direct'"
             )
+        if self.recent and (self.labeled_side == "prediction" or self.pair == "similar_unlabeled"):
+            raise UserError(
+                f"options of guidedmix: recent is {self.recent}, with labeled_side "
+                f"{self.labeled_side!r} and pair {self.pair!r}; expected labeled_side 'truth' and "
+                "another pair than 'similar_unlabeled', since only images and truth are kept"
+            )
+        self._recent = Recent(self.recent)
 
     def setup(self, model: Segmenter) -> None:
         """Take the network; add the classifier and the teacher where they are wanted."""
@@ -183,110 +194,120 @@ class GuidedMix(Method):
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The terms of Eq. 9 and 11, under the names that the class describes."""
-        (image, label), labeled = batch.labeled, len(batch.labeled.image)
+        (image, label), count = batch.labeled, len(batch.labeled.image)
         warmup = step.length(self.warmup_steps)
         mixing = self.weight > 0 and step.index >= warmup
         images = torch.cat((image, batch.unlabeled.views[0])) if mixing else image
         # under a teacher, unlabeled images as they are may be of no use to the student
         alone = self.use_teacher and self.target == "direct"
         seen = see(self.student, image if alone else images)
-        said = self._label(images) if self.use_teacher else seen
+        labeled, unlabeled = (self._label(images) if self.use_teacher else seen).split(count)
+        candidates = self._candidates(batch.labeled, labeled, step)
 
-        terms = {"sup": self.labeled_loss(seen.logits[:labeled], label, step)}
+        terms = {"sup": self.labeled_loss(seen.logits[:count], label, step)}
         if self.cla_weight:
-            classes = self.classifier(seen.pooled[:labeled])
+            classes = self.classifier(seen.pooled[:count])
             presence = class_presence_loss(classes, label, step.devices)
             terms["sup_cla"] = self.cla_weight * presence
         if self.dec_weight:
-            terms["sup_dec"] = self.dec_weight * self._dec_loss(images, label, said, step)
+            error = self._dec_loss(batch.labeled, labeled, candidates, step)
+            terms["sup_dec"] = self.dec_weight * error
+        candidates = self._recent.after(candidates)
+        self._recent.keep(candidates)
         if not mixing:
             return StepOutput(terms)
 
-        pairs = self._pairs(said.pooled, labeled, step)
-        found = self._compare(images, pairs, seen, said, label)
-        image_of = pairs.second - labeled
-        valid = known = batch.unlabeled.valid[image_of]
+        pairs = self._pairs(candidates, labeled, unlabeled, step)
+        blends = blend_pairs(candidates.image, batch.unlabeled.views[0], pairs)
+        side = candidates.side(self.labeled_side, pairs.first, unlabeled.logits)
+        found = self._compare(blends, side, pairs, unlabeled.logits[pairs.second])
+        valid = known = batch.unlabeled.valid[pairs.second]
         if self.labeled_side == "truth":
-            known = valid & (label[pairs.first] != IGNORE)
+            known = valid & (candidates.label[pairs.first] != IGNORE)
         trusted = trusted_from(found.conf, self.threshold)
         weight = confidence_weight(trusted, valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
         unsup = weighted_mean(found.error, weight, known, "valid", step.devices)
         terms["unsup"] = self.weight * ramp * unsup
         wanted, prediction = found.target.detach(), found.prediction.detach()
-        pseudo = Pseudo(found.label.detach(), trusted, valid, wanted, known, prediction, image_of)
+        pseudo = Pseudo(
+            found.label.detach(), trusted, valid, wanted, known, prediction, pairs.second
+        )
         return StepOutput(terms, {"trusted": mean(trusted, valid)}, pseudo)
 
-    def _compare(
-        self, images: Tensor, pairs: Pairs, seen: Passes, said: Passes, label: Tensor
-    ) -> Comparison:
+    def _compare(self, blends: Tensor, side: Tensor, pairs: Pairs, logits: Tensor) -> Comparison:
         """Both sides of Eq. 10, or of the cross-entropy on the blend.
 
         Args:
-            images: Of the step.
+            blends: (P, 3, H, W).
+            side: (P, C, H, W) probabilities of the labeled images.
             pairs: What is blended.
-            seen: By the student.
-            said: By who labels.
-            label: (B, H, W) truth of the labeled images.
+            logits: (P, C, H, W), what is said of the unlabeled images as they are.
         """
-        blends = blend_pairs(images, pairs)
-        side = self._scores(self.labeled_side, said, label, pairs.first)
+        direct = logits.softmax(1)
         if self.target == "decoupled":
             mixed = self._label(blends).logits
-            mask = as_distribution(self._decoupled(mixed, side, pairs.lam, self.decouple))
-            probs = seen.logits[pairs.second].softmax(1)
-            return Comparison(self._error(probs, mask), mask.amax(1), mask, mask, probs)
-        direct = said.logits[pairs.second].detach().softmax(1)
+            mask = as_distribution(decoupled(mixed, side, pairs.lam, self.decouple))
+            return Comparison(self._error(direct, mask), mask.amax(1), mask, mask, direct)
+        direct = direct.detach()
         conf, best = direct.max(1)
-        logits = self.student(blends)
+        mixed = self.student(blends)
         if self.loss == "cross_entropy":
-            ours, theirs = one_hot(side.argmax(1), direct), one_hot(best, direct)
-            target = blend(ours, theirs, pairs.lam)
-            error = pixel_soft_cross_entropy(logits, target)
-            return Comparison(error, conf, direct, target, logits)
-        left = self._decoupled(logits, side, pairs.lam, self.decouple)
+            target = blend(one_hot(side.argmax(1), direct), one_hot(best, direct), pairs.lam)
+            error = pixel_soft_cross_entropy(mixed, target)
+            return Comparison(error, conf, direct, target, mixed)
+        left = decoupled(mixed, side, pairs.lam, self.decouple)
         return Comparison(self._error(left, direct), conf, direct, direct, left)
 
-    def _dec_loss(self, images: Tensor, label: Tensor, said: Passes, step: Step) -> Tensor:
-        """Eq. 12: labeled images, the first ones, blended with each other and decoupled again."""
-        first, second = pair_among_labeled(said.pooled[: len(label)], self.pair)
-        pairs = Pairs(first, second, self._shares(second, step))
-        logits = self.student(blend_pairs(images, pairs))
-        side = self._scores(self.labeled_side, said, label, first)
-        wanted = self._scores(self.dec_target, said, label, second)
-        left = self._decoupled(logits, side, pairs.lam, self.dec_decouple)
-        known = (label[first] != IGNORE) & (label[second] != IGNORE)
+    def _dec_loss(
+        self, batch: Labeled, labeled: Passes, candidates: Candidates, step: Step
+    ) -> Tensor:
+        """Eq. 12: labeled images blended with other labeled ones, and decoupled again.
+
+        Args:
+            batch: Labeled images, which are subtracted.
+            labeled: What is said of them.
+            candidates: Those that they are blended with.
+            step: The step.
+        """
+        places = torch.arange(len(batch.image), device=batch.image.device)
+        own = places + step.devices.rank * len(places)
+        rule = "similar" if self.pair == "similar_unlabeled" else self.pair
+        second = partners(labeled.pooled, candidates.pooled, rule, step, own)
+        pairs = Pairs(places, second, self._shares(second, step))
+        logits = self.student(blend_pairs(batch.image, candidates.image, pairs))
+        side = candidates.side(self.labeled_side, own, logits)
+        wanted = candidates.side(self.dec_target, second, logits)
+        left = decoupled(logits, side, pairs.lam, self.dec_decouple)
+        known = (batch.label != IGNORE) & (candidates.label[second] != IGNORE)
         return mean(self._error(left, wanted), known, step.devices)
-
-    @staticmethod
-    def _scores(side: Side, said: Passes, label: Tensor, places: Tensor) -> Tensor:
-        """Probabilities of labeled images, predicted or true, (P, C, H, W), without gradient."""
-        if side == "truth":
-            return one_hot(label[places], said.logits)
-        return said.logits[places].softmax(1).detach()
-
-    @staticmethod
-    def _decoupled(logits: Tensor, side: Tensor, lam: Tensor, how: Decouple) -> Tensor:
-        """What is left of the prediction of a blend without its first image (Eq. 7 and 8)."""
-        mixed = logits.softmax(1)
-        lam = lam.to(mixed.dtype)
-        share = lam if how == "soft" else torch.ones_like(lam)
-        return decouple_prediction(mixed, side, share, 1 - lam)
 
     def _error(self, scores: Tensor, target: Tensor) -> Tensor:
         error = (scores - target).square()
         return error.mean(1) if self.class_reduction == "mean" else error.sum(1)
 
-    def _pairs(self, pooled: Tensor, labeled: int, step: Step) -> Pairs:
-        first, second = pair_with_unlabeled(pooled, labeled, self.pair, step)
+    def _candidates(self, batch: Labeled, labeled: Passes, step: Step) -> Candidates:
+        """The labeled images of the batch, of all devices."""
+        asked = "prediction" in (self.labeled_side, self.dec_target)
+        probs = labeled.logits.detach().softmax(1) if asked else None
+        return gathered(batch, labeled.pooled, probs, step.devices)
+
+    def _pairs(
+        self, candidates: Candidates, labeled: Passes, unlabeled: Passes, step: Step
+    ) -> Pairs:
+        """Candidates with unlabeled images, and the shares of the candidates."""
+        theirs, device = unlabeled.pooled, unlabeled.pooled.device
+        if self.pair == "similar_unlabeled":
+            second = most_similar(labeled.pooled, theirs)
+            first = torch.arange(len(second), device=device) + step.devices.rank * len(second)
+        else:
+            second = torch.arange(len(theirs), device=device)
+            first = partners(theirs, candidates.pooled, self.pair, step)
         return Pairs(first, second, self._shares(first, step))
 
     def _shares(self, places: Tensor, step: Step) -> Tensor:
-        return beta_lambda(
-            *(len(places), self.alpha, self.lambda_max),
-            generator=step.generator,
-            device=places.device,
-        )
+        size, draws = (len(places), self.alpha, self.lambda_max), step.draws
+        return beta_lambda(*size, generator=draws, device=places.device)
 
     def _label(self, image: Tensor) -> Passes:
         """What who labels says of images, without gradient."""
@@ -303,15 +324,15 @@ class GuidedMix(Method):
         """The paper's Fig. 5: both images, the blend, and the masks of and out of it."""
         if not batch.unlabeled.views:
             return []
-        images = torch.cat((batch.labeled.image, batch.unlabeled.views[0]))
-        said = self._label(images)
-        pairs = self._pairs(said.pooled, len(batch.labeled.image), step)
-        mixed = self._label(blend_pairs(images, pairs)).logits
-        side = self._scores(self.labeled_side, said, batch.labeled.label, pairs.first)
-        mask = as_distribution(self._decoupled(mixed, side, pairs.lam, self.decouple))
+        image, other = batch.labeled.image, batch.unlabeled.views[0]
+        labeled, unlabeled = self._label(torch.cat((image, other))).split(len(image))
+        candidates = self._recent.after(self._candidates(batch.labeled, labeled, step))
+        pairs = self._pairs(candidates, labeled, unlabeled, step)
+        mixed = self._label(blend_pairs(candidates.image, other, pairs)).logits
+        side = candidates.side(self.labeled_side, pairs.first, mixed)
         scores = {
             "prediction of the mix": mixed,
-            "decoupled mask": mask,
-            "direct prediction": said.logits[pairs.second],
+            "decoupled mask": as_distribution(decoupled(mixed, side, pairs.lam, self.decouple)),
+            "direct prediction": unlabeled.logits[pairs.second],
         }
-        return figure_columns(batch, pairs, scores)
+        return figure_columns(candidates[:2], batch.unlabeled, pairs, scores)

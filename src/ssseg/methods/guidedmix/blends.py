@@ -9,10 +9,11 @@ from ssseg.distributed import SINGLE, DistInfo
 from ssseg.errors import UserError
 from ssseg.losses import weighted_mean
 from ssseg.models.segmenter import Segmenter
-from ssseg.ops.mix import blend, most_similar, random_candidates, roll_pairs
-from ssseg.types import IGNORE, Batch, Picture, Step
+from ssseg.ops.decouple import decouple_prediction
+from ssseg.ops.mix import blend
+from ssseg.types import IGNORE, Picture, Unlabeled
 
-PairRule = Literal["similar", "similar_unlabeled", "random"]
+Decouple = Literal["soft", "hard"]
 
 
 class Passes(NamedTuple):
@@ -25,14 +26,22 @@ class Passes(NamedTuple):
     logits: Tensor
     """(B, C, H, W)."""
 
+    def split(self, count: int) -> "tuple[Passes, Passes]":
+        """What it makes of the first images, and of the rest."""
+        first, rest = ([f[part] for f in self.feats] for part in (slice(count), slice(count, None)))
+        return (
+            Passes(self.pooled[:count], first, self.logits[:count]),
+            Passes(self.pooled[count:], rest, self.logits[count:]),
+        )
+
 
 class Pairs(NamedTuple):
-    """What is blended: places in a batch of images and the share of the first of each pair."""
+    """What is blended: places in two groups of images and the share of the first of each pair."""
 
     first: Tensor
-    """(P,) int64; labeled images."""
+    """(P,) int64, the images that are subtracted again."""
     second: Tensor
-    """(P,) int64; the images whose masks are decoupled."""
+    """(P,) int64, the images whose masks are decoupled."""
     lam: Tensor
     """(P,) in (0, lambda_max)."""
 
@@ -57,42 +66,27 @@ def see(network: Segmenter, image: Tensor) -> Passes:
     return Passes(pooled, feats, network.upsample(network.decoder(feats), image))
 
 
-def blend_pairs(values: Tensor, pairs: Pairs) -> Tensor:
+def blend_pairs(firsts: Tensor, seconds: Tensor, pairs: Pairs) -> Tensor:
     """`lam * x_l + (1 - lam) * x_u` (Eq. 2) of images or features (B, ...); (P, ...)."""
-    return blend(values[pairs.first], values[pairs.second], pairs.lam)
+    return blend(firsts[pairs.first], seconds[pairs.second], pairs.lam)
 
 
-def pair_with_unlabeled(
-    pooled: Tensor, labeled: int, rule: PairRule, step: Step
-) -> tuple[Tensor, Tensor]:
-    """Labeled images with unlabeled ones (LUPI, Eq. 3).
+def decoupled(logits: Tensor, side: Tensor, lam: Tensor, how: Decouple) -> Tensor:
+    """What is left of the prediction of blends without their first images (Eq. 7 and 8).
 
     Args:
-        pooled: (B, D) features; the labeled images come first.
-        labeled: How many they are.
-        rule: `similar`: the nearest labeled image of every unlabeled one; `similar_unlabeled`: the
-            nearest unlabeled image of every labeled one; `random`: a labeled image by chance.
-        step: With its generator.
+        logits: (P, C, H, W), of the blends.
+        side: (P, C, H, W) probabilities of the first images.
+        lam: (P,), their shares.
+        how: They are subtracted times their share (`soft`) or whole (`hard`).
 
     Returns:
-        Places in the batch of the labeled and of the unlabeled images, (P,) int64 each.
+        (P, C, H, W), divided by the other images' share.
     """
-    ours, theirs = pooled[:labeled], pooled[labeled:]
-    if rule == "similar_unlabeled":
-        return _places(ours), labeled + most_similar(ours, theirs)
-    if rule == "similar":
-        return most_similar(theirs, ours), labeled + _places(theirs)
-    first = random_candidates(len(theirs), labeled, generator=step.generator, device=pooled.device)
-    return first, labeled + _places(theirs)
-
-
-def pair_among_labeled(pooled: Tensor, rule: PairRule) -> tuple[Tensor, Tensor]:
-    """Every labeled image (B, D) with another one, by the same rule; places, (B,) int64 each."""
-    if rule == "random":
-        second = roll_pairs(len(pooled), pooled.device)  # their order in the batch is random
-    else:
-        second = most_similar(pooled, pooled, others=True)
-    return _places(pooled), second
+    mixed = logits.softmax(1)
+    lam = lam.to(mixed.dtype)
+    share = lam if how == "soft" else torch.ones_like(lam)
+    return decouple_prediction(mixed, side, share, 1 - lam)
 
 
 def mean(error: Tensor, valid: Tensor, devices: DistInfo = SINGLE) -> Tensor:
@@ -100,26 +94,24 @@ def mean(error: Tensor, valid: Tensor, devices: DistInfo = SINGLE) -> Tensor:
     return weighted_mean(error, torch.ones_like(error), valid, "valid", devices)
 
 
-def figure_columns(batch: Batch, pairs: Pairs, scores: dict[str, Tensor]) -> list[Picture]:
+def figure_columns(
+    labeled: tuple[Tensor, Tensor], unlabeled: Unlabeled, pairs: Pairs, scores: dict[str, Tensor]
+) -> list[Picture]:
     """The paper's Fig. 5: both images, their blend, and masks.
 
     Args:
-        batch: Of the step.
+        labeled: Images (N, 3, H, W) and labels (N, H, W).
+        unlabeled: Of the step.
         pairs: What is blended.
         scores: (P, C, H, W) by title; their most likely classes are shown.
     """
-    labeled = len(batch.labeled.image)
-    images = torch.cat((batch.labeled.image, batch.unlabeled.views[0]))
-    valid = batch.unlabeled.valid[pairs.second - labeled]
+    (image, label), other = labeled, unlabeled.views[0]
+    valid = unlabeled.valid[pairs.second]
     masks = {title: torch.where(valid, s.argmax(1), IGNORE) for title, s in scores.items()}
     return [
-        Picture("labeled", "image", images[pairs.first]),
-        Picture("its truth", "label", batch.labeled.label[pairs.first]),
-        Picture("unlabeled", "image", images[pairs.second]),
-        Picture("mix", "image", blend_pairs(images, pairs)),
+        Picture("labeled", "image", image[pairs.first]),
+        Picture("its truth", "label", label[pairs.first]),
+        Picture("unlabeled", "image", other[pairs.second]),
+        Picture("mix", "image", blend_pairs(image, other, pairs)),
         *(Picture(title, "label", mask) for title, mask in masks.items()),
     ]
-
-
-def _places(rows: Tensor) -> Tensor:
-    return torch.arange(len(rows), device=rows.device)
