@@ -3,13 +3,15 @@
 Two real processes (gloo) against one that sees the whole batch, in float64.
 """
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 
 from ssseg.distributed import SINGLE
 from ssseg.losses import class_presence_loss, confidence_weight, cross_entropy, weighted_mean
-from ssseg.methods import create_method
+from ssseg.methods import create_method, method_class
 from ssseg.ops import Mixed, next_in_ring
 from ssseg.testing import NUM_CLASSES, SIDE, tiny_network
 from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
@@ -50,8 +52,9 @@ def gradients(devices, name, hparams):
     """What an optimiser would see of the whole batch: the mean of the devices' gradients."""
     torch.manual_seed(0)
     options = {"warmup_steps": 0, "teacher_norm": "running", "threshold": 0.25}
-    options = {} if name == "supervised" else options
     options |= {"rampup_steps": 0} if name == "guidedmix" else {}
+    known = {field.name for field in fields(method_class(name))}
+    options = {key: value for key, value in options.items() if key in known}
     method = create_method(name, **{**options, **hparams})
     network = tiny_network()
     network.freeze_bn = True  # statistics of a batch are each device's own
@@ -69,7 +72,7 @@ def gradients(devices, name, hparams):
         {n: float(devices.total(t.detach())) / devices.world_size for n, t in terms.items()},
         [
             (devices.total(p.grad) / devices.world_size).numpy()
-            for p in method.student.parameters()
+            for p in method.parameters()
             if p.grad is not None
         ],
     )
@@ -85,6 +88,8 @@ CASES = [
     ("guidedmix", {"variant": "teacher", "pair": "assigned"}),
     ("guidedmix", {"variant": "teacher", "pair": "similar", "recent": IMAGES + 2}),
     ("guidedmix", {"use_teacher": True, "pair": "random"}),
+    ("cps", {}),
+    ("cps", {"cutmix": True}),
 ]
 
 
@@ -100,7 +105,7 @@ def spread():
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{n}-{h}" for n, h in CASES])
 def test_terms_and_gradients_are_those_of_one_device(spread, case):
     terms, grads = gradients(SINGLE, *CASES[case])
-    assert terms.get("unsup") != 0
+    assert all(terms.values())
     for answers in spread:
         there, others = answers[case]
         assert there == pytest.approx(terms, abs=1e-12)

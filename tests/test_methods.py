@@ -3,6 +3,7 @@ import torch
 
 import ssseg
 from ssseg.methods import METHODS, method_class
+from ssseg.methods.mean_teacher import MeanTeacher
 
 
 def test_the_table_and_the_folder_agree():
@@ -21,7 +22,7 @@ def test_the_table_and_the_folder_agree():
 
 
 def test_methods_are_short():
-    """A new method is one file of at most about 60 lines.
+    """A new method is one file of at most about 60 lines, or 80 if it does without the template.
 
     The template is an exception, and so is GuidedMix-Net with its two methods.
     """
@@ -30,7 +31,8 @@ def test_methods_are_short():
     for name in set(METHODS) - {"mean_teacher", "guidedmix", "guidedmix_released"}:
         code = [line for line in getsourcelines(method_class(name))[0] if line.strip()]
         doc = method_class(name).__doc__.splitlines()
-        assert len(code) - len(doc) < 60, name
+        most = 60 if issubclass(method_class(name), MeanTeacher) else 80
+        assert len(code) - len(doc) < most, name
         assert "torch.rand(" not in getsource(method_class(name)) or "generator=" in getsource(
             method_class(name)
         )

@@ -107,6 +107,21 @@ def test_training_gives_the_same_network(tmp_path, compute, name):
         torch.testing.assert_close(theirs[key], tensor, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "trained"), [("classmix", ["student"]), ("cps", ["student", "peer"])]
+)
+def test_every_network_that_trains_is_prepared(name, trained, monkeypatch):
+    """Averaged copies are compiled, but keep nothing that could be computed again."""
+    kept, method = [], make_method(ssseg.methods.method_class(name))
+    monkeypatch.setattr("ssseg.training.compute.checkpoint_blocks", kept.append)
+    Compute(checkpoint_activations=True, compile=True).prepare(method)
+    assert {id(encoder) for encoder in kept} == {id(getattr(method, n).encoder) for n in trained}
+    for network in method.networks.values():
+        network = getattr(network, "module", network)
+        for half in (network.encoder, network.decoder):
+            assert half._compiled_call_impl is not None
+
+
 def test_channels_last_reaches_images_and_weights(tmp_path):
     seen = []
 

@@ -39,6 +39,10 @@ def test_memory_is_what_a_real_forward_pass_keeps(name):
     assert counted.parameters == sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert counted.weights == 4 * (counted.parameters + 3 * trained)
+    two = memory_of_step(
+        network, (64, 96), num_classes=5, in_channels=4, images=6, teacher=False, trained=2
+    )
+    assert two[:2] == (2 * counted.activations, 2 * counted.weights)
 
 
 def test_no_matrix_of_all_pairs_of_patches_is_counted():

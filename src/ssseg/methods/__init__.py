@@ -48,6 +48,7 @@ METHODS = {
     "guidedmix_released": MethodEntry(
         "GuidedMixReleased", "Tu et al. 2021 (code)", "blend features for a second decoder"
     ),
+    "cps": MethodEntry("CPS", "Chen et al. 2021", "two networks learn from each other's labels"),
 }
 
 USUAL = "classmix"

@@ -131,6 +131,14 @@ class Method(nn.Module, ABC):
         return {field.name: getattr(self, field.name) for field in fields(self) if field.init}
 
 
+def mixed_with_itself(method: Method) -> str:
+    """The message for a step without a second unlabeled image to mix with."""
+    return (
+        f"{type(method).__name__.lower()}: the only unlabeled image of a step is mixed with "
+        "itself, which changes nothing; give a --data.unlabeled_batch_size of at least 2"
+    )
+
+
 def defaults(method: type[Method]) -> dict[str, Any]:
     """The hyper-parameters of a method with their defaults; `MISSING` for required ones."""
     return {

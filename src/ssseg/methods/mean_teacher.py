@@ -22,7 +22,7 @@ from ssseg.losses import (
     trusted_from,
     weighted_mean,
 )
-from ssseg.methods.base import Method
+from ssseg.methods.base import Method, mixed_with_itself
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter, evaluating
 from ssseg.ops.mix import Mixed, next_in_ring, paste_all
@@ -101,12 +101,7 @@ class MeanTeacher(Method):
         """A message if a step has no second unlabeled image to mix with."""
         kind = type(self)
         mixes = kind.mask is not MeanTeacher.mask or kind.combine is not MeanTeacher.combine
-        if unlabeled > 1 or not mixes:
-            return []
-        return [
-            f"{kind.__name__.lower()}: the only unlabeled image of a step is mixed with itself, "
-            "which changes nothing; give a --data.unlabeled_batch_size of at least 2"
-        ]
+        return [mixed_with_itself(self)] if mixes and unlabeled < 2 else []
 
     def mask(self, label: Tensor, step: Step) -> Tensor | None:
         """The mixing mask, (B, 1, H, W) bool, True = this image's pixel; None: no mixing.

@@ -1,9 +1,10 @@
 """How a step is computed: choices that change time and memory, and not what is learned."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssseg.methods.base import Method
 from ssseg.models.activation_checkpointing import checkpoint_blocks
@@ -20,7 +21,7 @@ class Compute:
     Args:
         channels_last: Keep images and convolutions with their channels innermost, which tensor
             cores want; faster with mixed precision on GPUs.
-        checkpoint_activations: Compute the encoder's blocks again in the backward pass instead of
+        checkpoint_activations: Compute the encoders' blocks again in the backward pass instead of
             keeping what they computed: about a third more time, a fraction of the memory.
         compile: Compile encoder and decoder of every network with `torch.compile`. The first steps
             take minutes; images of one size pay off.
@@ -37,11 +38,15 @@ class Compute:
         """Make the networks of a method ready, once, before they are trained."""
         if self.channels_last:
             method.to(memory_format=torch.channels_last)
-        if self.checkpoint_activations:
-            checkpoint_blocks(method.student.encoder)
-        if self.compile:
-            for network in method.networks.values():
-                _compile(network)
+        # an averaged copy keeps its network inside
+        networks: list[Any] = [getattr(n, "module", n) for n in method.networks.values()]
+        for network in networks:
+            if self.checkpoint_activations and any(p.requires_grad for p in network.parameters()):
+                checkpoint_blocks(network.encoder)
+            if self.compile:
+                # in place: names of parameters stay, and methods may call the two halves apart
+                network.encoder.compile()
+                network.decoder.compile()
 
     def arrange(self, batch: Batch) -> Batch:
         """A batch with its images as they are wanted in memory."""
@@ -54,11 +59,3 @@ class Compute:
 
 def _inner(image: Tensor) -> Tensor:
     return image.contiguous(memory_format=torch.channels_last)
-
-
-def _compile(network: nn.Module) -> None:
-    """In place: names of parameters stay, and methods may call the two halves apart."""
-    network = getattr(network, "module", network)  # an averaged copy keeps it inside
-    for half in (network.encoder, network.decoder):
-        assert isinstance(half, nn.Module)
-        half.compile()

@@ -40,7 +40,7 @@ class Memory(NamedTuple):
     activations: int
     """What the forward pass keeps for the backward pass, of all images of a step."""
     weights: int
-    """Of the network and the teacher's copy, with gradients and AdamW's two moments of those that
+    """Of the networks and the teacher's copy, with gradients and AdamW's two moments of those that
     are trained."""
     parameters: int
     """Number of weights of the network."""
@@ -61,6 +61,7 @@ def memory_of_step(
     in_channels: int,
     images: int,
     teacher: bool,
+    trained: int = 1,
 ) -> Memory:
     """What a step holds when its backward pass begins; temporary buffers come on top.
 
@@ -71,13 +72,16 @@ def memory_of_step(
         in_channels: Of the images.
         images: Number of images that the trained network sees in a step.
         teacher: Whether an averaged copy of the network is kept.
+        trained: Number of networks that are trained on these images.
     """
     asked = json.dumps([network, num_classes, in_channels])
-    return _step(asked, (crop_size[0], crop_size[1]), images, teacher)
+    return _step(asked, (crop_size[0], crop_size[1]), images, teacher, trained)
 
 
 @lru_cache(maxsize=256)
-def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) -> Memory:
+def _step(
+    asked: str, crop_size: tuple[int, int], images: int, teacher: bool, networks: int
+) -> Memory:
     network, num_classes, in_channels = json.loads(asked)
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         model = Segmenter(num_classes, in_channels, **network).train()
@@ -100,9 +104,9 @@ def _step(asked: str, crop_size: tuple[int, int], images: int, teacher: bool) ->
     parameters = sum(p.numel() for p in model.parameters())
     del loss  # the graph kept the counted tensors alive until here
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    held = (1 + teacher) * parameters + 3 * trained
+    held = (networks + teacher) * parameters + 3 * networks * trained
     name = f"{model.hparams['decoder']} on {model.hparams['encoder']}"
-    return Memory(activations * images // IMAGES, FLOAT * held, parameters, name)
+    return Memory(networks * activations * images // IMAGES, FLOAT * held, parameters, name)
 
 
 def memory_of_validation(
@@ -220,7 +224,10 @@ def memory_of_run(data: SegmentationData, module: SegmentationModule) -> Needs |
     network = {name: value for name, value in hparams.items() if name not in given}
     kind = {"num_classes": data.num_classes, "in_channels": data.in_channels}
     images = data.batch_size + (data.unlabeled_batch_size if module.num_views else 0)
-    teacher = any(isinstance(part, EMA) for part in module.method.modules())
+    parts = list(module.method.modules())
+    teacher = any(isinstance(part, EMA) for part in parts)
+    networks = [part for part in parts if isinstance(part, Segmenter)]
+    trained = sum(any(p.requires_grad for p in part.parameters()) for part in networks)
     infer, sizes = module.inference.within(data.crop_size), sizes_of(data, "val")
     largest = max(sizes, key=lambda size: size[0] * size[1])
     seen = max(infer.inputs(largest), key=lambda size: size[0] * size[1])
@@ -228,7 +235,9 @@ def memory_of_run(data: SegmentationData, module: SegmentationModule) -> Needs |
     whole = min(batch, infer.images_at_once(largest))
     at_once = infer.batch_size if infer.mode == "slide" else whole
     try:
-        step = memory_of_step(network, data.crop_size, images=images, teacher=teacher, **kind)
+        step = memory_of_step(
+            network, data.crop_size, images=images, teacher=teacher, trained=trained, **kind
+        )
         scoring = memory_of_validation(network, seen, images=at_once, batch=batch, **kind)
     except (RuntimeError, NotImplementedError):  # a layer that has no shapes without values
         return None
