@@ -113,6 +113,22 @@ def test_terms_and_gradients_are_those_of_one_device(spread, case):
             np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-12)
 
 
+def gathered(devices):
+    values = torch.arange(6).view(6, 1)
+    kinds = (values, values % 2 == 0, values.float().requires_grad_())
+    ours = [devices.gather(mine(devices, value)) for value in kinds]
+    mark = torch.full((2,), float(devices.rank))
+    devices.take_from_first([mark])
+    return [(part.tolist(), part.dtype, part.requires_grad) for part in ours], mark.tolist()
+
+
+def test_what_all_devices_hold_is_gathered_in_their_order():
+    alone = gathered(SINGLE)
+    assert [dtype for _, dtype, _ in alone[0]] == [torch.int64, torch.bool, torch.float32]
+    assert not any(gradient for *_, gradient in alone[0])
+    assert on_devices(2, gathered) == [alone, alone]
+
+
 def ring_and_sums(devices):
     values = torch.arange(6).view(6, 1).expand(6, 2)
     sample = Mixed(values.double(), values, values.float(), values % 2 == 0)

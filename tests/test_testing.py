@@ -1,13 +1,16 @@
 """The contract of a method, and that it notices faults."""
 
 import copy
+from typing import ClassVar
 
 import pytest
 import torch
 
 from ssseg.methods import METHODS, method_class
 from ssseg.methods.mean_teacher import MeanTeacher
-from ssseg.testing import CONTRACT, check_method, make_method, step, tiny_batch
+from ssseg.ops import one_hot
+from ssseg.testing import CONTRACT, NUM_CLASSES, check_method, make_method, step, tiny_batch
+from ssseg.types import IGNORE, StepOutput
 
 VARIANTS = [
     *((name, {}) for name in METHODS),
@@ -89,6 +92,50 @@ class GlobalRandomness(MeanTeacher):
         return super().combine(sample._replace(image=sample.image + 0.1 * self.draws), hard, step)
 
 
+class Adversary(MeanTeacher):
+    """A critic tells labels from predictions; the student is trained to look like labels."""
+
+    parts: ClassVar = {"critic": 0.1}
+
+    def setup(self, model):
+        super().setup(model)
+        self.critic = torch.nn.Conv2d(NUM_CLASSES, 1, 1)
+
+    def losses(self, batch, step):
+        label, valid = batch.labeled.label, batch.unlabeled.valid
+        probs = self.student(batch.unlabeled.views[0]).softmax(1)
+        frozen = {name: p.detach() for name, p in self.critic.named_parameters()}
+        judged = torch.func.functional_call(self.critic, frozen, probs)
+        truth = self.critic(one_hot(label, probs)).sigmoid()
+        terms = {
+            "fool": self.mean(-judged, valid),
+            "critic_fake": self.mean(self.critic(probs.detach()).sigmoid(), valid),
+            "critic": self.mean(1 - truth, label != IGNORE) + self.mean(judged.detach(), valid),
+        }
+        sup = self.labeled_loss(self.student(batch.labeled.image), label, step)
+        return StepOutput({"sup": sup, **terms})
+
+    def mean(self, map, valid):
+        return (map[:, 0] * valid).sum() / valid.sum().clamp_min(1)
+
+
+class CriticNeverLearns(Adversary):
+    def losses(self, batch, step):
+        out = super().losses(batch, step)
+        term = out.losses["critic"].detach() + 0 * out.losses["fool"]
+        return out._replace(losses={**out.losses, "critic_fake": term})
+
+
+class CriticSeesPadding(Adversary):
+    def mean(self, map, valid):
+        return map.mean()
+
+
+def test_a_part_need_not_train_the_student():
+    """A term of the critic on predictions and one that reads labels too; both are silent alone."""
+    check_method(Adversary)
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
@@ -97,6 +144,8 @@ class GlobalRandomness(MeanTeacher):
         (MixesInPlace, "changed in place"),
         (ForgetsPadding, "no pixel is valid"),
         (DeadDecoder, "parameters without gradient"),
+        (CriticNeverLearns, "term critic_fake gives the critic no gradient"),
+        (CriticSeesPadding, "no pixel is valid"),
         (GlobalRandomness, "differs for one generator state"),
     ],
 )

@@ -6,7 +6,7 @@ partner of the last image of a device is the first image of the next device (`ne
 Nothing is copied to the host.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,10 +86,16 @@ class DistInfo:
             return value.detach()
         # some backends cannot send bool
         sent = value.detach().contiguous()
-        sent = sent.byte() if sent.dtype == torch.bool else sent
+        sent = sent.byte() if value.dtype == torch.bool else sent
         parts = [torch.empty_like(sent) for _ in range(self.world_size)]
         dist.all_gather(parts, sent)
         return torch.cat(parts).to(value.dtype)
+
+    def take_from_first(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors in place by those of the first device."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
 
 
 SINGLE = DistInfo()

@@ -115,27 +115,36 @@ def every_parameter_gets_a_gradient(make: Callable[[], Method]) -> None:
 
 
 def unlabeled_terms_train_the_student(make: Callable[[], Method]) -> None:
-    """Every term from unlabeled data gives the student a gradient that is not zero."""
+    """Every term from unlabeled data gives the student, or the part of its name, a gradient."""
     method = make()
     if not method.num_views:
         return
     terms = _unlabeled_terms(losses(method, tiny_batch(method.num_views)))
     assert terms, "num_views is above 0, but there is no loss term from unlabeled images"
     for name, term in terms.items():
+        part = _part_of(method, name) or "student"
         grads = torch.autograd.grad(
-            term, list(method.student.parameters()), retain_graph=True, allow_unused=True
+            term, list(getattr(method, part).parameters()), retain_graph=True, allow_unused=True
         )
         assert any(g is not None and g.any() for g in grads), (
-            f"term {name} gives the student no gradient"
+            f"term {name} gives the {part} no gradient"
         )
 
 
 def invalid_pixels_add_nothing(make: Callable[[], Method]) -> None:
-    """If no pixel is valid, terms from unlabeled data are exactly 0."""
+    """If no pixel is valid, terms from unlabeled data are exactly 0.
+
+    A term of a part may read labeled images too; it is 0 if no pixel is labeled either.
+    """
     method = make()
     if not method.num_views:
         return
-    terms = _unlabeled_terms(losses(method, tiny_batch(method.num_views, valid=False)))
+    batch = tiny_batch(method.num_views, valid=False)
+    terms = _unlabeled_terms(losses(method, batch))
+    if any(_part_of(method, name) for name in terms):
+        batch.labeled.label.fill_(IGNORE)
+        without = losses(make(), batch).losses
+        terms |= {name: without[name] for name in terms if _part_of(method, name)}
     for name, term in terms.items():
         assert term == 0, f"term {name} is {term} although no pixel is valid"
 
@@ -301,6 +310,11 @@ def check_method(method: type[Method], **hparams: Any) -> None:
 
 def _unlabeled_terms(out: StepOutput) -> dict[str, Tensor]:
     return {name: term for name, term in out.losses.items() if not name.startswith("sup")}
+
+
+def _part_of(method: Method, term: str) -> str | None:
+    """The part of the method that a term is named after."""
+    return next((p for p in method.parts if term == p or term.startswith(f"{p}_")), None)
 
 
 def _leaves(batch: Batch) -> list[Tensor]:

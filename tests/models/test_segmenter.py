@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from ssseg.errors import UserError
-from ssseg.models import Segmenter
+from ssseg.models import DECODERS, Segmenter
 from ssseg.models.segmenter import evaluating
 from ssseg.testing import tiny_network
 
@@ -21,6 +21,20 @@ def test_the_halves_called_apart_are_the_whole():
     image = torch.randn(2, 3, 37, 50)
     apart = network.upsample(network.decoder(network.encode(image)), image)
     torch.testing.assert_close(apart, network(image), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_hidden_features_lead_to_the_same_logits(decoder):
+    """As many channels as the decoder says; the gradient of the logits goes through them."""
+    torch.manual_seed(0)
+    encoder = "test_vit" if decoder == "dpt" else SMALL["encoder"]
+    network = Segmenter(3, decoder=decoder, encoder=encoder).eval()
+    image = torch.randn(2, 3, 32, 48)
+    hidden, logits = network.hidden(image)
+    torch.testing.assert_close(logits, network(image), rtol=0, atol=0)
+    assert hidden.shape[:2] == (2, network.decoder.hidden_channels)
+    (grad,) = torch.autograd.grad(logits.sum(), hidden)
+    assert grad.any()
 
 
 def test_padding_to_the_stride_does_not_move_the_picture():

@@ -44,6 +44,24 @@ def test_a_second_network_falls_into_the_right_groups():
     assert not any(id(p) in inside for p in method.extra.parameters())
 
 
+def test_a_part_has_a_group_and_a_rate_of_its_own():
+    """Also a part with an encoder; a frozen parameter is in no group."""
+    method = create_method("supervised")
+    method.parts = {"critic": 0.1, "peer": 2.0}
+    method.setup(tiny_network())
+    method.peer = method.student.new()
+    method.critic = torch.nn.Linear(2, 1)
+    method.critic.bias.requires_grad_(False)
+    groups = owned(method, OptimizerConfig(lr=1e-2))
+    assert {name: group["lr"] for name, group in groups.items()} == pytest.approx(
+        {"encoder": 1e-2, "critic": 1e-3, "peer": 2e-2, "rest": 1e-2}
+    )
+    assert [id(p) for p in groups["critic"]["params"]] == [id(method.critic.weight)]
+    assert {id(p) for p in groups["peer"]["params"]} == {id(p) for p in method.peer.parameters()}
+    decoder = {id(p) for p in method.student.decoder.parameters()}
+    assert {id(p) for p in groups["rest"]["params"]} == decoder
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_the_rate_falls_as_the_polynomial_says(name):
     method = create_method("supervised")

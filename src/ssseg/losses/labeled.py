@@ -11,7 +11,6 @@ from typing import Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch import distributed as dist
 
 from ssseg.distributed import SINGLE, DistInfo
 from ssseg.errors import UserError, one_of
@@ -101,7 +100,7 @@ def ohem_cross_entropy(
     valid = label != IGNORE
     with torch.no_grad():
         prob = (-error).exp().masked_fill(~valid, 2.0)
-        everywhere = _gathered(prob.flatten(), devices).sort().values
+        everywhere = devices.gather(prob.flatten()).sort().values
         wanted = (devices.total(valid.sum()) * min_kept).ceil().long().clamp_min(1)
         # gathered, not indexed: an index would have to be known on the host
         least = everywhere.gather(0, wanted[None] - 1)
@@ -282,15 +281,6 @@ def _mean(
     if weights is not None:
         share = share * weights.to(error)[label.where(counted, 0)]
     return (error * share).sum() / devices.denominator(share.sum())
-
-
-def _gathered(values: Tensor, devices: DistInfo) -> Tensor:
-    """The values (N,) of all devices, concatenated, without gradient."""
-    if devices.world_size == 1:
-        return values
-    parts = [torch.empty_like(values) for _ in range(devices.world_size)]
-    dist.all_gather(parts, values.contiguous())
-    return torch.cat(parts)
 
 
 def _summed(value: Tensor, devices: DistInfo) -> Tensor:

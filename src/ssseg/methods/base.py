@@ -1,7 +1,7 @@
 """The interface of all semi-supervised methods."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Literal, cast, get_args, get_origin
 
@@ -29,6 +29,13 @@ class Method(nn.Module, ABC):
     decoder: ClassVar[str | None] = None
     """Name of the published decoder, if it is a part of the method; the command line uses it when
     no network is given."""
+    parts: ClassVar[Mapping[str, float]] = {}
+    """Attributes with a learning rate of their own, such as a critic: name -> factor on the
+    learning rate of the decoder. A term of `losses` with the name of a part, or whose name starts
+    with it and `_`, trains that part and need not train the student."""
+    replicated: ClassVar[Sequence[str]] = ()
+    """Attributes whose buffers are equal on all devices because all compute them from the global
+    batch, such as a bank of features; DDP does not send them before every step."""
     retired: ClassVar[Mapping[str, str]] = {}
     """Options of earlier versions, as `name` or `name=value`: "which is called ... since ..."."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ssseg.models.layers import conv_bn_relu
+from ssseg.models.layers import Decoder, conv_bn_relu
 
 GRIDS = (1, 3, 6, 8)
 """Grids of the pooling: 1 + 9 + 36 + 64 = 110 anchors."""
@@ -64,7 +64,7 @@ class Attention(nn.Module):
         return expanded
 
 
-class AnnetDecoder(nn.Module):
+class AnnetDecoder(Decoder):
     """Attention between the two deepest feature maps (AFNB), then self-attention (APNB).
 
     The auxiliary classifier on the second deepest features is omitted.
@@ -98,12 +98,17 @@ class AnnetDecoder(nn.Module):
         self.within = Attention(channels, channels, shared=True, grids=grids)
         self.joined = nn.Sequential(conv_bn_relu(2 * channels, channels), nn.Dropout2d(DROPOUT))
         self.classifier = nn.Conv2d(channels, num_classes, 1)
+        self.hidden_channels = channels
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, h, w) at the stride of the last feature map."""
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, channels, h, w) at the stride of the last feature map."""
         low, high = feats[-2:]
         fused = self.fused(torch.cat((self.fusion(low, high), high), 1))
         reduced = self.reduce(fused)
-        joined = self.joined(torch.cat((self.within(reduced, reduced), reduced), 1))
-        logits: Tensor = self.classifier(joined)
+        joined: Tensor = self.joined(torch.cat((self.within(reduced, reduced), reduced), 1))
+        return joined
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, h, w)."""
+        logits: Tensor = self.classifier(hidden)
         return logits

@@ -3,7 +3,7 @@
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from torch import nn
+from torch import Tensor, nn
 
 from ssseg.errors import UserError
 from ssseg.models.annet import AnnetDecoder
@@ -12,12 +12,12 @@ from ssseg.models.deeplabv3plus import DeepLabV3PlusDecoder
 from ssseg.models.dpt import DptDecoder
 from ssseg.models.fcn import FcnDecoder
 from ssseg.models.guidedmix_decoder import GuidedMixDecoder
-from ssseg.models.layers import Encoder
+from ssseg.models.layers import Decoder, Encoder
 from ssseg.models.vit import VitEncoder
 
 _STRIDED = ("deeplabv3", "deeplabv3plus", "pan")  # smp takes an output stride for these
 _U_SHAPED = ("manet", "unet", "unetplusplus")  # these have one width per encoder stage
-_OURS: dict[str, type[nn.Module]] = {
+_OURS: dict[str, type[Decoder]] = {
     "annet": AnnetDecoder,
     "deeplabv2": DeepLabV2Decoder,
     "deeplabv3plus_plain": DeepLabV3PlusDecoder,
@@ -29,9 +29,33 @@ _DILATED = ("deeplabv3plus_plain",)  # dilations depend on the output stride
 _U_WIDTHS = (256, 128, 64, 32, 16)
 
 
+class SmpDecoder(Decoder, nn.Sequential):
+    """A decoder of segmentation-models-pytorch and its head.
+
+    Args:
+        decoder: Feature maps -> the hidden features.
+        head: Hidden features -> logits; its first convolution is the only one.
+    """
+
+    def __init__(self, decoder: nn.Module, head: nn.Module) -> None:
+        super().__init__(decoder, head)
+        conv = next(layer for layer in head.modules() if isinstance(layer, nn.Conv2d))
+        self.hidden_channels = conv.in_channels
+
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, hidden_channels, h, w)."""
+        hidden: Tensor = self[0](feats)
+        return hidden
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits, at the stride of the features or at that of the head."""
+        logits: Tensor = self[1](hidden)
+        return logits
+
+
 def create_decoder(
     name: str, encoder: Encoder, recipe: dict[str, Any], options: dict[str, Any]
-) -> nn.Module:
+) -> Decoder:
     """Create a newly initialised decoder: feature maps -> logits at the stride of the decoder.
 
     Args:
@@ -50,7 +74,7 @@ def create_decoder(
         if name in _OURS:
             if name in _DILATED:
                 options.setdefault("output_stride", recipe["output_stride"])
-            ours: nn.Module = _OURS[name](encoder.out_channels, recipe["num_classes"], **options)
+            ours: Decoder = _OURS[name](encoder.out_channels, recipe["num_classes"], **options)
             return ours
         if name in _STRIDED:
             options["encoder_output_stride"] = recipe["output_stride"]
@@ -71,7 +95,7 @@ def create_decoder(
         raise UserError(
             f"decoder {name!r} cannot be built with options {options}: {error}"
         ) from error
-    return nn.Sequential(network.decoder, network.segmentation_head)
+    return SmpDecoder(network.decoder, network.segmentation_head)
 
 
 def _check_pair(name: str, encoder: Encoder, encoder_name: str) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ssseg.models.layers import Decoder
+
 DILATIONS = (6, 12, 18, 24)
 
 
-class DeepLabV2Decoder(nn.Module):
+class DeepLabV2Decoder(Decoder):
     """Sum of 3 x 3 convolutions of the last feature map, one per dilation.
 
     Args:
@@ -35,7 +37,12 @@ class DeepLabV2Decoder(nn.Module):
         for branch in branches:
             nn.init.normal_(branch.weight, std=0.01)
         self.branches = nn.ModuleList(branches)
+        self.hidden_channels = encoder_channels[-1]
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, h, w) at the stride of the last feature map."""
-        return torch.stack([branch(feats[-1]) for branch in self.branches]).sum(0)
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """The last feature map."""
+        return feats[-1]
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, h, w)."""
+        return torch.stack([branch(hidden) for branch in self.branches]).sum(0)

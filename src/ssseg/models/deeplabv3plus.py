@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.deeplabv3.decoder import ASPP
 from torch import Tensor, nn
 
-from ssseg.models.layers import conv_bn_relu
+from ssseg.models.layers import Decoder, conv_bn_relu
 
 RATES = (6, 12, 18)
 """Dilations at an output stride of 16; doubled at 8."""
@@ -15,7 +15,7 @@ LOW = 2
 """Index of the feature map of stride 4, which is concatenated with the deepest one."""
 
 
-class DeepLabV3PlusDecoder(nn.Module):
+class DeepLabV3PlusDecoder(Decoder):
     """ASPP, concatenation with features of stride 4, two 3 x 3 and one 1 x 1 convolution.
 
     The decoder of segmentation-models-pytorch differs in four points, each of which changes the
@@ -61,12 +61,18 @@ class DeepLabV3PlusDecoder(nn.Module):
             conv_bn_relu(channels, channels, 3),
         )
         self.classifier = nn.Conv2d(channels, num_classes, 1)
+        self.hidden_channels = channels
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, h, w) at stride 4."""
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, channels, h, w) at stride 4."""
         low = self.low(feats[LOW])
         deep = self.aspp(feats[-1])
         if deep.shape[-2:] != low.shape[-2:]:
             deep = F.interpolate(deep, low.shape[-2:], mode="bilinear", align_corners=True)
-        logits: Tensor = self.classifier(self.fuse(torch.cat((deep, low), 1)))
+        fused: Tensor = self.fuse(torch.cat((deep, low), 1))
+        return fused
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, h, w) at stride 4."""
+        logits: Tensor = self.classifier(hidden)
         return logits

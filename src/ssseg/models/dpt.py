@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssseg.models.layers import Decoder
+
 LEVELS = 4
 """Number of feature maps of the encoder."""
 SIZES = {
@@ -69,7 +71,7 @@ class Fusion(nn.Module):
         return F.interpolate(feats, size, mode="bilinear", align_corners=True)
 
 
-class DptDecoder(nn.Module):
+class DptDecoder(Decoder):
     """Makes a pyramid from four feature maps of one stride and fuses it from coarse to fine.
 
     It has no BatchNorm and no dropout, so the logits of an image do not depend on the batch.
@@ -123,9 +125,10 @@ class DptDecoder(nn.Module):
             nn.ReLU(),
             nn.Conv2d(features, num_classes, 1),
         )
+        self.hidden_channels = features
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, 8 h, 8 w) of feature maps (B, D, h, w)."""
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, features, 8 h, 8 w) of feature maps (B, D, h, w)."""
         layers = zip(feats[1:], self.narrow, self.resize, self.unify, strict=True)
         levels = [unify(resize(narrow(tap))) for tap, narrow, resize, unify in layers]
         height, width = levels[0].shape[-2:]
@@ -134,5 +137,10 @@ class DptDecoder(nn.Module):
         out = self.fuse[-1](out, None, sizes[-1])
         for fuse, level, size in reversed(list(zip(self.fuse, rest, sizes, strict=False))):
             out = fuse(out, level, size)
-        logits: Tensor = self.head(out)
+        hidden: Tensor = self.head[1](self.head[0](out))
+        return hidden
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, 8 h, 8 w)."""
+        logits: Tensor = self.head[2](hidden)
         return logits

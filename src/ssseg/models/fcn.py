@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ssseg.models.layers import conv_bn_relu
+from ssseg.models.layers import Decoder, conv_bn_relu
 
 
-class FcnDecoder(nn.Module):
+class FcnDecoder(Decoder):
     """A 3 x 3 convolution of the last feature map, dropout, and a 1 x 1 convolution.
 
     Args:
@@ -29,8 +29,14 @@ class FcnDecoder(nn.Module):
         self.convolution = conv_bn_relu(encoder_channels[-1], width, 3)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Conv2d(width, num_classes, 1)
+        self.hidden_channels = width
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, h, w) at the stride of the last feature map."""
-        logits: Tensor = self.classifier(self.dropout(self.convolution(feats[-1])))
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, channels, h, w) at the stride of the last feature map, before dropout."""
+        hidden: Tensor = self.convolution(feats[-1])
+        return hidden
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, h, w)."""
+        logits: Tensor = self.classifier(self.dropout(hidden))
         return logits

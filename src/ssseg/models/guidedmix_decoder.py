@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPModule
 from torch import Tensor, nn
 
-from ssseg.models.layers import conv_bn_relu
+from ssseg.models.layers import Decoder, conv_bn_relu
 
 
 class MutualAttention(nn.Module):
@@ -71,7 +71,7 @@ class Stage(nn.Module):
         return fused
 
 
-class GuidedMixDecoder(nn.Module):
+class GuidedMixDecoder(Decoder):
     """PSP module on the deepest features, then one MITrans stage per skip connection.
 
     Args:
@@ -122,16 +122,21 @@ class GuidedMixDecoder(nn.Module):
             for number, skip in enumerate(reversed(skips))
         )
         self.head = nn.Conv2d(widths[-1], 4 * num_classes, 3, padding=1)
+        self.hidden_channels = widths[-1]
 
     @property
     def mitrans(self) -> bool:
         """Whether any stage has attention."""
         return any(isinstance(module, MutualAttention) for module in self.modules())
 
-    def forward(self, feats: list[Tensor]) -> Tensor:
-        """Logits (B, num_classes, H, W) at twice the resolution of the finest feature map."""
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """(B, channels, h, w) at the resolution of the finest feature map."""
         *skips, deepest = feats[1:]
-        out = self.psp(deepest)
+        out: Tensor = self.psp(deepest)
         for stage, skip in zip(self.stages, reversed(skips), strict=True):
             out = stage(out, skip)
-        return F.pixel_shuffle(self.head(out), 2)
+        return out
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, 2 h, 2 w)."""
+        return F.pixel_shuffle(self.head(hidden), 2)

@@ -1,6 +1,6 @@
-"""The base class of encoders, and a convolution block that several decoders use."""
+"""The base classes of encoders and decoders, and a convolution block of several decoders."""
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
@@ -10,6 +10,28 @@ class Encoder(nn.Module):
     """Channels of the image and of each feature map."""
     divisor: int
     """Height and width of the images must be multiples of this number."""
+
+
+class Decoder(nn.Module):
+    """Feature maps of an encoder, finest first -> logits at the stride of the decoder.
+
+    The features in front of the last convolution are available as well, see `Segmenter.hidden`.
+    """
+
+    hidden_channels: int
+    """Channels of these features."""
+
+    def hidden(self, feats: list[Tensor]) -> Tensor:
+        """The features in front of the last convolution, (B, hidden_channels, h, w)."""
+        raise NotImplementedError
+
+    def classify(self, hidden: Tensor) -> Tensor:
+        """Logits (B, num_classes, h', w') of these features."""
+        raise NotImplementedError
+
+    def forward(self, feats: list[Tensor]) -> Tensor:
+        """Logits (B, num_classes, h', w') of feature maps."""
+        return self.classify(self.hidden(feats))
 
 
 def conv_bn_relu(channels: int, out_channels: int, kernel: int = 1) -> nn.Sequential:

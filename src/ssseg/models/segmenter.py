@@ -14,6 +14,7 @@ from ssseg.errors import UserError, one_of
 from ssseg.models.decoders import create_decoder
 from ssseg.models.dpt import LEVELS
 from ssseg.models.encoder import create_encoder, has_weights, pretrained_normalisation
+from ssseg.models.layers import Decoder
 from ssseg.models.networks import DECODERS
 from ssseg.models.vit import VitEncoder, is_vit
 from ssseg.types import IGNORE
@@ -121,7 +122,7 @@ class Segmenter(nn.Module):
         self.decoder = self.new_decoder()
         self.train()  # sets the mode of frozen layers, which Lightning's trainer does not change
 
-    def new_decoder(self) -> nn.Module:
+    def new_decoder(self) -> Decoder:
         """A newly initialised decoder with the options of this network's decoder."""
         recipe = self.hparams
         return create_decoder(recipe["decoder"], self.encoder, recipe, recipe["decoder_options"])
@@ -148,6 +149,18 @@ class Segmenter(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, num_classes, H, W) of images (B, C, H, W)."""
         return self.upsample(self.decoder(self.encode(image)), image)
+
+    def hidden(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features in front of the last convolution of the decoder, and the logits.
+
+        Args:
+            image: (B, C, H, W) float, normalised.
+
+        Returns:
+            (B, D, h, w) float, D being `decoder.hidden_channels`, and (B, num_classes, H, W).
+        """
+        hidden = self.decoder.hidden(self.encode(image))
+        return hidden, self.upsample(self.decoder.classify(hidden), image)
 
     def upsample(self, logits: Tensor, image: Tensor) -> Tensor:
         """Resize logits of the decoder to height and width of the image; at least float32.

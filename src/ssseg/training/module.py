@@ -189,7 +189,7 @@ class SegmentationModule(LightningModule):
         self.trainer.should_stop = self._stop_requested and complete
 
     def configure_optimizers(self) -> Any:
-        """Two parameter groups and a polynomial schedule."""
+        """Parameter groups with their learning rates, and a polynomial schedule."""
         optimizer, schedule = create_optimizer(self.method, self.optim, self.total_steps)
         return {
             "optimizer": optimizer,
@@ -243,6 +243,12 @@ class SegmentationModule(LightningModule):
         # weights of 64 bits are restored before Lightning converts the networks to that precision
         self.trainer.precision_plugin.convert_module(self)
         restore(self._replaced)
+        # read by DDP when it wraps this module
+        self._ddp_params_and_buffers_to_ignore = [
+            f"method.{name}"
+            for name, _ in self.method.named_buffers()
+            if name.split(".")[0] in self.method.replicated
+        ]
         trains = self.trainer.state.fn == "fit" and isinstance(self.trainer.strategy, DDPStrategy)
         if trains and self.shares_statistics:
             self._replaced = synchronise(self.method)

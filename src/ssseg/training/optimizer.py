@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
 
 
@@ -17,7 +17,8 @@ class OptimizerConfig:
     Args:
         name: `adamw` or `sgd`. The papers' recipes are SGD with learning rate 2.5e-4 (10 times
             that for the head), momentum 0.9 and weight decay 5e-4.
-        lr: Learning rate of everything but the encoders.
+        lr: Learning rate of everything but the encoders and the parts of a method that have one of
+            their own.
         encoder_lr_scale: Factor on `lr` for the encoders. None: 0.1 for encoders that start from
             pretrained weights, 1 for others.
         weight_decay: On all parameters.
@@ -35,22 +36,23 @@ class OptimizerConfig:
     power: float = 0.9
 
 
-def parameter_groups(module: nn.Module, optim: OptimizerConfig) -> list[dict[str, object]]:
-    """Trainable parameters in two groups: those of encoders, found by type, and the rest."""
-    segmenters = [m for m in module.modules() if isinstance(m, Segmenter)]
-    inside = {id(p) for s in segmenters for p in s.encoder.parameters()}
+def parameter_groups(method: Method, optim: OptimizerConfig) -> list[dict[str, object]]:
+    """Trainable parameters in groups: encoders, found by type; each of `Method.parts`; the rest."""
+    segmenters = [m for m in method.modules() if isinstance(m, Segmenter)]
     scale = optim.encoder_lr_scale
     if scale is None:
         scale = 0.1 if any(s.pretrained for s in segmenters) else 1.0
-    params = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, object]] = [
-        {
-            "name": "encoder",
-            "params": [p for p in params if id(p) in inside],
-            "lr": optim.lr * scale,
-        },
-        {"name": "rest", "params": [p for p in params if id(p) not in inside], "lr": optim.lr},
-    ]
+    group_of = {id(p): "encoder" for s in segmenters for p in s.encoder.parameters()}
+    for part in method.parts:
+        group_of |= {id(p): part for p in getattr(method, part).parameters()}
+    groups: list[dict[str, object]] = []
+    for name, factor in {"encoder": scale, **method.parts, "rest": 1.0}.items():
+        params = [
+            p
+            for p in method.parameters()
+            if p.requires_grad and group_of.get(id(p), "rest") == name
+        ]
+        groups.append({"name": name, "params": params, "lr": optim.lr * factor})
     return [group for group in groups if group["params"]]
 
 
@@ -68,10 +70,10 @@ def set_rates(schedule: LambdaLR) -> None:
 
 
 def create_optimizer(
-    module: nn.Module, optim: OptimizerConfig, total_steps: int
+    method: Method, optim: OptimizerConfig, total_steps: int
 ) -> tuple[torch.optim.Optimizer, LambdaLR]:
     """The optimiser and its schedule, to be stepped once per optimiser step."""
-    groups = parameter_groups(module, optim)
+    groups = parameter_groups(method, optim)
     optimizer: torch.optim.Optimizer
     if optim.name == "sgd":
         optimizer = torch.optim.SGD(
