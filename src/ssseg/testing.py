@@ -101,6 +101,16 @@ def terms_are_finite_scalars(make: Callable[[], Method]) -> None:
         assert term.isfinite(), f"term {name} is {term}"
 
 
+def half_precision_gives_full_terms(make: Callable[[], Method]) -> None:
+    """Networks in bfloat16 (`--trainer.precision bf16-mixed`) give finite terms in float32."""
+    method = make()
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = losses(method, tiny_batch(method.num_views)).losses
+    for name, term in terms.items():
+        assert term.dtype == torch.float32, f"term {name} has dtype {term.dtype}"
+        assert term.isfinite(), f"term {name} is {term} in mixed precision"
+
+
 def every_parameter_gets_a_gradient(make: Callable[[], Method]) -> None:
     """Every trainable parameter gets a gradient that is not zero."""
     method = make()
@@ -278,6 +288,7 @@ def pseudo_label_metrics_are_shares(make: Callable[[], Method]) -> None:
 
 CONTRACT: tuple[Callable[[Callable[[], Method]], None], ...] = (
     terms_are_finite_scalars,
+    half_precision_gives_full_terms,
     every_parameter_gets_a_gradient,
     unlabeled_terms_train_the_student,
     invalid_pixels_add_nothing,

@@ -29,10 +29,10 @@ def test_hidden_features_lead_to_the_same_logits(decoder):
     torch.manual_seed(0)
     encoder = "test_vit" if decoder == "dpt" else SMALL["encoder"]
     network = Segmenter(3, decoder=decoder, encoder=encoder).eval()
-    image = torch.randn(2, 3, 32, 48)
+    image = torch.randn(1, 3, 128, 144)
     hidden, logits = network.hidden(image)
     torch.testing.assert_close(logits, network(image), rtol=0, atol=0)
-    assert hidden.shape[:2] == (2, network.decoder.hidden_channels)
+    assert hidden.shape[:2] == (1, network.decoder.hidden_channels)
     (grad,) = torch.autograd.grad(logits.sum(), hidden)
     assert grad.any()
 
