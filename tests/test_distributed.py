@@ -18,7 +18,7 @@ from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
 from tests.spread import IMAGES, on_devices, seeded
 
 NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
-NAMES += ["fixmatch"]
+NAMES += ["fixmatch", "unimatch"]
 
 
 def mine(devices, value):
@@ -36,7 +36,7 @@ def whole_batch():
     valid = torch.rand(IMAGES, SIDE, SIDE, generator=generator) < torch.linspace(0.2, 1, IMAGES)[
         :, None, None
     ]  # fmt: skip
-    return Batch(Labeled(image, label), Unlabeled([other, other.flip(1)], valid))
+    return Batch(Labeled(image, label), Unlabeled([other, other.flip(2), other.flip(1)], valid))
 
 
 def part_of(batch, devices):

@@ -24,6 +24,7 @@ VARIANTS = [
     ("guidedmix", {"use_teacher": True, "target": "decoupled", "labeled_side": "truth"}),
     ("guidedmix", {"decouple": "hard", "pair": "similar_unlabeled", "class_reduction": "sum"}),
     ("guidedmix", {"loss": "cross_entropy", "dec_decouple": "hard", "dec_target": "truth"}),
+    ("unimatch", {"use_teacher": True}),
     ("complexmix", {"gate": "pixel_before", "class_pool": "all", "grid": "per_side"}),
 ]
 

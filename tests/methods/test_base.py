@@ -7,7 +7,7 @@ from ssseg.methods import METHODS, method_class
 from ssseg.training.callbacks.progress import announcement
 from tests.conftest import make_data, make_module
 
-MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix", "fixmatch")
+MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix", "fixmatch", "unimatch")
 
 
 def test_a_mistyped_value_is_refused_when_the_method_is_made():

@@ -42,6 +42,9 @@ METHODS = {
     "fixmatch": MethodEntry(
         "FixMatch", "Sohn et al. 2020", "confident labels of weak views for mixed strong views"
     ),
+    "unimatch": MethodEntry(
+        "UniMatch", "Yang et al. 2023", "two mixed strong views, and dropout of features"
+    ),
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),

@@ -188,22 +188,26 @@ class MeanTeacher(Method):
         """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's prediction."""
         if not batch.unlabeled.views:
             return []
-        unlabeled = batch.unlabeled
-        task = self.task(unlabeled, step)
-        target, mask = task.target, task.mask
-        label = target.label if target.label.dim() == 3 else target.label.argmax(1)
-        label = torch.where(target.valid, label, IGNORE)
-        with evaluating(self.student):
-            prediction = self.student(target.image).argmax(1)
-        columns = [Picture("input", "image", unlabeled.views[0])]
-        if mask is not None:
-            partner = step.devices.next_in_ring(unlabeled.views[0])
-            columns.append(Picture("partner", "image", partner))
-            columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
-        return [
-            *columns,
-            Picture("student input", "image", target.image),
-            Picture("pseudo-label", "label", label),
-            Picture("trusted pixels", "mask", target.conf * target.valid),
-            Picture("student prediction", "label", prediction),
-        ]
+        task = self.task(batch.unlabeled, step)
+        return pictures_of(self.student, batch.unlabeled, task, step)
+
+
+def pictures_of(student: Segmenter, unlabeled: Unlabeled, task: Task, step: Step) -> list[Picture]:
+    """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's prediction."""
+    target, mask = task.target, task.mask
+    label = target.label if target.label.dim() == 3 else target.label.argmax(1)
+    label = torch.where(target.valid, label, IGNORE)
+    with evaluating(student):
+        prediction = student(target.image).argmax(1)
+    columns = [Picture("input", "image", unlabeled.views[0])]
+    if mask is not None:
+        partner = step.devices.next_in_ring(unlabeled.views[0])
+        columns.append(Picture("partner", "image", partner))
+        columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
+    return [
+        *columns,
+        Picture("student input", "image", target.image),
+        Picture("pseudo-label", "label", label),
+        Picture("trusted pixels", "mask", target.conf * target.valid),
+        Picture("student prediction", "label", prediction),
+    ]
