@@ -18,7 +18,7 @@ from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
 from tests.spread import IMAGES, on_devices, seeded
 
 NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
-NAMES += ["fixmatch", "unimatch"]
+NAMES += ["fixmatch", "unimatch", "corrmatch"]
 
 
 def mine(devices, value):
@@ -60,6 +60,9 @@ def gradients(devices, name, hparams):
     network.freeze_bn = True  # statistics of a batch are each device's own
     method.setup(network)
     method.double().train()
+    for part in method.modules():
+        if isinstance(part, torch.nn.Dropout2d):  # each device draws its own
+            part.p = 0.0
     common = seeded(9) if devices.world_size > 1 else None
     step = Step(50, 100, seeded(9 if devices.rank == 0 else 77), devices, common)
     batch = part_of(whole_batch(), devices)

@@ -9,6 +9,7 @@ FEW = 25
 """Lines of code, without imports, comments and docstrings, that need no file of their own."""
 
 ELSEWHERE = {
+    "ops": "a list of names: tests/ops",
     "cli/training_options": "a list of options: tests/cli/test_help.py and test_lightning_cli.py",
 }
 """Longer modules whose tests lie in another file, and why."""

@@ -67,7 +67,7 @@ def test_the_encoder_alone_can_be_frozen():
     assert not network.independent
 
 
-@pytest.mark.parametrize("name", ["classmix", "guidedmix", "guidedmix_released"])
+@pytest.mark.parametrize("name", ["classmix", "guidedmix", "guidedmix_released", "corrmatch"])
 def test_a_frozen_run_keeps_its_statistics_in_student_and_teacher(name, tmp_path):
     torch.manual_seed(0)
     network = tiny_network(8)

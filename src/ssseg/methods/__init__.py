@@ -51,6 +51,9 @@ METHODS = {
     "guidedmix_released": MethodEntry(
         "GuidedMixReleased", "Tu et al. 2021 (code)", "blend features for a second decoder"
     ),
+    "corrmatch": MethodEntry(
+        "CorrMatch", "Sun et al. 2024", "labels spread over regions of similar features"
+    ),
     "cps": MethodEntry("CPS", "Chen et al. 2021", "two networks learn from each other's labels"),
 }
 
