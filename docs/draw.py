@@ -13,7 +13,7 @@ from ssseg.methods import create_method
 from ssseg.methods.mean_teacher import MeanTeacher
 from ssseg.ops import Mixed, roll_pairs
 from ssseg.testing import tiny_network
-from ssseg.types import Step
+from ssseg.types import Labeled, Step
 from ssseg.viz import colorize
 
 SIDE = 160
@@ -42,7 +42,7 @@ def main() -> None:
         soft = method.loss == "squared_error"
         sample = Mixed(image, probs if soft else labels, ones, ones.bool())
         step = Step(0, 1, torch.Generator().manual_seed(2))
-        target, mask = method.combine(sample, labels, step)
+        target, mask = method.combine(sample, labels, step, Labeled(image, labels))
         partner = int(roll_pairs(2)[0])
         cells = [
             images[0],

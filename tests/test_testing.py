@@ -68,15 +68,15 @@ class TeacherNeverFollows(MeanTeacher):
 
 
 class MixesInPlace(MeanTeacher):
-    def combine(self, sample, hard, step):
+    def combine(self, sample, hard, step, labeled):
         sample.image.mul_(0.5)
-        return super().combine(sample, hard, step)
+        return super().combine(sample, hard, step, labeled)
 
 
 class ForgetsPadding(MeanTeacher):
-    def task(self, unlabeled, step):
-        unlabeled = unlabeled._replace(valid=torch.ones_like(unlabeled.valid))
-        return super().task(unlabeled, step)
+    def task(self, batch, step):
+        valid = torch.ones_like(batch.unlabeled.valid)
+        return super().task(batch._replace(unlabeled=batch.unlabeled._replace(valid=valid)), step)
 
 
 class DeadDecoder(MeanTeacher):
@@ -88,9 +88,10 @@ class DeadDecoder(MeanTeacher):
 class GlobalRandomness(MeanTeacher):
     draws = 0
 
-    def combine(self, sample, hard, step):
+    def combine(self, sample, hard, step, labeled):
         type(self).draws += 1
-        return super().combine(sample._replace(image=sample.image + 0.1 * self.draws), hard, step)
+        moved = sample._replace(image=sample.image + 0.1 * self.draws)
+        return super().combine(moved, hard, step, labeled)
 
 
 class Adversary(MeanTeacher):

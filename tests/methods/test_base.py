@@ -7,8 +7,8 @@ from ssseg.methods import METHODS, method_class
 from ssseg.training.callbacks.progress import announcement
 from tests.conftest import make_data, make_module
 
-MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix", "fixmatch", "unimatch")
-MIXING += ("corrmatch",)
+MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix", "fixmatch")
+MIXING += ("unimatch", "unimatch_v2", "corrmatch")
 
 
 def test_a_mistyped_value_is_refused_when_the_method_is_made():
@@ -30,8 +30,8 @@ def test_an_image_that_would_be_mixed_with_itself_is_remarked(name):
     module = make_module(name)
     said = [line for line in announcement(trainer, module) if "itself" in line]
     assert [line for line in said if "unlabeled" in line] == [
-        f"{name}: the only unlabeled image of a step is mixed with itself, which changes nothing; "
-        "give a --data.unlabeled_batch_size of at least 2"
+        f"{METHODS[name].class_name.lower()}: the only unlabeled image of a step is mixed with "
+        "itself, which changes nothing; give a --data.unlabeled_batch_size of at least 2"
     ] * (name in MIXING)
     method = module.method
     assert method.batch_size_notices(2, 2) == []

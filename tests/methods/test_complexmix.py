@@ -6,8 +6,10 @@ import torch
 from ssseg.methods.complexmix import ComplexMix
 from ssseg.ops.masks import block_class_mask
 from ssseg.ops.mix import Mixed
-from ssseg.testing import NUM_CLASSES, make_method, step
+from ssseg.testing import NUM_CLASSES, make_method, step, tiny_batch
 from ssseg.types import IGNORE
+
+LABELED = tiny_batch(1).labeled
 
 
 def label():
@@ -51,7 +53,7 @@ def test_what_is_not_trusted_before_mixing_counts_nowhere_and_is_never_chosen():
     trusted = torch.zeros(2, 16, 16)
     trusted[:, :8] = 1
     method = make_method(ComplexMix, {"gate": "pixel_before", "blocks": (1,)})
-    target, mask = method.combine(sample(trusted), label(), step())[:2]
+    target, mask = method.combine(sample(trusted), label(), step(), LABELED)[:2]
     # both images lack the same pixels, so that no pixel without trust is filled from the other one
     assert not target.valid[:, 8:].any()
     assert target.valid[:, :8].all()
@@ -63,7 +65,7 @@ def test_what_is_not_trusted_before_mixing_counts_nowhere_and_is_never_chosen():
 @pytest.mark.parametrize("trust", [0.0, 1.0])
 def test_after_mixing_trust_is_mixed_like_the_image(trust):
     trusted = torch.stack((torch.full((16, 16), trust), torch.full((16, 16), 1 - trust)))
-    target, mask = make_method(ComplexMix).combine(sample(trusted), label(), step())[:2]
+    target, mask = make_method(ComplexMix).combine(sample(trusted), label(), step(), LABELED)[:2]
     assert target.valid.all()
     assert (target.label != IGNORE).all()
     own = mask[:, 0]

@@ -14,7 +14,7 @@ def batch():
 
 def test_without_boxes_the_target_is_the_argmax_of_the_teacher_on_the_weak_view(batch):
     method = make_method(FixMatch, {"box_probability": 0.0})
-    target = method.task(batch.unlabeled, step()).target
+    target = method.task(batch, step()).target
     assert torch.equal(target.image, batch.unlabeled.views[1])
     assert torch.equal(target.label, method.teacher(batch.unlabeled.views[0]).argmax(1))
 

@@ -90,7 +90,7 @@ def test_pixels_gated_before_mixing_have_labels_of_the_kind_that_the_loss_wants(
     conf, method.threshold = confidence(method, batch)
     out = losses(method, batch)
     trusted = trusted_from(conf, method.threshold) > 0
-    task = method.task(batch.unlabeled, step())
+    task = method.task(batch, step())
     assert task.target.label.dim() == (3 if loss == "cross_entropy" else 4)
     assert 0.3 < task.target.valid.float().mean() < 0.7
     probs = method.teacher.label(batch.unlabeled.views[0]).softmax(1)
@@ -139,7 +139,7 @@ def test_classes_that_stand_on_padding_alone_are_neither_counted_nor_pasted(
     logits = 9.0 * torch.nn.functional.one_hot(says, NUM_CLASSES).movedim(-1, 1)
     monkeypatch.setattr(method.teacher, "label", lambda image, norm="batch": logits)
     for seed in range(20):
-        task = method.task(batch.unlabeled, step(seed))
+        task = method.task(batch, step(seed))
         keeps = task.mask[:, 0]
         assert not keeps[:, :, half:].any()
         for image in range(4):
@@ -163,9 +163,10 @@ def test_extra_augmentation_jitters_four_of_five_images(monkeypatch):
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (methods[0].student.mean, STD))
     image = (torch.rand(50, 3, 8, 8, generator=torch.Generator().manual_seed(0)) - mean) / std
     label = torch.zeros(50, 8, 8, dtype=torch.int64)
+    labeled = tiny_batch(1).labeled
     sample = Mixed(image, label, torch.ones(50, 8, 8), label == 0)
     changed = 0
     for seed in range(20):
-        ours, plain = (m.combine(sample, label, step(seed)).target.image for m in methods)
+        ours, plain = (m.combine(sample, label, step(seed), labeled).target.image for m in methods)
         changed += int((ours != plain).flatten(1).any(1).sum())
     assert 760 < changed < 840  # of 1,000

@@ -45,6 +45,9 @@ METHODS = {
     "unimatch": MethodEntry(
         "UniMatch", "Yang et al. 2023", "two mixed strong views, and dropout of features"
     ),
+    "unimatch_v2": MethodEntry(
+        "UniMatchV2", "Yang et al. 2025", "two mixed strong views with complementary channels"
+    ),
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),

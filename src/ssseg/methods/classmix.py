@@ -16,7 +16,7 @@ from ssseg.ops.masks import Rounding, class_mask
 from ssseg.ops.mix import Mixed
 from ssseg.ops.photometric import color_jitter, gaussian_blur
 from ssseg.ops.random import uniform
-from ssseg.types import Step
+from ssseg.types import Labeled, Step
 
 
 @dataclass(eq=False, repr=False)
@@ -49,9 +49,9 @@ class ClassMix(MeanTeacher):
         classes = self.student.num_classes
         return class_mask(label, classes, self.rounding, generator=step.draws)
 
-    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+    def combine(self, sample: Mixed, hard: Tensor, step: Step, labeled: Labeled) -> Task:
         """Mix; with `extra_augmentation`, then apply colour jitter and blur."""
-        task = super().combine(sample, hard, step)
+        task = super().combine(sample, hard, step, labeled)
         if not self.extra_augmentation:
             return task
         target, mask = task.target, task.mask

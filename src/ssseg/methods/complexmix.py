@@ -15,7 +15,7 @@ from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
 from ssseg.ops.masks import ClassPool, Grid, Rounding, block_class_mask
 from ssseg.ops.mix import Mixed
-from ssseg.types import IGNORE, Step
+from ssseg.types import IGNORE, Labeled, Step
 
 
 @dataclass(eq=False, repr=False)
@@ -68,12 +68,12 @@ class ComplexMix(MeanTeacher):
             generator=step.draws,
         )
 
-    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+    def combine(self, sample: Mixed, hard: Tensor, step: Step, labeled: Labeled) -> Task:
         """Mix; with `pixel_before`, first remove the labels of pixels that are not trusted."""
         if self.gate == "image":
-            return super().combine(sample, hard, step)
+            return super().combine(sample, hard, step, labeled)
         trusted = sample.conf > 0
         hard = torch.where(trusted, hard, IGNORE)
         # an invalid pixel does not count in the loss, for hard and for soft labels
         sample = sample._replace(conf=torch.ones_like(sample.conf), valid=sample.valid & trusted)
-        return super().combine(sample, hard, step)
+        return super().combine(sample, hard, step, labeled)

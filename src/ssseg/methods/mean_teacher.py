@@ -26,7 +26,7 @@ from ssseg.methods.base import Method, mixed_with_itself
 from ssseg.models.ema import EMA
 from ssseg.models.segmenter import Segmenter, evaluating
 from ssseg.ops.mix import Mixed, next_in_ring, paste_all
-from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput, Unlabeled
+from ssseg.types import IGNORE, Batch, Labeled, Picture, Pseudo, Step, StepOutput, Unlabeled
 
 ERRORS: dict[ConsistencyLoss, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": pixel_cross_entropy,
@@ -121,30 +121,49 @@ class MeanTeacher(Method):
         """
         return trusted_from(conf, self.threshold)
 
-    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+    def combine(self, sample: Mixed, hard: Tensor, step: Step, labeled: Labeled) -> Task:
         """Mix the samples with their partners.
 
         Args:
             sample: Images, labels, trust and validity.
             hard: (B, H, W) int64, the teacher's argmax; IGNORE on padding.
             step: The step with its generator.
+            labeled: The labeled images of the step, for methods that mix with them.
         """
         mask = self.mask(hard, step)
         if mask is None:
             return Task(sample, None)
         return Task(paste_all(sample, next_in_ring(sample, step.devices), mask), mask)
 
-    def task(self, unlabeled: Unlabeled, step: Step) -> Task:
-        """Pseudo-labels of the weak view, mixed together with the last view."""
+    def probabilities(self, unlabeled: Unlabeled) -> Tensor:
+        """The teacher's softmax (B, C, H, W) of the weak views."""
         with torch.inference_mode():
             logits = self.teacher.label(unlabeled.views[0], self.teacher_norm)
-        probs = logits.softmax(1)
+        return logits.softmax(1)
+
+    def sample(self, unlabeled: Unlabeled, probs: Tensor) -> tuple[Mixed, Tensor]:
+        """The last view with its pseudo-labels before mixing, and their argmax.
+
+        Args:
+            unlabeled: The unlabeled images of the step.
+            probs: (B, C, H, W) float, the teacher's softmax.
+        """
         conf, hard = probs.max(1)
         hard = hard.where(unlabeled.valid, IGNORE)
         label = hard if self.loss == "cross_entropy" else probs
-        trusted = self.trust(conf)
-        sample = Mixed(unlabeled.views[-1], label, trusted, unlabeled.valid)
-        return self.combine(sample, hard, step)._replace(label=hard, trusted=trusted)
+        return Mixed(unlabeled.views[-1], label, self.trust(conf), unlabeled.valid), hard
+
+    def task(self, batch: Batch, step: Step) -> Task:
+        """Pseudo-labels of the weak view, mixed together with the last view."""
+        sample, hard = self.sample(batch.unlabeled, self.probabilities(batch.unlabeled))
+        task = self.combine(sample, hard, step, batch.labeled)
+        return task._replace(label=hard, trusted=sample.conf)
+
+    def consistency(self, logits: Tensor, target: Mixed, step: Step) -> Tensor:
+        """The weighted mean of the loss of the student's logits (B, C, H, W), a scalar."""
+        error = ERRORS[self.loss](logits, target.label)
+        trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
+        return weighted_mean(error, trust, target.valid, self.denominator, step.devices)
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` on labeled images and, after the warm-up, `unsup` on the images of `task`."""
@@ -153,14 +172,12 @@ class MeanTeacher(Method):
         if step.index < warmup:
             return StepOutput({"sup": self.labeled_loss(self.student(image), label, step)})
 
-        task = self.task(batch.unlabeled, step)
+        task = self.task(batch, step)
         target, mask = task.target, task.mask
         ours, logits = self._logits(image, target.image)
         sup = self.labeled_loss(ours, label, step)
-        error = ERRORS[self.loss](logits, target.label)
-        trust = confidence_weight(target.conf, target.valid, self.conf_weight, step.devices)
         ramp = gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
-        unsup = weighted_mean(error, trust, target.valid, self.denominator, step.devices)
+        unsup = self.consistency(logits, target, step)
 
         assert task.label is not None
         assert task.trusted is not None
@@ -188,7 +205,7 @@ class MeanTeacher(Method):
         """Input, partner, mask, mix, pseudo-label, trusted pixels and the student's prediction."""
         if not batch.unlabeled.views:
             return []
-        task = self.task(batch.unlabeled, step)
+        task = self.task(batch, step)
         return pictures_of(self.student, batch.unlabeled, task, step)
 
 

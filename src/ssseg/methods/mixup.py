@@ -14,7 +14,7 @@ from ssseg.losses import ConfidenceWeight
 from ssseg.methods.mean_teacher import MeanTeacher, Task
 from ssseg.models.segmenter import Segmenter
 from ssseg.ops.mix import Mixed, beta_lambda, blend, next_in_ring
-from ssseg.types import Step
+from ssseg.types import Labeled, Step
 
 
 @dataclass(eq=False, repr=False)
@@ -51,7 +51,7 @@ class MixUp(MeanTeacher):
             )
         super().setup(model)
 
-    def combine(self, sample: Mixed, hard: Tensor, step: Step) -> Task:
+    def combine(self, sample: Mixed, hard: Tensor, step: Step, labeled: Labeled) -> Task:
         """Blend images, probabilities and trust with one share per image."""
         theirs = next_in_ring(sample, step.devices)
         lam = beta_lambda(
