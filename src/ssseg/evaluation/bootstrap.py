@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.stats import norm, t
 from torch import Tensor
 
-from ssseg.evaluation.metrics import MissingClasses
+from ssseg.evaluation.metrics import MissingClasses, mean_iou
 
 SAMPLES = 10_000
 CHUNK = 500
@@ -43,7 +44,7 @@ def paired_bootstrap(
     Raises:
         ValueError: For counts of other images: the true pixels differ.
     """
-    first, second = (counts.cpu().double().numpy() for counts in (ours, theirs))
+    first, second = (counts.cpu().double() for counts in (ours, theirs))
     if first.shape != second.shape or (first[:, 1] != second[:, 1]).any():
         raise ValueError("the two networks were not scored on the same images")
     images = len(first)
@@ -52,31 +53,25 @@ def paired_bootstrap(
     for start in range(0, SAMPLES, CHUNK):
         count = min(CHUNK, SAMPLES - start)
         # how often each image is drawn
-        weights = rng.multinomial(images, np.full(images, 1 / images), count).astype(np.float64)
-        mine, other = (_miou(np.tensordot(weights, c, 1), missing_classes) for c in (first, second))
+        weights = torch.from_numpy(rng.multinomial(images, np.full(images, 1 / images), count))
+        mine, other = (
+            mean_iou(torch.tensordot(weights.double(), counts, 1), missing_classes)
+            for counts in (first, second)
+        )
         scores.append(mine)
         differences.append(mine - other)
     return PairedBootstrap(
-        float(_miou(first.sum(0)[None], missing_classes)[0]),
-        float(_miou(second.sum(0)[None], missing_classes)[0]),
-        _interval(np.concatenate(differences), images),
-        _interval(np.concatenate(scores), images),
+        float(mean_iou(first.sum(0), missing_classes)),
+        float(mean_iou(second.sum(0), missing_classes)),
+        _interval(torch.cat(differences), images),
+        _interval(torch.cat(scores), images),
     )
 
 
-def _miou(counts: np.ndarray, missing_classes: MissingClasses) -> np.ndarray:
-    """(B,) mIoU of (B, 3, C) counts of hits, true and predicted pixels."""
-    hit, truth, predicted = counts[:, 0], counts[:, 1], counts[:, 2]
-    union = truth + predicted - hit
-    total = np.where(union > 0, hit / np.maximum(union, 1), 0.0).sum(1)
-    present = (union > 0).sum(1) if missing_classes == "skip" else union.shape[1]
-    return np.asarray(total / np.maximum(present, 1))
-
-
-def _interval(values: np.ndarray, images: int) -> tuple[float, float]:
+def _interval(values: Tensor, images: int) -> tuple[float, float]:
     if images < 2:
         tail = 0.0
     else:
         tail = float(norm.cdf(-np.sqrt(images / (images - 1)) * t.ppf(0.975, images - 1)))
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.quantile(values.numpy(), [tail, 1 - tail])
     return float(low), float(high)

@@ -165,16 +165,31 @@ def scores(matrix: Tensor, missing_classes: MissingClasses = "skip") -> Scores:
     """
     matrix = matrix.cpu().double()
     hit, truth, predicted = matrix.diag(), matrix.sum(1), matrix.sum(0)
-    union = truth + predicted - hit
-    iou, recall = hit / union, hit / truth
-    counted = iou[union > 0] if missing_classes == "skip" else iou.nan_to_num(0)
+    iou, recall = hit / (truth + predicted - hit), hit / truth
     return Scores(
-        miou=_mean(counted),
+        miou=float(mean_iou(torch.stack([hit, truth, predicted]), missing_classes)),
         iou=_or_none(iou),
         pixel_accuracy=float(hit.sum() / matrix.sum().clamp_min(1)),
         mean_accuracy=_mean(recall[truth > 0]),
         weighted_iou=float((iou.nan_to_num(0) * truth).sum() / truth.sum().clamp_min(1)),
     )
+
+
+def mean_iou(counts: Tensor, missing_classes: MissingClasses = "skip") -> Tensor:
+    """Mean IoU over the classes; 0 where no class has pixels.
+
+    Args:
+        counts: (..., 3, C) float64: correct, true and predicted pixels.
+        missing_classes: What a class without pixels counts, see `SegmentationScores`.
+
+    Returns:
+        (...) float64, in [0, 1].
+    """
+    hit, truth, predicted = counts.unbind(-2)
+    union = truth + predicted - hit
+    total = (hit / union.clamp_min(1)).sum(-1)
+    classes = (union > 0).sum(-1) if missing_classes == "skip" else union.shape[-1]
+    return total / torch.as_tensor(classes).clamp_min(1)
 
 
 def image_counts(predicted: Tensor, label: Tensor, num_classes: int) -> Tensor:
