@@ -17,6 +17,8 @@ LOSSY = (".jpg", ".jpeg", ".webp")
 WORDS = ("mask", "masks", "label", "labels", "labelIds", "seg", "segmentation", "gt")
 """What may follow an image's name in that of its mask, after `_`, `-`, `.` or a space."""
 _WORDY = re.compile(rf"(.+)[_\-. ](?:{'|'.join(WORDS)})", re.IGNORECASE)
+SHOWN = 3
+"""Pairs that are not clear, of which a message shows the names."""
 NAMES = "NAME.png, NAME_mask.png, NAME_label.png or NAME_labelIds.png"
 
 
@@ -28,6 +30,13 @@ class Paired(NamedTuple):
     unlabeled: list[Record]
     lonely: list[Path]
     """Masks that no image has."""
+
+
+class Unclear(NamedTuple):
+    """A mask of which it is not clear whose it is."""
+
+    text: str
+    remedy: str
 
 
 class Template:
@@ -78,7 +87,7 @@ def pair_up(images: Path, masks: Path | None = None, mask_name: str | None = Non
         mask_name: A `Template` instead of the usual names.
 
     Raises:
-        UserError: Where there is nothing to pair, or a pair is not clear.
+        UserError: Where there is nothing to pair, or pairs are not clear.
     """
     template = None if mask_name is None else Template(mask_name)
     found = find_images(images, deep=True)
@@ -168,23 +177,31 @@ def _owners(
 
 
 def _paired(named: Mapping[str, list[Path]], owners: Mapping[Path, list[str]]) -> Paired:
-    """The records; raises UserError for a pair that is not clear."""
-    mask_of = dict[str, Path]()
+    """The records; raises UserError for all pairs that are not clear."""
+    mask_of, unclear = dict[str, Path](), list[Unclear]()
     for mask, names in owners.items():
         if len(names) > 1 or (names and len(named.get(names[0], [])) > 1):
             paths = [path for name in names for path in named[name]]
-            raise UserError(
-                f"mask {mask} may belong to {paths[0]} or to {paths[1]}, which have the same name; "
-                "rename one of them, or lay masks into the same subfolders as images"
-            )
-        for name in names:
-            if name in mask_of:
-                raise UserError(
-                    f"{mask_of[name]} and {mask.name} may both be the mask of {named[name][0]}; "
-                    "remove one, or say how masks are named with --data.mask_name, such as "
-                    "'{name}_mask.png'"
+            unclear.append(
+                Unclear(
+                    f"mask {mask} may belong to {paths[0]} or to {paths[1]}, which have the same "
+                    "name",
+                    "rename one of them, or lay masks into the same subfolders as images",
                 )
-            mask_of[name] = mask
+            )
+            continue
+        for name in names:
+            first = mask_of.setdefault(name, mask)
+            if first != mask:
+                unclear.append(
+                    Unclear(
+                        f"{first} and {mask.name} may both be the mask of {named[name][0]}",
+                        "remove one, or say how masks are named with --data.mask_name, such as "
+                        "'{name}_mask.png'",
+                    )
+                )
+    if unclear:
+        raise UserError(_all_of(unclear))
     labeled = [
         Record(name, named[name][0], mask_of[name]) for name in sorted(named) if name in mask_of
     ]
@@ -195,6 +212,16 @@ def _paired(named: Mapping[str, list[Path]], owners: Mapping[Path, list[str]]) -
         for name, path in zip(_ids(place, named[place]), named[place], strict=True)
     ]
     return Paired(labeled, unlabeled, [mask for mask, names in owners.items() if not names])
+
+
+def _all_of(unclear: Sequence[Unclear]) -> str:
+    """The first pairs that are not clear, the number of the others, and what to do."""
+    texts = [one.text for one in unclear[:SHOWN]]
+    if len(unclear) > SHOWN:
+        texts.append(f"and {len(unclear) - SHOWN:,} more")
+    count = f"{len(unclear):,} pairs of images and masks are not clear: " * (len(unclear) > 1)
+    remedies = dict.fromkeys(one.remedy for one in unclear)
+    return f"{count}{'; '.join(texts)}; {'; '.join(remedies)}"
 
 
 def _ids(place: str, paths: Sequence[Path]) -> list[str]:
