@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ssseg.api import test as test
     from ssseg.api import validate as validate
     from ssseg.benchmarking.api import benchmark as benchmark
+    from ssseg.cli.cross_validation import cross_validate as cross_validate
     from ssseg.data.module import SegmentationData as SegmentationData
     from ssseg.errors import UserError as UserError
     from ssseg.methods.base import Method as Method
@@ -37,6 +38,7 @@ _HOMES = {
     "Segmenter": "ssseg.models",
     "UserError": "ssseg.errors",
     "benchmark": "ssseg.benchmarking.api",
+    "cross_validate": "ssseg.cli.cross_validation",
     "debug_nan": "ssseg.api",
     "doctor": "ssseg.api",
     "export": "ssseg.api",

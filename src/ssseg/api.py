@@ -65,19 +65,26 @@ def fit(
     Raises:
         UserError: For anything that cannot work, in one sentence.
     """
-    from ssseg.cli.nested import plain_options
+    from ssseg.cli.nested import fit_options
     from ssseg.cli.train import run
 
-    named: dict[str, Any] = {"method": method, "network": network, "seed_everything": seed}
-    named |= {"data": data or unnamed(data_options, "street")}
-    named |= {"logger": "csv" if logger is True else logger}
-    options = plain_options(
-        {**named, "out": out, "reference": reference, "init": init},
-        **{"method": method_options, "network": network_options, "optim": optim},
-        **{"compute": compute, "trainer": trainer, "data": data_options},
+    options = fit_options(
+        method,
+        data,
+        network=network,
+        max_steps=max_steps,
+        seed=seed,
+        out=out,
+        logger=logger,
+        method_options=method_options,
+        network_options=network_options,
+        optim=optim,
+        compute=compute,
+        trainer=trainer,
+        reference=reference,
+        init=init,
+        **data_options,
     )
-    if max_steps is not None:
-        options["trainer.max_steps"] = max_steps
     if versus is not None:
         from ssseg.cli.versus import fit_versus
 

@@ -77,6 +77,13 @@ def test_the_sentence_of_a_method_that_is_better():
             "It cannot be told whether classmix is better than cutmix: ",
             "",
         ),
+        (
+            {"folds": 5, "images": 29},
+            True,
+            "The unlabeled images helped: ",
+            "on 29 labeled images, each held out in one of 5 folds, with one seed. A score on 29 "
+            "images is uncertain by about 5 points.",
+        ),
         ({"versus_steps": 900}, True, "", "with one seed, after 800 and 900 steps."),
     ],
 )
@@ -95,6 +102,10 @@ def test_a_verdict_is_read_as_it_was_written(tmp_path):
     content = json.loads((tmp_path / "verdict.json").read_text())
     assert content["text"] == str(verdict)
     assert content["helped"] is True
+    # one of an earlier version, which knew no folds
+    del content["folds"]
+    (tmp_path / "verdict.json").write_text(json.dumps(content))
+    assert read_verdict(tmp_path) == verdict
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"method": "classmix"}'])

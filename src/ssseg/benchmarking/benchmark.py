@@ -127,6 +127,20 @@ def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report
 
 def write_report(grid: Grid, runs: Sequence[Planned], out: Path, console: Console) -> Report:
     """Write the report of all finished runs, with a table and a picture per column of the grid."""
+    write_study(grid, runs, out)
+    report = report_of(out)
+    show(report, console)
+    *pictures, text = report.save_columns(out)
+    page = report.save(out / "report")
+    files = [*(("picture", path) for path in pictures), ("table", text), ("report", page)]
+    console.print()
+    for kind, path in files:
+        console.print(f"{kind:8} {path}", highlight=False, soft_wrap=True)
+    return report
+
+
+def write_study(grid: Grid, runs: Sequence[Planned], out: Path) -> None:
+    """Write beside the runs which row and column of the grid each is of."""
     plans = [
         {
             "folder": run.folder.name,
@@ -138,12 +152,3 @@ def write_report(grid: Grid, runs: Sequence[Planned], out: Path, console: Consol
         for run in runs
     ]
     (out / STUDY).write_text(json.dumps({"runs": plans}, indent=1) + "\n", encoding="utf-8")
-    report = report_of(out)
-    show(report, console)
-    *pictures, text = report.save_columns(out)
-    page = report.save(out / "report")
-    files = [*(("picture", path) for path in pictures), ("table", text), ("report", page)]
-    console.print()
-    for kind, path in files:
-        console.print(f"{kind:8} {path}", highlight=False, soft_wrap=True)
-    return report

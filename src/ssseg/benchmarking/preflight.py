@@ -50,6 +50,8 @@ class ImpossibleRunsError(UserError):
         said = "; ".join(f"{one.planned.cell}: {one.reason}" for one in bad)
         super().__init__(f"{len(bad)} of {kinds} kinds of runs cannot work ({said})")
         self.reasons = [one.reason for one in bad]
+        self.common = self.reasons[0] if len(set(self.reasons)) == 1 and len(bad) == kinds else None
+        """The reason, if it is one and the same for all runs."""
 
 
 class Forecasts(NamedTuple):

@@ -12,6 +12,7 @@ from ssseg.runs.command import pairs, with_home
 from ssseg.version import __version__
 
 if TYPE_CHECKING:
+    from ssseg.runs.cross_validation import CrossValidation
     from ssseg.runs.run import Run
 
 USAGE = """usage: ssseg VERB [options]
@@ -139,6 +140,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.help import help_of
 
             print(help_of(verb))
+        case ["fit", *rest] if _asks_for_folds(rest):
+            from ssseg.cli.cross_validation import fit_folds
+
+            _show_folds(fit_folds(rest))
         case ["fit", *rest] if "--versus" in dict(pairs(rest)):
             from ssseg.cli.versus import fit_versus
 
@@ -161,6 +166,12 @@ def _verb(args: list[str]) -> int:
             ]
             raise one_of("verb", verb, [*TRAINING, *others, "methods", "datasets"])
     return 0
+
+
+def _asks_for_folds(args: Sequence[str]) -> bool:
+    """Whether all folds are to be trained, and not one of them."""
+    flags = dict(pairs(args))
+    return "--data.folds" in flags and "--data.fold" not in flags
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
@@ -229,6 +240,17 @@ def _show_run(run: "Run") -> None:
         both = shlex.join([run.verdict.folder, run.verdict.versus_folder])
         print(f"compare  ssseg report {both}")
         print(f"verdict  {run.verdict}")
+
+
+def _show_folds(found: "CrossValidation") -> None:
+    """Print the table of a cross-validation, its files and its verdict."""
+    print(found)
+    print(f"pooled   {found.sentence}")
+    print(f"runs     {found.folder}")
+    print("model    each run has learned from a part; for one that learns from all masks, give")
+    print("         --data.val 0 in place of --data.folds")
+    if found.verdict is not None:
+        print(f"verdict  {found.verdict}")
 
 
 def _sentence(error: Exception) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssseg.cli.aliases import expand
+from ssseg.data.datasets import unnamed
 from ssseg.runs.command import plain_value
 
 NETWORK = "ssseg.Segmenter"
@@ -28,6 +29,36 @@ def plain_options(named: Mapping[str, Any], **groups: Mapping[str, Any] | None) 
     for group, values in groups.items():
         options |= {f"{group}.{name}": value for name, value in (values or {}).items()}
     return {name: plain_value(value, name) for name, value in options.items()}
+
+
+def fit_options(
+    method: Any,
+    data: Any = None,
+    *,
+    network: str | None = None,
+    max_steps: int | None = None,
+    seed: int = 0,
+    out: Any = None,
+    logger: str | bool = "csv",
+    method_options: Mapping[str, Any] | None = None,
+    network_options: Mapping[str, Any] | None = None,
+    optim: Mapping[str, Any] | None = None,
+    compute: Mapping[str, Any] | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    reference: Any = None,
+    init: Any = None,
+    **data_options: Any,
+) -> dict[str, Any]:
+    """The options of `ssseg.fit`, under the names of its arguments, as `plain_options`."""
+    named = {"method": method, "network": network, "seed_everything": seed}
+    named |= {"data": data or unnamed(data_options, "street")}
+    named |= {"logger": "csv" if logger is True else logger}
+    options = plain_options(
+        {**named, "out": out, "reference": reference, "init": init},
+        **{"method": method_options, "network": network_options, "optim": optim},
+        **{"compute": compute, "trainer": trainer, "data": data_options},
+    )
+    return options if max_steps is None else options | {"trainer.max_steps": max_steps}
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ssseg.benchmarking.benchmark import Work, check_runs, launcher_of
 from ssseg.benchmarking.earlier_runs import earlier_run
-from ssseg.benchmarking.grid import Planned, plan
+from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of
-from ssseg.benchmarking.preflight import Forecast, ImpossibleRunsError
+from ssseg.benchmarking.preflight import Forecast, Forecasts, ImpossibleRunsError
 from ssseg.benchmarking.run_state import run_state
 from ssseg.benchmarking.runner import Runner
 from ssseg.cli.aliases import expand_aliases
@@ -29,44 +29,43 @@ from ssseg.runs.verdict import SUPERVISED, Verdict, write_verdict
 from ssseg.training.callbacks.image_counts import ImageCounts
 
 REFUSED = {
-    "--resume": "type the command of the two runs again, and they go on",
-    "--ckpt_path": "type the command of the two runs again, and they go on",
+    "--resume": "type the command of these runs again, and they go on",
+    "--ckpt_path": "type the command of these runs again, and they go on",
     "--config": "type its options, or write a grid with it as recipe (ssseg benchmark)",
-    "--print_config": "leave out --versus to see the configuration",
+    "--print_config": "leave the latter out to see the configuration",
 }
-"""Options that two runs cannot share, and what to do."""
+"""Options that several runs cannot share, and what to do."""
 
 
 class Asked(NamedTuple):
-    """The options of the two runs."""
+    """The options of several runs."""
 
     method: str
-    versus: str
+    versus: str | None
+    """The other method; None: there is none."""
     seed: int
     out: Path | None
     own: Mapping[str, str]
     """Of the method only, by name."""
     shared: Sequence[str]
-    """Of both, as typed."""
+    """Of all, as typed."""
 
 
-def ask(args: Sequence[str]) -> Asked:
+def ask(args: Sequence[str], why: str = "--versus, which trains two runs") -> Asked:
     """Take the options of `ssseg fit --versus NAME` apart.
 
     Args:
         args: As they are typed, without the verb.
+        why: What asks for several runs, for messages.
 
     Raises:
-        UserError: For options that two runs cannot have, and for names that are unknown.
+        UserError: For options that several runs cannot share, and for names that are unknown.
     """
     given = {flag: " ".join(values) for flag, values in pairs(args)}
-    versus = given["--versus"]
     for flag, instead in REFUSED.items():
         if flag in given:
-            raise UserError(
-                f"option {flag} is given beside --versus, which trains two runs; {instead}"
-            )
-    versus = _name_of(versus)
+            raise UserError(f"option {flag} is given beside {why}; {instead}")
+    versus = _name_of(given["--versus"]) if "--versus" in given else None
     expand_aliases(without(args, "--versus"))
     method = _name_of(given.get("--method", USUAL))
     if method == versus:
@@ -93,14 +92,32 @@ def _name_of(method: str) -> str:
     return next((name for name in METHODS if method_class(name) is cls), method)
 
 
+def grid_for(asked: Asked) -> Grid:
+    """A row for each method."""
+    rows = {asked.method: {"method": asked.method, **asked.own}}
+    if asked.versus is not None:
+        rows[asked.versus] = {"method": asked.versus}
+    grid = grid_of(list(rows), [asked.seed], asked.shared, supervised=False)
+    return grid._replace(rows=rows)
+
+
 def plan_two(asked: Asked) -> list[Planned]:
     """The two runs, as a benchmark plans them; their folders are chosen by `place`."""
-    grid = grid_of([asked.method, asked.versus], [asked.seed], asked.shared, supervised=False)
-    rows = {
-        asked.method: {"method": asked.method, **asked.own},
-        asked.versus: {"method": asked.versus},
-    }
-    return plan(grid._replace(rows=rows), Path("runs"))
+    return plan(grid_for(asked), Path("runs"))
+
+
+def checked(planned: Sequence[Planned], work: Work, console: Console) -> Forecasts:
+    """Check the runs before training.
+
+    Raises:
+        UserError: If runs cannot work; what is the same for all of them is said once.
+    """
+    try:
+        return check_runs(planned, work, console)
+    except ImpossibleRunsError as error:
+        if error.common is not None:
+            raise UserError(error.common) from error
+        raise
 
 
 def place(asked: Asked, planned: Sequence[Planned], forecasts: Sequence[Forecast]) -> list[Planned]:
@@ -118,7 +135,7 @@ def place(asked: Asked, planned: Sequence[Planned], forecasts: Sequence[Forecast
         if folder is None:
             label = run.row.rpartition(".")[2]
             folder = _free(around / f"{forecast.data['name']}-{label}-seed{asked.seed}")
-        out.append(_in_folder(run, folder))
+        out.append(in_folder(run, folder))
     return out
 
 
@@ -126,7 +143,7 @@ def _free(stem: Path) -> Path:
     return next(folder for folder in names(stem) if not folder.exists())
 
 
-def _in_folder(run: Planned, folder: Path) -> Planned:
+def in_folder(run: Planned, folder: Path) -> Planned:
     """The same run there; one that was begun goes on, however its options were typed."""
     placed = run._replace(folder=folder)
     if run_state(placed) == "unfinished":
@@ -150,12 +167,7 @@ def fit_versus(args: Sequence[str]) -> Run:
     asked = ask(with_home(args))
     console, work = Console(markup=False, emoji=False), Work()
     planned = plan_two(asked)
-    try:
-        looked = check_runs(planned, work, console)
-    except ImpossibleRunsError as error:
-        if len(error.reasons) == 2 and len(set(error.reasons)) == 1:
-            raise UserError(error.reasons[0]) from error  # said once: it is not of one method
-        raise
+    looked = checked(planned, work, console)
     placed = place(asked, planned, looked.runs)
     launcher = launcher_of(placed, work, looked.gpus)
     Runner(placed, looked.runs, launcher, console, work.retries).carry_out()
@@ -168,14 +180,26 @@ def fit_versus(args: Sequence[str]) -> Run:
 
 def judge(run: Run, other: Run) -> Verdict:
     """Score the last steps of two runs on the same validation images, and compare them."""
-    ours, theirs = run.summary, other.summary
     # images that the first run held out
     split = run.folder / SPLIT
     held = ["--data.split", str(split)] if split.is_file() else []
-    mine, others = _count(run, held), _count(other, held)
+    verdict = compare(run, other, count_images(run, held), count_images(other, held))
+    return replace(verdict, advice=_advice(verdict, run, other))
+
+
+def compare(run: Run, other: Run, mine: Tensor, others: Tensor) -> Verdict:
+    """The verdict on two runs, without advice.
+
+    Args:
+        run: Of the method.
+        other: The run beside it.
+        mine: (N, 3, C) counts of N images.
+        others: The same of the other run.
+    """
+    ours, theirs = run.summary, other.summary
     found = paired_bootstrap(mine, others, ours["evaluation"]["missing_classes"])
     low, high = (100 * end for end in found.difference)
-    verdict = Verdict(
+    return Verdict(
         method=ours["method"]["name"],
         versus=theirs["method"]["name"],
         network=ours["predictor"],
@@ -192,10 +216,9 @@ def judge(run: Run, other: Run) -> Verdict:
         folder=str(run.folder),
         versus_folder=str(other.folder),
     )
-    return replace(verdict, advice=_advice(verdict, run, other))
 
 
-def _count(run: Run, held: Sequence[str]) -> Tensor:
+def count_images(run: Run, held: Sequence[str] = ()) -> Tensor:
     """(N, 3, C) counts of the validation images at the last step."""
     options = ["--ckpt_path", str(run.checkpoint("last")), "--page", "false"]
     options += ["--eval.boundary", "false", "--trainer.devices", "1", *held]

@@ -46,6 +46,8 @@ class Verdict:
     versus_folder: str
     advice: tuple[str, ...] = ()
     """What to try; empty if the method is better."""
+    folds: int | None = None
+    """Of a cross-validation, whose runs score all labeled images; None: one run each."""
 
     @property
     def helped(self) -> bool | None:
@@ -61,7 +63,7 @@ class Verdict:
             f"{self._finding()}: {self.method} reaches {self.miou:.1f} mIoU ({self.network}), "
             f"{self.versus} {self.versus_miou:.1f} ({self.versus_network}), a difference of "
             f"{self.difference:+.1f} points (95 % interval {low:+.1f} to {high:+.1f}) on "
-            f"{_images(self.images)}, with one seed"
+            f"{self._measured()}, with one seed"
         )
         if self.steps != self.versus_steps:
             said += f", after {self.steps} and {self.versus_steps} steps"
@@ -82,19 +84,24 @@ class Verdict:
             return f"It cannot be told whether {whether}"
         return found[self.helped]
 
+    def _measured(self) -> str:
+        if self.folds is None:
+            return _images(self.images)
+        return f"{self.images} labeled images, each held out in one of {self.folds} folds"
+
     def _doubt(self) -> str:
         if self.images >= FEW:
             return ""
         points = max(1, round(self.uncertainty))
         doubt = f"is uncertain by about {points} point{'s' * (points != 1)}"
-        said = f"A score on {_images(self.images)} {doubt}"
+        said = f"A score on {_images(self.images, self.folds is None)} {doubt}"
         if self.images < TOO_FEW:
             return f"{said}, and on fewer than {TOO_FEW} no difference can be told from 0."
         return f"{said}."
 
 
-def _images(count: int) -> str:
-    return f"{count} validation image{'s' * (count != 1)}"
+def _images(count: int, validation: bool = True) -> str:
+    return f"{count} {'validation ' * validation}image{'s' * (count != 1)}"
 
 
 def write_verdict(folder: Path, verdict: Verdict) -> None:
@@ -108,7 +115,7 @@ def read_verdict(folder: Path) -> Verdict | None:
     """The verdict in the folder of a run; None where there is none that can be read."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-        values = {field.name: content[field.name] for field in fields(Verdict)}
+        values = {f.name: content[f.name] for f in fields(Verdict) if f.name in content}
         values["interval"], values["advice"] = tuple(values["interval"]), tuple(values["advice"])
         return Verdict(**values)
     return None

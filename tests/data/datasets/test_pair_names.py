@@ -121,6 +121,12 @@ REFUSED = {
         lambda root: usual(root, unlabeled=0), {}, "or give --method supervised",
     ),
     "too many held out": (lambda root: usual(root), {"val": "10"}, "there are 10 labeled images"),
+    "more folds than masks": (
+        lambda root: usual(root), {"folds": 11, "fold": 1}, "only 10 labeled images can be held",
+    ),
+    "folds and a share": (
+        lambda root: usual(root), {"folds": 5, "fold": 1, "val": "0.3"}, "val is 0.3 beside",
+    ),
     "no share": (lambda root: usual(root), {"val": "some"}, "expected the share"),
     "no class list": (
         lambda root: usual(root), {"classes": "no.json"}, "option data.classes is no.json",
@@ -136,3 +142,27 @@ def test_a_folder_that_is_refused_in_a_sentence(tmp_path, case):
     with pytest.raises(UserError, match=said) as caught:
         prepared(opened(tmp_path, **options))
     assert "\n" not in str(caught.value)
+
+
+def test_all_pairs_that_are_not_clear_are_said_at_once(tmp_path):
+    usual(tmp_path)
+    for number in range(4):
+        save(mask(number), tmp_path / "masks" / f"a{number}_mask.png")
+    photographs(tmp_path / "photos", ["a8"], ".JPG")
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path)
+    said = str(caught.value)
+    assert said.startswith("5 pairs of images and masks are not clear: ")
+    assert said.count("may both be the mask of") == 3
+    assert "; and 2 more; remove one, or say how masks are named" in said
+    assert said.endswith("rename one of them, or lay masks into the same subfolders as images")
+
+    for number in range(3):
+        (tmp_path / "masks" / f"a{number}_mask.png").unlink()
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path)
+    said = str(caught.value)
+    assert said.startswith("2 pairs of images and masks are not clear: ")
+    assert "a3.png and a3_mask.png may both be" in said
+    assert "a8.JPG or to" in said
+    assert "more" not in said

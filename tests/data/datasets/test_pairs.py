@@ -2,11 +2,13 @@
 
 import unicodedata
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ssseg.data.splits.split_file import note_split
 from tests.data.loose import mask, masks_of, opened, photographs, prepared, sound, usual
 from tests.data.trees import ids, paint, save
 
@@ -286,3 +288,36 @@ def test_a_test_share_is_apart(tmp_path):
     sets = [set(ids(source.records(split))) for split in ("train", "val", "test")]
     assert [len(one) for one in sets] == [5, 3, 2]
     assert len(set.union(*sets)) == 10
+
+
+def test_folds_hold_out_every_labeled_image_once(tmp_path):
+    root = usual(tmp_path)
+    several = [opened(root, folds=3, fold=fold) for fold in (1, 2, 3)]
+    held = [ids(source.records("val")) for source in several]
+    assert sorted(chain.from_iterable(held)) == [f"a{number}" for number in range(10)]
+    assert sorted(map(len, held)) == [3, 3, 4]
+    for source in several:
+        assert len(source.records("train")) == 10 - len(source.records("val"))
+        assert ids(source.unlabeled()) == ids(several[0].unlabeled())
+    made = several[1].split_document()["made"]
+    assert (made["fold"], made["folds"], made["val"]) == (2, 3, None)
+    said = " ".join(prepared(several[1]).notices())
+    assert f"fold 2 of 3: {len(held[1])} of 10 labeled images are held out" in said
+
+
+def test_folds_divide_what_the_test_leaves(tmp_path):
+    several = [opened(usual(tmp_path), test="2", folds=2, fold=fold) for fold in (1, 2)]
+    test = {tuple(ids(source.records("test"))) for source in several}
+    assert len(test) == 1
+    held = [set(ids(source.records("val"))) for source in several]
+    assert len(held[0] | held[1] | set(*test)) == 10
+
+
+def test_a_kept_split_is_that_of_its_fold_after_more_is_labeled(tmp_path):
+    root = usual(tmp_path)
+    source = opened(root, folds=3, fold=2)
+    note_split(tmp_path, source)
+    masks_of(root / "masks", ["u0", "u1"])
+    again = opened(root, folds=3, fold=2, split=str(tmp_path / "split.json"))
+    assert ids(again.records("val")) == ids(source.records("val"))
+    assert len(again.records("train")) == len(source.records("train")) + 2

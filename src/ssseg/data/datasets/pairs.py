@@ -7,7 +7,7 @@ masks/classes.json              optional: names of the classes; else they are de
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ssseg.data.datasets.base import Array, Record, Split
 from ssseg.data.datasets.class_list import (
@@ -22,6 +22,7 @@ from ssseg.data.datasets.official import existing_folders, unlabeled_records
 from ssseg.data.datasets.pair_names import pair_up
 from ssseg.data.findings import fill
 from ssseg.data.image_io import MASK_ENDINGS, image_info
+from ssseg.data.splits.folds import check_folds, fold_numbers
 from ssseg.data.splits.held_out import digests_of, held_out_count, hold_out, uncertainty
 from ssseg.data.splits.split_file import read_split, split_document
 from ssseg.data.splits.stratify import class_presence
@@ -30,6 +31,16 @@ from ssseg.runs.paths import as_path
 
 NAMELESS = ("images", "image", "imgs", "img")
 """Names of folders that say nothing of the data set; the folder around them does."""
+
+USUAL_SHARE = 0.2
+"""Of the labeled images that are held out for validation where nobody says it."""
+
+
+class Fold(NamedTuple):
+    """The one of a cross-validation's folds whose images are held out."""
+
+    fold: int
+    folds: int
 
 
 class Pairs(Files):
@@ -42,7 +53,10 @@ class Pairs(Files):
         val: Share (`0.2`) or count (`6`) of the labeled images that are held out for validation,
             with the share of each class kept.
         test: The same for a test, held out before the validation images. 0: none.
-        val_seed: Of both choices, which else depend on the contents of the images alone.
+        val_seed: Of these choices, which else depend on the contents of the images alone.
+        folds: Of a cross-validation: each labeled image is held out in one of them, whatever `val`.
+        fold: The number of the one whose images are held out here, from 1 on. Given `folds` alone,
+            `ssseg fit` trains them all.
         split: A `split.json` of an earlier run: its held-out images are these, and labeled images
             that it does not name are learned from.
         mask_name: How masks are named, where the usual names do not do: `{name}_gt.png`.
@@ -61,15 +75,19 @@ class Pairs(Files):
         self,
         images: str,
         masks: str | None = None,
-        val: float | str = 0.2,
+        val: float | str = USUAL_SHARE,
         test: float | str = 0.0,
         val_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
         split: str | None = None,
         mask_name: str | None = None,
         classes: str | None = None,
         unlabeled: str | Sequence[str] | None = None,
         channels: int | None = None,
     ) -> None:
+        shares = {"val": _typed(val), "test": _typed(test)}
+        check_folds(folds, fold, None if shares["val"] == _typed(USUAL_SHARE) else val)
         self.images = existing_folder("data.images", images, "give the folder of images")
         self.masks = None
         if masks is not None:
@@ -92,8 +110,9 @@ class Pairs(Files):
         self.explains_values = bool(self.class_file.values)
         first = image_info(Path(str(found.labeled[0].image)))
         self.in_channels, self.pixels = channels or first.channels, first.pixels
-        shares = {"val": _typed(val), "test": _typed(test)}
-        self.how = {**shares, "val_seed": val_seed, "split": split}
+        self.fold = None if folds is None or fold is None else Fold(fold, folds)
+        part = {} if self.fold is None else {"val": None, **self.fold._asdict()}
+        self.how = {**shares, "val_seed": val_seed, "split": split, **part}
         self._divide(found.labeled, shares["val"], shares["test"], val_seed, split)
         # a step never asks for more labeled images than there are
         self.batch_size = max(1, min(self.batch_size, len(self._records["train"])))
@@ -121,8 +140,13 @@ class Pairs(Files):
             held, left = dict[Split, set[int]](), list(range(len(labeled)))
             roles: list[tuple[Split, str]] = [("test", test), ("val", val)]
             for role, wanted in roles:
-                count = held_out_count(wanted, len(left), f"data.{role}")
-                chosen = hold_out(presence[left], [digests[i] for i in left], count, seed)
+                there = presence[left], [digests[i] for i in left]
+                if role == "val" and self.fold is not None:
+                    numbers = fold_numbers(*there, self.fold.folds, seed)
+                    chosen = [i for i, n in enumerate(numbers) if n == self.fold.fold]
+                else:
+                    count = held_out_count(wanted, len(left), f"data.{role}")
+                    chosen = hold_out(*there, count, seed)
                 held[role] = {left[i] for i in chosen}
                 left = [i for i in left if i not in held[role]]
         self._digests = dict(zip(labeled, digests, strict=True))
@@ -190,6 +214,8 @@ class Pairs(Files):
         for role, what in (("val", "validation"), ("test", "the test")):
             if held[role]:
                 many = f"{held[role]} of {total} labeled images are held out for {what}"
+                if role == "val" and self.fold is not None:
+                    many = f"fold {self.fold.fold} of {self.fold.folds}: {many}"
                 doubt = uncertainty(held[role])
                 said.append(
                     f"{many} (which ones: split.json of the run){': ' * bool(doubt)}{doubt}"

@@ -69,10 +69,7 @@ def hold_out(presence: Array, digests: Sequence[str], count: int, seed: int) -> 
     Returns:
         Indices, sorted; fewer than asked for where classes would be lost.
     """
-    groups = defaultdict[str, list[int]](list)
-    for place, digest in enumerate(digests):
-        groups[digest].append(place)
-    row = sorted(groups, key=lambda d: hashlib.sha256(f"{seed} {d}".encode()).digest())
+    groups = in_row(digests, seed)
     total = presence.sum(0)
     wish = np.clip(np.round(total * count / max(1, len(digests))), 1, None)
     shows = {digest: presence[places].sum(0) for digest, places in groups.items()}
@@ -87,12 +84,26 @@ def hold_out(presence: Array, digests: Sequence[str], count: int, seed: int) -> 
             room -= len(groups[digest])
 
     for rarest in np.lexsort((np.arange(len(total)), total)):
-        for digest in row:
+        for digest in groups:
             if shows[digest][rarest] and held[rarest] < wish[rarest]:
                 take(digest)
-    for digest in row:
+    for digest in groups:
         take(digest)
     return sorted(place for digest in chosen for place in groups[digest])
+
+
+def in_row(digests: Sequence[str], seed: int) -> dict[str, list[int]]:
+    """The places of the images of each content; the contents in an order by their hashes.
+
+    Args:
+        digests: Of the contents of the images.
+        seed: Another one gives another order.
+    """
+    groups = defaultdict[str, list[int]](list)
+    for place, digest in enumerate(digests):
+        groups[digest].append(place)
+    row = sorted(groups, key=lambda d: hashlib.sha256(f"{seed} {d}".encode()).digest())
+    return {digest: groups[digest] for digest in row}
 
 
 def digests_of(records: Sequence[Record]) -> list[str]:
