@@ -54,6 +54,9 @@ METHODS = {
     "guidedmix_released": MethodEntry(
         "GuidedMixReleased", "Tu et al. 2021 (code)", "blend features for a second decoder"
     ),
+    "prevmatch": MethodEntry(
+        "PrevMatch", "Shin et al. 2024", "UniMatch, and the labels of earlier selves"
+    ),
     "corrmatch": MethodEntry(
         "CorrMatch", "Sun et al. 2024", "labels spread over regions of similar features"
     ),

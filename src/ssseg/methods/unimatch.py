@@ -41,6 +41,17 @@ class Seen(NamedTuple):
     """Of the weak view, decoded from features with dropout."""
 
 
+class Streams(NamedTuple):
+    """The student's logits (B, C, H, W) that learn from pseudo-labels, and the masks."""
+
+    strong: Sequence[Tensor]
+    """Of each mixed strong view."""
+    dropped: Tensor
+    """Of the weak view, decoded from features with dropout."""
+    masks: Sequence[Tensor]
+    """(B, 1, H, W) bool per strong view, True = this image's pixel."""
+
+
 def labels_of(logits: Tensor, valid: Tensor, threshold: float) -> Labels:
     """Argmax and trust of logits (B, C, H, W), without gradient; `valid` is (B, H, W) bool."""
     conf, hard = logits.detach().softmax(1).max(1)
@@ -172,18 +183,45 @@ class UniMatch(Method):
         targets = targets_of(unlabeled, own, partner, masks, step.devices)
         strong = self.student(torch.cat([target.image for target in targets])).chunk(2)
 
-        ramp = self.weight * gaussian_rampup(step.index - warmup, step.length(self.rampup_steps))
         losses = {"sup": self.labeled_loss(seen.labeled, label, step)}
-        for name, logits, target in zip(("strong_1", "strong_2"), strong, targets, strict=True):
-            losses[name] = ramp * self.strong_weight * consistency(logits, target, step.devices)
-        unmixed = Mixed(weak, *own, valid)
-        term = consistency(seen.dropped, unmixed, step.devices)
-        losses["feature"] = ramp * self.feature_weight * term
+        streams = Streams(strong, seen.dropped, masks)
+        losses |= self.unlabeled_terms(streams, unlabeled, own, targets, step)
 
         logs = {"trusted": weighted_mean(own.trusted, torch.ones_like(own.trusted), valid)}
         first = targets[0]
         pseudo = Pseudo(*own, valid, first.label, first.valid, strong[0].detach())
         return StepOutput(losses, logs, pseudo)
+
+    def unlabeled_terms(
+        self,
+        streams: Streams,
+        unlabeled: Unlabeled,
+        own: Labels,
+        targets: Sequence[Mixed],
+        step: Step,
+    ) -> dict[str, Tensor]:
+        """Weighted terms of the strong views and of the view with dropout.
+
+        Args:
+            streams: The predictions that learn.
+            unlabeled: Images of the step.
+            own: Labels of the unmixed images.
+            targets: Labels of the mixed strong views.
+            step: The step with its number and devices.
+        """
+        done = step.index - step.length(self.warmup_steps)
+        ramp = self.weight * gaussian_rampup(done, step.length(self.rampup_steps))
+        unmixed = Mixed(unlabeled.views[0], *own, unlabeled.valid)
+        first, second = (
+            consistency(logits, target, step.devices)
+            for logits, target in zip(streams.strong, targets, strict=True)
+        )
+        feature = consistency(streams.dropped, unmixed, step.devices)
+        return {
+            "strong_1": ramp * self.strong_weight * first,
+            "strong_2": ramp * self.strong_weight * second,
+            "feature": ramp * self.feature_weight * feature,
+        }
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """The first strong view: input, partner, mask, mix, pseudo-label, trust, prediction."""
