@@ -10,6 +10,7 @@ from ssseg.data.checks import (
     check_classes,
     check_counts,
     check_evaluation,
+    check_strong,
 )
 from ssseg.data.datasets import Street
 from ssseg.data.datasets.base import ClassInfo
@@ -48,6 +49,16 @@ def test_augmentation_that_works(scale, rotation):
 def test_augmentation_that_does_not(given, said):
     with refused(said):
         check_augmentation(*given)
+
+
+@pytest.mark.parametrize(("channels", "pixels"), [(4, "uint8"), (1, "uint8"), (3, "uint16")])
+def test_changes_of_rgb_images_are_for_rgb_images(channels, pixels):
+    source = Street()
+    check_strong("random_intensity", source)
+    source.in_channels, source.pixels = channels, pixels
+    check_strong("jitter", source)
+    with refused(f"the images have {channels} channels of {pixels}"):
+        check_strong("random_intensity", source)
 
 
 def test_one_class_is_none():

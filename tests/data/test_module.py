@@ -543,7 +543,8 @@ def test_each_image_is_decoded_once_per_step(tree, monkeypatch):
 
 
 def test_options_of_the_augmentation_arrive(tree):
-    transform = data_of(tree, rotation=10, jitter=0.3).transform
+    transform = data_of(tree, rotation=10, jitter=0.3, strong="random_intensity").transform
+    assert transform.random_intensity
     names = [type(step).__name__ for step in transform.geometry.transforms]
     assert "Rotate" in names
     assert len(transform.weak.transforms) == 1

@@ -12,6 +12,7 @@ from ssseg.ops import (
     Mixed,
     beta_lambda,
     blend,
+    labeled_samples,
     mix,
     most_similar,
     paste,
@@ -19,6 +20,7 @@ from ssseg.ops import (
     random_candidates,
     roll_pairs,
 )
+from ssseg.types import IGNORE, Labeled
 from tests.reference import masks as reference
 
 few = settings(max_examples=30, deadline=None)
@@ -466,3 +468,36 @@ def test_draws_depend_on_the_generator_alone(draw):
     assert torch.equal(draw(seeded(3)), draw(seeded(3)))
     assert not torch.equal(draw(seeded(3)), draw(seeded(4)))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+class TestLabeledSamples:
+    @staticmethod
+    def labeled(count):
+        number = torch.arange(float(count)).view(count, 1, 1)
+        label = number.long().expand(count, 2, 3).clone()
+        label[:, 0, 0] = IGNORE
+        return Labeled(number[:, None].expand(count, 3, 2, 3), label)
+
+    @pytest.mark.parametrize(
+        ("count", "chosen"), [(4, [0, 1, 2, 3]), (2, [0, 0, 1, 1]), (6, [0, 1, 3, 4]), (1, [0] * 4)]
+    )
+    def test_spreads_the_labeled_images_over_the_samples(self, count, chosen):
+        ours = Mixed(*sample(4, 2, 3)[0])
+        ours.valid[:] = True
+        ours.valid[3] = False
+        found = labeled_samples(self.labeled(count), ours)
+
+        assert found.image[:, 0, 0, 0].tolist() == chosen
+        assert found.label[:, 1, 1].tolist() == chosen
+        assert (found.conf == 1).all()
+        assert not found.valid[:, 0, 0].any()  # IGNORE
+        assert found.valid[:3, 1].all()
+        assert not found.valid[3].any()  # nothing of this sample is valid
+
+    def test_of_soft_samples_are_soft(self):
+        ours = Mixed(*sample(2, 2, 3, soft=True)[0])
+        label = labeled_samples(self.labeled(2), ours).label
+
+        assert label.shape == ours.label.shape
+        assert label[1, :, 1, 1].tolist() == [0, 1]
+        assert not label[:, :, 0, 0].any()

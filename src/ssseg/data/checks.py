@@ -33,6 +33,16 @@ def check_augmentation(
         )
 
 
+def check_strong(strong: str, source: Source) -> None:
+    """Refuse the changes of 8-bit RGB images for other images."""
+    channels, pixels = source.in_channels, source.pixels
+    if strong == "random_intensity" and (channels != 3 or pixels != "uint8"):
+        raise UserError(
+            f"option data.strong is random_intensity, but the images have {channels} channels of "
+            f"{pixels}; expected three channels of 8 bits, leave the option out"
+        )
+
+
 def check_classes(source: Source) -> None:
     """Refuse a data set of one class."""
     if source.num_classes == 1:

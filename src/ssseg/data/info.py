@@ -109,6 +109,8 @@ def summary_of(data: SegmentationData) -> dict[str, Any]:
             "flip": data.flip,
             "rotation": data.rotation,
             "jitter": data.jitter,
+            # absent if usual, as in runs before there was a choice
+            **({} if data.strong == "jitter" else {"strong": data.strong}),
         },
         "mean": list(data.mean),
         "std": list(data.std),

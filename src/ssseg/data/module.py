@@ -15,6 +15,7 @@ from ssseg.data.checks import (
     check_counts,
     check_evaluation,
     check_records,
+    check_strong,
 )
 from ssseg.data.datasets.base import Record, Source, Split
 from ssseg.data.info import DataInfo, DrawnBatch, info_of, summary_of
@@ -25,7 +26,7 @@ from ssseg.data.splits.content_hash import Contents, contents
 from ssseg.data.splits.labeled_split import LabeledSplit, Select, split_labeled
 from ssseg.data.timed_loader import Waiting
 from ssseg.data.torch_datasets import EvalImages, TrainImages, like_first
-from ssseg.data.transforms import Normalize, TrainTransform
+from ssseg.data.transforms import Normalize, Strong, TrainTransform
 from ssseg.errors import UserError
 from ssseg.runs.paths import as_path
 from ssseg.seeding import run_seed
@@ -47,8 +48,7 @@ class SegmentationData(LightningDataModule):
         batch_size: Labeled images per step. None: the source's own default.
         unlabeled_batch_size: Unlabeled images per step. None: as many as labeled ones.
         val_batch_size: Images per validation step.
-        crop_size: Height and width of training crops, or one number for both. None: the source's
-            own default.
+        crop_size: Height and width of crops, or one number. None: the source's own default.
         image_size: Height and width that images are resized to when read, for training and
             validation; scores are still computed at the masks' own resolution. None: as they are.
         scale: Smallest and largest factor of the random scale. None: the source's own default.
@@ -58,16 +58,15 @@ class SegmentationData(LightningDataModule):
             as older code does; None: all.
         flip: Mirror half of the training images.
         rotation: Largest angle of the random rotation, in degrees. None: the source's own default.
-        jitter: Strength of changes of brightness, contrast, saturation and hue in labeled images
-            and weak views; the strong views have their own.
+        jitter: Strength of the colour changes of labeled images and weak views.
+        strong: Changes of the strong views: `jitter` (colours, grey, blur), or AugSeg's
+            `random_intensity`, for 8-bit RGB images only.
         reuse_labeled: Let the labeled images also come as unlabeled ones (as in French et al.).
         split_seed: Of the choice of labeled images.
-        select: How counts and fractions choose: `random`, or `stratified` by the classes in the
-            images, for which the masks of all training images are read.
+        select: How counts and fractions choose: `random`, or `stratified` by the classes in masks.
         allow_overlap: Train although labeled images are also among those that are scored on.
-        unlabeled_truth: Read the masks that unlabeled images have after all, for one metric alone:
-            the accuracy of pseudo-labels. No loss ever sees them. None: where it costs nothing, on
-            drawn scenes.
+        unlabeled_truth: Read the masks of unlabeled images for the accuracy of pseudo-labels; no
+            loss sees them. None: where it costs nothing, on drawn scenes.
         num_workers: Processes that read images. None: 0 for data in memory, else up to 4.
         mean: Normalisation per channel: of 8-bit and 16-bit images in [0, 1], of images in float in
             their own unit. None: by `statistics`.
@@ -95,6 +94,7 @@ class SegmentationData(LightningDataModule):
         flip: bool = True,
         rotation: float | None = None,
         jitter: float = 0.0,
+        strong: Strong = "jitter",
         reuse_labeled: bool = False,
         split_seed: int = 0,
         select: Select = "random",
@@ -131,7 +131,8 @@ class SegmentationData(LightningDataModule):
         self.image_size = _pair(image_size)
         self.eval_masks, self.eval_crop = eval_masks, _pair(eval_crop)
         self.scale = scale or source.scale
-        self.flip, self.jitter = flip, jitter
+        check_strong(strong, source)
+        self.flip, self.jitter, self.strong = flip, jitter, strong
         self.rotation = source.rotation if rotation is None else rotation
         self.reuse_labeled, self.split_seed = reuse_labeled, split_seed
         self.select: Select = select
@@ -287,6 +288,7 @@ class SegmentationData(LightningDataModule):
             self.in_channels,
             rotation=self.rotation,
             jitter=self.jitter,
+            strong=self.strong,
             pixels=self.source.pixels,
         )
 

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 # stops albumentations from checking for a new version on the internet when it is imported
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -15,8 +15,11 @@ import torch
 from torch import Tensor
 
 from ssseg.data.datasets.base import Array, Pixels
+from ssseg.data.random_intensity import random_intensity
 from ssseg.seeding import seed_of
 from ssseg.types import IGNORE
+
+Strong = Literal["jitter", "random_intensity"]
 
 
 class Normalize:
@@ -53,6 +56,8 @@ class TrainTransform:
         rotation: Largest angle of the random rotation in both directions, in degrees.
         jitter: Strength of the colour changes of the weak view.
         pixels: Kind of values in the image files.
+        strong: Photometric changes of the strong views: colour jitter, grey and blur (`jitter`), or
+            those of AugSeg (`random_intensity`), which need 8-bit RGB images.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class TrainTransform:
         rotation: float = 0.0,
         jitter: float = 0.0,
         pixels: Pixels = "uint8",
+        strong: Strong = "jitter",
     ) -> None:
         height, width = crop_size
         steps: list[Any] = []
@@ -88,6 +94,7 @@ class TrainTransform:
         self.weak = A.Compose(_colors(channels, pixels, jitter, 1.0) if jitter else [])
         grey = [A.ToGray(p=0.2)] if channels == 3 and pixels != "float" else []
         blur = A.GaussianBlur(blur_limit=0, sigma_limit=(0.1, 2.0), p=0.5)
+        self.random_intensity = strong == "random_intensity"
         self.strong = A.Compose([*_colors(channels, pixels, 0.5, 0.8), *grey, blur])
 
     def __call__(
@@ -110,10 +117,13 @@ class TrainTransform:
         moved = self.geometry(image=image, mask=mask)
         clean = moved["image"]
         views = [self.weak(image=clean)["image"]]
-        views += [self._strong_view(clean) for _ in range(num_views - 1)]
+        rng = np.random.default_rng(seed_of(seed, "strong"))
+        views += [self._strong_view(clean, rng) for _ in range(num_views - 1)]
         return views, moved["mask"]
 
-    def _strong_view(self, image: Array) -> Array:
+    def _strong_view(self, image: Array, rng: np.random.Generator) -> Array:
+        if self.random_intensity:
+            return random_intensity(image, rng)
         if self.pixels != "float":
             plain: Array = self.strong(image=image)["image"]
             return plain

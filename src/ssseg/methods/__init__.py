@@ -48,6 +48,11 @@ METHODS = {
     "unimatch_v2": MethodEntry(
         "UniMatchV2", "Yang et al. 2025", "two mixed strong views with complementary channels"
     ),
+    "augseg": MethodEntry(
+        "AugSeg",
+        "Zhao et al. 2023",
+        "paste labeled pixels where the teacher is uncertain, then mix",
+    ),
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),

@@ -46,6 +46,8 @@ class Task(NamedTuple):
     """(B, H, W) int64, the teacher's argmax before mixing, IGNORE on padding; set by `task`."""
     trusted: Tensor | None = None
     """(B, H, W) float, 1 where `label` is trusted; set by `task`."""
+    partner: Tensor | None = None
+    """(B, C, H, W) float, the image whose pixels are pasted; None: the next weak view."""
 
 
 @dataclass(eq=False, repr=False)
@@ -99,8 +101,8 @@ class MeanTeacher(Method):
 
     def batch_size_notices(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
         """A message if a step has no second unlabeled image to mix with."""
-        kind = type(self)
-        mixes = kind.mask is not MeanTeacher.mask or kind.combine is not MeanTeacher.combine
+        hooks = ("mask", "combine", "task")
+        mixes = any(getattr(type(self), hook) is not getattr(MeanTeacher, hook) for hook in hooks)
         return [mixed_with_itself(self)] if mixes and unlabeled < 2 else []
 
     def mask(self, label: Tensor, step: Step) -> Tensor | None:
@@ -218,7 +220,9 @@ def pictures_of(student: Segmenter, unlabeled: Unlabeled, task: Task, step: Step
         prediction = student(target.image).argmax(1)
     columns = [Picture("input", "image", unlabeled.views[0])]
     if mask is not None:
-        partner = step.devices.next_in_ring(unlabeled.views[0])
+        partner = task.partner
+        if partner is None:
+            partner = step.devices.next_in_ring(unlabeled.views[0])
         columns.append(Picture("partner", "image", partner))
         columns.append(Picture("mask (white: input)", "mask", mask[:, 0].float()))
     return [

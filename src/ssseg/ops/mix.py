@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from ssseg.distributed import SINGLE, DistInfo
+from ssseg.ops.decouple import one_hot
 from ssseg.ops.random import Rng, gamma, uniform
+from ssseg.types import IGNORE, Labeled
 
 
 class Mixed(NamedTuple):
@@ -73,6 +75,27 @@ def next_in_ring(sample: Mixed, devices: DistInfo = SINGLE) -> Mixed:
     The last sample of a device is followed by the first sample of the next device.
     """
     return Mixed(*(devices.next_in_ring(part) for part in sample))
+
+
+def labeled_samples(labeled: Labeled, sample: Mixed) -> Mixed:
+    """A labeled image for each of B samples, with its ground truth, to be pasted into it.
+
+    Of N labeled images, sample i gets number `floor(i N / B)`. This needs no random number, because
+    batches are in random order, and on several devices the two are on the same one. Its pixels are
+    trusted. They are invalid where the label is IGNORE, and in samples without a valid pixel, which
+    would else be trained on.
+
+    Args:
+        labeled: Labeled images of the same height and width as the samples.
+        sample: The samples, with hard or soft labels.
+    """
+    count, images = len(sample.image), len(labeled.image)
+    index = torch.arange(count, device=sample.image.device) * images // max(1, count)
+    image, label = labeled.image[index], labeled.label[index]
+    valid = (label != IGNORE) & sample.valid.flatten(1).any(1)[:, None, None]
+    if sample.label.dim() == 4:
+        label = one_hot(label, sample.label)
+    return Mixed(image, label, torch.ones_like(sample.conf), valid)
 
 
 def roll_pairs(batch: int, device: torch.device | str | None = None) -> Tensor:
