@@ -8,7 +8,7 @@ from ssseg.training.callbacks.progress import announcement
 from tests.conftest import make_data, make_module
 
 MIXING = ("mixup", "cutmix", "cowmix", "classmix", "complexmix", "fixmatch")
-MIXING += ("unimatch", "unimatch_v2", "augseg", "prevmatch", "corrmatch")
+MIXING += ("unimatch", "unimatch_v2", "augseg", "prevmatch", "corrmatch", "contrast")
 
 
 def test_a_mistyped_value_is_refused_when_the_method_is_made():

@@ -1,5 +1,6 @@
 """Losses and schedules as plain functions."""
 
+from ssseg.losses.contrastive import class_info_nce
 from ssseg.losses.labeled import (
     LabeledLoss,
     class_presence_loss,
@@ -27,6 +28,7 @@ __all__ = [
     "ConsistencyLoss",
     "Denominator",
     "LabeledLoss",
+    "class_info_nce",
     "class_presence_loss",
     "confidence_weight",
     "cross_entropy",

@@ -65,6 +65,9 @@ METHODS = {
     "corrmatch": MethodEntry(
         "CorrMatch", "Sun et al. 2024", "labels spread over regions of similar features"
     ),
+    "contrast": MethodEntry(
+        "Contrast", "Wang et al. 2022", "UniMatch V2, and contrast of labeled features"
+    ),
     "cps": MethodEntry("CPS", "Chen et al. 2021", "two networks learn from each other's labels"),
 }
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ssseg.losses import gaussian_rampup, weighted_mean
 from ssseg.methods.fixmatch import FixMatch
 from ssseg.ops.dropout import complementary_dropout
-from ssseg.types import Batch, Pseudo, Step, StepOutput
+from ssseg.types import Batch, Labeled, Pseudo, Step, StepOutput
 
 
 @dataclass(eq=False, repr=False)
@@ -33,6 +33,10 @@ class UniMatchV2(FixMatch):
     passes: Literal["two"] = "two"
     keep: float = 0.5
 
+    def supervised(self, labeled: Labeled, step: Step) -> dict[str, Tensor]:
+        """The terms of labeled images."""
+        return {"sup": self.labeled_loss(self.student(labeled.image), labeled.label, step)}
+
     def streams(self, first: Tensor, second: Tensor, step: Step) -> tuple[Tensor, ...]:
         """The student's logits of both mixed views (B, C, H, W), in one pass."""
         both = torch.cat((first, second))
@@ -42,11 +46,10 @@ class UniMatchV2(FixMatch):
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` and, after the warm-up, `strong_1` and `strong_2`."""
-        (image, label), unlabeled = batch.labeled, batch.unlabeled
-        sup = self.labeled_loss(self.student(image), label, step)
+        terms, unlabeled = self.supervised(batch.labeled, step), batch.unlabeled
         warmup = step.length(self.warmup_steps)
         if step.index < warmup:
-            return StepOutput({"sup": sup})
+            return StepOutput(terms)
 
         sample, hard = self.sample(unlabeled, self.probabilities(unlabeled))
         first, second = (
@@ -62,4 +65,4 @@ class UniMatchV2(FixMatch):
         valid, seen = unlabeled.valid, logits[0].detach()
         logs = {"trusted": weighted_mean(sample.conf, torch.ones_like(sample.conf), valid)}
         pseudo = Pseudo(hard, sample.conf, valid, first.label, first.valid, seen)
-        return StepOutput({"sup": sup, "strong_1": strong_1, "strong_2": strong_2}, logs, pseudo)
+        return StepOutput({**terms, "strong_1": strong_1, "strong_2": strong_2}, logs, pseudo)

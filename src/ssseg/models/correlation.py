@@ -3,11 +3,10 @@
 import math
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssseg.models.layers import conv_bn_relu
+from ssseg.models.layers import conv_bn_relu, full
 from ssseg.ops.photometric import full_precision
 
 CHANNELS = 256
@@ -41,11 +40,6 @@ class CorrelationHead(nn.Module):
         with full_precision(feats.device):
             scores: Tensor = first.mT @ second
         return (scores / math.sqrt(first.shape[1])).softmax(2)
-
-
-def full(values: Tensor) -> Tensor:
-    """The values in at least float32."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def carried(

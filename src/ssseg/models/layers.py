@@ -1,5 +1,6 @@
-"""The base classes of encoders and decoders, and a convolution block of several decoders."""
+"""The base classes of encoders and decoders, and what several of them use."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -41,3 +42,8 @@ def conv_bn_relu(channels: int, out_channels: int, kernel: int = 1) -> nn.Sequen
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )
+
+
+def full(values: Tensor) -> Tensor:
+    """The values in at least float32."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
