@@ -29,7 +29,7 @@ install: $(VENV)/.installed ## install ssseg
 
 demo: $(VENV)/.installed ## compare methods on built-in scenes: a table and a picture
 	$(BIN)/ssseg benchmark --methods supervised,cutmix,classmix,complexmix,guidedmix --jobs 2 \
-	  --out runs/demo --data street --trainer.max_steps 600 --guidedmix.use_teacher true
+	  --out runs/demo --data street --trainer.max_steps 600
 
 test: $(VENV)/.installed-dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -80,7 +80,9 @@ def make(contender: str, given: argparse.Namespace):  # type: ignore[no-untyped-
     if contender == "supervised":
         method = Supervised()
     else:
-        method = GuidedMix(use_teacher=contender.endswith("teacher"), warmup_steps=0)
+        method = GuidedMix(
+            variant="paper", use_teacher=contender.endswith("teacher"), warmup_steps=0
+        )
     method.setup(network)
     return method
 

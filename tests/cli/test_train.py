@@ -100,9 +100,9 @@ def test_a_method_of_your_own_by_dotted_path(here, monkeypatch):
         ["--network.decoder_options.mitrans", "false"],
         ["--method.decouple", "hard"],
         ["--method.lambda_max", "0.3"],
-        ["--method.use_teacher", "true"],
-        ["--method.variant", "teacher"],
-        ["--method.loss", "cross_entropy"],
+        ["--method.use_teacher", "false"],
+        ["--method.variant", "paper"],
+        ["--method.loss", "squared_error"],
     ],
     ids=lambda words: words[0].rsplit(".", 1)[-1],
 )

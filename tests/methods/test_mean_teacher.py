@@ -59,10 +59,10 @@ def test_frozen_batchnorm_is_frozen_in_the_second_decoder_of_guidedmix(norm):
     method = frozen_method("guidedmix_released")
     images = tiny_batch(1).unlabeled.views[0]
     seen = see(method.student, images)
-    pairs = Pairs(torch.tensor([0, 1]), torch.tensor([2, 3]), torch.tensor([0.2, 0.4]))
-    mixed = method._mixed(images, pairs, seen)
+    pairs = Pairs(torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0.2, 0.4]))
+    mixed = method._mixed(images, 2, pairs, seen)
     with labeling(method, norm):
-        torch.testing.assert_close(method._mixed(images, pairs, seen), mixed)
+        torch.testing.assert_close(method._mixed(images, 2, pairs, seen), mixed)
     assert not any(isinstance(m, _BatchNorm) and m.training for m in method.modules())
 
 

@@ -194,6 +194,7 @@ def test_dinov2_small_trains_resumes_is_exported_and_predicts(tmp_path, crop):
         out=tmp_path / "run",
         max_steps=20,
         network="dpt",
+        network_options={"weights": "random"},
         trainer={"accelerator": "cpu"},
         method_options={"warmup_steps": 2, "threshold": 0.0},
         **{"train_images": 8, "val_images": 2, "size": 130, "labeled": 4, "batch_size": 2},

@@ -192,12 +192,14 @@ torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
     [
         ("classmix", {"warmup_steps": 2, "threshold": 0.0}, 5),
         pytest.param(
-            *("guidedmix", {"warmup_steps": 2, "use_teacher": True}, 1), marks=pytest.mark.slow
+            *("guidedmix", {"warmup_steps": 2, "threshold": 0.0}, 1), marks=pytest.mark.slow
         ),
-        pytest.param("guidedmix", {"warmup_steps": 2}, 2, marks=pytest.mark.slow),
+        pytest.param(
+            *("guidedmix", {"warmup_steps": 2, "variant": "paper"}, 2), marks=pytest.mark.slow
+        ),
         pytest.param(*("guidedmix_released", {"warmup_steps": 2}, 2), marks=pytest.mark.slow),
     ],
-    ids=["classmix", "guidedmix with teacher", "guidedmix", "released"],
+    ids=["classmix", "guidedmix", "guidedmix (paper)", "released"],
 )
 def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val):
     """With BatchNorm as it is; student, teacher, heads; fewer validation images than devices."""

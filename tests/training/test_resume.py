@@ -429,7 +429,7 @@ def killed_often(folder, options, kills, seed):
     [
         ["supervised"],
         ["classmix", "--method.threshold", "0"],
-        ["guidedmix", "--method.use_teacher", "true"],
+        ["guidedmix"],
     ],
     ids=lambda args: args[0],
 )

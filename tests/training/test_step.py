@@ -31,8 +31,8 @@ OPTIONS = [
     ("classmix", {"extra_augmentation": True, "conf_weight": "batch", "denominator": "all"}),
     ("complexmix", {"gate": "pixel_before", "rounding": "random"}),
     ("mean_teacher", {"loss": "soft_cross_entropy", "rampup_steps": 90.0}),
-    ("guidedmix", {"variant": "teacher"}),
-    ("guidedmix", {"use_teacher": True}),
+    ("guidedmix", {"variant": "paper"}),
+    ("guidedmix", {"variant": "paper", "use_teacher": True}),
     ("guidedmix", {"pair": "similar_unlabeled", "labeled_side": "truth", "alpha": 0.4}),
 ]
 

@@ -21,6 +21,6 @@ def guided_network(**options):
 
 def made(network=None, **hparams):
     torch.manual_seed(0)
-    method = GuidedMix(**{"warmup_steps": 0.0, "rampup_steps": 0.0, **hparams})
+    method = GuidedMix(**{"variant": "paper", "warmup_steps": 0.0, "rampup_steps": 0.0, **hparams})
     method.setup(network or guided_network())
     return method.train()

@@ -82,7 +82,7 @@ def test_the_contract_with_kept_images():
     check_method(GuidedMix, variant="teacher", pair="assigned", recent=5)
 
 
-@pytest.mark.parametrize("option", [{}, {"variant": "teacher", "pair": "similar_unlabeled"}])
+@pytest.mark.parametrize("option", [{"variant": "paper"}, {"pair": "similar_unlabeled"}])
 def test_predictions_of_earlier_steps_are_not_kept(option):
     with pytest.raises(UserError, match="expected labeled_side 'truth'"):
         GuidedMix(recent=4, **option)

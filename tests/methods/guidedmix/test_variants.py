@@ -16,6 +16,10 @@ class TestVariants:
             method = GuidedMix(variant=name)
             assert {key: getattr(method, key) for key in options} == options
 
+    def test_the_teacher_is_the_default(self):
+        assert GuidedMix().hparams == GuidedMix(variant="teacher").hparams
+        assert GuidedMix().use_teacher
+
     def test_what_is_given_wins_over_the_variant(self):
         method = GuidedMix(variant="teacher", pair="random", weight=3.0, use_teacher=False)
         assert (method.pair, method.weight, method.use_teacher) == ("random", 3.0, False)
@@ -24,11 +28,11 @@ class TestVariants:
     @pytest.mark.parametrize(
         ("options", "usual"),
         [
-            ({}, ("similar", "decoupled", 0.3)),
-            ({"use_teacher": True}, ("random", "direct", 30.0)),
-            ({"loss": "cross_entropy"}, ("similar", "direct", 1.0)),
-            ({"variant": "teacher"}, ("similar", "direct", 1.0)),
-            ({"variant": "teacher", "loss": "squared_error"}, ("similar", "direct", 30.0)),
+            ({"variant": "paper"}, ("similar", "decoupled", 0.3)),
+            ({"variant": "paper", "use_teacher": True}, ("random", "direct", 30.0)),
+            ({"variant": "paper", "loss": "cross_entropy"}, ("similar", "direct", 1.0)),
+            ({}, ("similar", "direct", 1.0)),
+            ({"loss": "squared_error"}, ("similar", "direct", 30.0)),
         ],
         ids=str,
     )
@@ -76,7 +80,7 @@ class TestVariants:
         assert not torch.equal(before, after)
 
     def test_a_twin_of_resolved_options_is_the_same_method(self):
-        for options in ({"variant": "teacher"}, {"use_teacher": True}, {"decouple": "hard"}):
+        for options in ({}, {"variant": "paper"}, {"decouple": "hard"}):
             method = GuidedMix(**options)
             assert GuidedMix(**method.hparams).hparams == method.hparams
 

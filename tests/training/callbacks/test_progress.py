@@ -19,9 +19,7 @@ def test_the_announcement_says_what_the_method_remarks(monkeypatch):
     )  # fmt: skip
     own = Segmenter(8, decoder="guidedmix", encoder="test_resnet", depth=3)
     modules = {
-        "guidedmix": SegmentationModule(
-            create_method("guidedmix", use_teacher=True), tiny_network(8)
-        ),
+        "guidedmix": SegmentationModule(create_method("guidedmix"), tiny_network(8)),
         "supervised": make_module("supervised"),
         "with MITrans": SegmentationModule(create_method("guidedmix"), own),
     }

@@ -73,9 +73,9 @@ class GuidedMix(Method):
     probabilities; what is left after decoupling is divided by the unlabeled image's share.
 
     Args:
-        variant: `paper`, or `teacher`: a mean teacher labels, and the student learns on the blend
-            by cross-entropy, with the truth of the labeled image. It decides the options whose
-            default is None, see `ssseg.methods.guidedmix.variants`.
+        variant: `teacher`: a mean teacher labels, and the student learns on the blend by
+            cross-entropy, with the truth of the labeled image; or `paper`. It decides the options
+            whose default is None, see `ssseg.methods.guidedmix.variants`.
         use_teacher: Labels of both images of a pair come from an averaged copy of the network.
         alpha: Of the Beta(alpha, alpha) that shares are drawn from; the paper does not say, the
             released code has 1.
@@ -121,7 +121,7 @@ class GuidedMix(Method):
     decoder: ClassVar[str | None] = "guidedmix"
     retired: ClassVar[Mapping[str, str]] = RETIRED
 
-    variant: Literal["paper", "teacher"] = "paper"
+    variant: Literal["teacher", "paper"] = "teacher"
     use_teacher: bool = BY_VARIANT
     alpha: float = 1.0
     lambda_max: float = 0.5
@@ -137,7 +137,7 @@ class GuidedMix(Method):
     weight: float = BY_VARIANT
     dec_target: Side = BY_VARIANT
     dec_decouple: Decouple = BY_VARIANT
-    dec_weight: float = 1.0
+    dec_weight: float = BY_VARIANT
     cla_weight: float = 1.0
     warmup_steps: float = 0.3
     rampup_steps: float = 0.1
@@ -178,8 +178,8 @@ class GuidedMix(Method):
             lines.append("guidedmix: this network has no MITrans; --network.decoder guidedmix has")
         if not self.use_teacher:
             lines.append(
-                "guidedmix: the network is its own teacher, as in the paper; "
-                "--method.use_teacher true is the safer choice"
+                "guidedmix: the network is its own teacher, as in the paper; the default, "
+                "--method.variant teacher, is the safer choice"
             )
         return lines
 
@@ -220,7 +220,9 @@ class GuidedMix(Method):
         pairs = self._pairs(candidates, labeled, unlabeled, step)
         blends = blend_pairs(candidates.image, batch.unlabeled.views[0], pairs)
         side = candidates.side(self.labeled_side, pairs.first, unlabeled.logits)
-        found = self._compare(blends, side, pairs, unlabeled.logits[pairs.second])
+        # what is compared with the decoupled mask is the student's, also under a teacher
+        direct = seen.split(count)[1] if self.target == "decoupled" else unlabeled
+        found = self._compare(blends, side, pairs, direct.logits[pairs.second])
         valid = known = batch.unlabeled.valid[pairs.second]
         if self.labeled_side == "truth":
             known = valid & (candidates.label[pairs.first] != IGNORE)
@@ -242,7 +244,7 @@ class GuidedMix(Method):
             blends: (P, 3, H, W).
             side: (P, C, H, W) probabilities of the labeled images.
             pairs: What is blended.
-            logits: (P, C, H, W), what is said of the unlabeled images as they are.
+            logits: (P, C, H, W), the direct predictions of the unlabeled images.
         """
         direct = logits.softmax(1)
         if self.target == "decoupled":
