@@ -18,7 +18,7 @@ from ssseg.types import IGNORE, Batch, Labeled, Step, Unlabeled
 from tests.spread import IMAGES, on_devices, seeded
 
 NAMES = ["supervised", "mean_teacher", "mixup", "cutmix", "cowmix", "classmix", "complexmix"]
-NAMES += ["fixmatch", "unimatch", "unimatch_v2", "augseg", "corrmatch", "contrast"]
+NAMES += ["fixmatch", "unimatch", "unimatch_v2", "augseg", "dacs", "corrmatch", "contrast"]
 
 
 def mine(devices, value):

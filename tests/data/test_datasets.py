@@ -21,7 +21,7 @@ def test_names_of_data_sets():
     ("name", "said"),
     [
         ("stret", "did you mean 'street'"),
-        ("cityscape", "did you mean 'cityscapes'? (known: camvid, cityscapes, context, folder,"),
+        ("cityscape", "did you mean 'cityscapes'? (known: camvid, cityscapes, context, domains,"),
         ("no.such.module", "no data set at 'no.such.module'"),
         ("tests.data.trees.SIZE", "expected a class"),
         ("tests.data.trees.Nothing", "no data set at"),

@@ -17,7 +17,7 @@ import yaml
 from pytorch_lightning import Trainer
 
 from ssseg.cli.parsing import required_options
-from ssseg.data.datasets import DATASETS, PAIRS, source_class
+from ssseg.data.datasets import DATASETS, source_class, unnamed
 from ssseg.data.datasets.base import Source
 from ssseg.data.module import SegmentationData
 from ssseg.errors import UserError, one_of
@@ -185,10 +185,14 @@ def _time(text: str) -> str:
 
 
 def _with_pairs(given: Options) -> Options:
-    """Add data set and method where folders of images and masks are given without them."""
+    """Add the data set (for images and masks: and the method) that options stand for."""
     flags = {flag for flag, _ in given}
-    if not flags & {f"--data.{option}" for option in PAIRS} or flags & {"--data", "--config"}:
+    options = {flag.removeprefix("--data.") for flag in flags if flag.startswith("--data.")}
+    named = unnamed(options, "")
+    if not named or flags & {"--data", "--config"}:
         return given
+    if named != "pairs":
+        return [("--data", [named]), *given]
     method = [] if "--method" in flags else [("--method", [USUAL])]
     return [*method, ("--data", ["pairs"]), *given]
 

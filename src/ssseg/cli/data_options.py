@@ -9,7 +9,7 @@ from typing import Any
 import jsonargparse
 
 from ssseg.cli.parsing import VerbParser, required_options
-from ssseg.data.datasets import DATASETS, PAIRS, source_class
+from ssseg.data.datasets import DATASETS, source_class, unnamed
 from ssseg.data.datasets.base import Source
 from ssseg.errors import UserError, one_of
 
@@ -61,9 +61,8 @@ class Parser(VerbParser):
                     f"{known.folder!r} and --data or --data.root are both given; expected one"
                 )
             known.data, given["root"] = "folder", known.folder
-        if known.data is None and set(PAIRS) & set(given):
-            known.data = "pairs"
-        if known.data is None:
+        known.data = known.data or unnamed(given, "")
+        if not known.data:
             raise UserError(
                 f"{self.prog}: give a folder, or --data with one of {', '.join(DATASETS)}"
             )

@@ -53,6 +53,9 @@ METHODS = {
         "Zhao et al. 2023",
         "paste labeled pixels where the teacher is uncertain, then mix",
     ),
+    "dacs": MethodEntry(
+        "DACS", "Tranheden et al. 2021", "paste labeled classes into images of another domain"
+    ),
     "guidedmix": MethodEntry(
         "GuidedMix", "Tu et al. 2021", "blend with a similar labeled image, then decouple"
     ),

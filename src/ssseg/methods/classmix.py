@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ssseg.losses import ConfidenceWeight, ConsistencyLoss
 from ssseg.methods.mean_teacher import MeanTeacher, Task
+from ssseg.models.segmenter import Segmenter
 from ssseg.ops.masks import Rounding, class_mask
 from ssseg.ops.mix import Mixed
 from ssseg.ops.photometric import color_jitter, gaussian_blur
@@ -54,13 +55,20 @@ class ClassMix(MeanTeacher):
         task = super().combine(sample, hard, step, labeled)
         if not self.extra_augmentation:
             return task
-        target, mask = task.target, task.mask
-        image, (batch, device) = target.image, (len(hard), hard.device)
-        apply, draw, often = uniform((3, batch), step.draws, batch=1, device=device)
-        norm = {"mean": self.student.mean, "std": self.student.std}
-        jittered = color_jitter(image, 0.25, **norm, generator=step.draws)
-        # drawn per image; the released code draws once for all images of the batch
-        image = torch.where((often > 0.2)[:, None, None, None], jittered, image)
-        # blur with sigma from U(0.15, 1.15) for half of the images
-        sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
-        return Task(target._replace(image=gaussian_blur(image, sigma)), mask)
+        image = augmented(task.target.image, self.student, step)
+        return task._replace(target=task.target._replace(image=image))
+
+
+def augmented(image: Tensor, student: Segmenter, step: Step) -> Tensor:
+    """Colour jitter of 80 % of the images (B, C, H, W) and blur of half of them.
+
+    Both are drawn per image; the released code of ClassMix and DACS draws once for all images of
+    the batch. Images with values outside [0, 1] before normalisation keep their colours.
+    """
+    apply, draw, often = uniform((3, len(image)), step.draws, batch=1, device=image.device)
+    norm = {"mean": student.mean, "std": student.std}
+    jittered = color_jitter(image, 0.25, **norm, generator=step.draws)
+    image = torch.where((often > 0.2)[:, None, None, None], jittered, image)
+    # blur with sigma from U(0.15, 1.15) for half of the images
+    sigma = torch.where(apply > 0.5, 0.15 + draw, 1e-3)
+    return gaussian_blur(image, sigma)

@@ -33,6 +33,10 @@ DATASETS = {
     "pairs": DatasetEntry(
         "Pairs", "your photographs as they lie: a folder of images, masks for some of them"
     ),
+    "domains": DatasetEntry(
+        "Domains",
+        "domain adaptation: labels from one folder, unlabeled and scored images of another",
+    ),
     "voc": DatasetEntry(
         "Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"
     ),
@@ -47,6 +51,8 @@ DATASETS = {
 
 PAIRS = ("images", "masks")
 """Options that stand for the data set `pairs` where none is named."""
+DOMAINS = ("labeled_root", "unlabeled_root")
+"""Options that stand for the data set `domains` where none is named."""
 
 
 def unnamed(options: Iterable[str], usual: str) -> str:
@@ -56,7 +62,10 @@ def unnamed(options: Iterable[str], usual: str) -> str:
         options: Their names, without dashes.
         usual: The data set of other options.
     """
-    return "pairs" if set(PAIRS) & set(options) else usual
+    given = set(options)
+    if given & set(DOMAINS):
+        return "domains"
+    return "pairs" if given & set(PAIRS) else usual
 
 
 def source_class(name: str) -> type[Source]:
