@@ -34,8 +34,11 @@ def test_a_table_and_figures(here, capsys):
 
     # called again, it trains what is missing: nothing
     capsys.readouterr()
+    summaries = list((here / "runs" / "benchmark").glob("*/summary.json"))
+    before = [path.stat().st_mtime_ns for path in summaries]
     again = ssseg.benchmark(["classmix"], seeds=2, max_steps=2, test=True, options=ON_CPU, **TINY)
     assert capsys.readouterr().out.count("already finished") == 4
+    assert [path.stat().st_mtime_ns for path in summaries] == before
     pd.testing.assert_frame_equal(again.table, made.table)
 
 

@@ -23,8 +23,8 @@ from tests.benchmarking.runs import SMALL
 
 
 @pytest.mark.usefixtures("preflight_here")
-def test_two_methods_side_by_side(tmp_path, request, capsys):
-    """Real processes, a table, a picture; what is finished is not trained again."""
+def test_two_methods_side_by_side(tmp_path, capsys):
+    """Real processes, a table, a picture."""
     out = tmp_path / "study"
     args = ["benchmark", "--methods", "supervised,classmix", "--jobs", "2", "--out", str(out)]
     args += [*SMALL, "--network", "small"]
@@ -42,12 +42,6 @@ def test_two_methods_side_by_side(tmp_path, request, capsys):
     assert (out / "report" / "curves.svg").is_file()
     runs = [Run(out / f"{method}-seed0") for method in ("supervised", "classmix")]
     assert len({run.summary["data"]["split_hash"] for run in runs}) == 1
-
-    before = (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns
-    request.getfixturevalue("in_this_process")
-    assert main(args) == 0
-    assert "already finished" in capsys.readouterr().out
-    assert (out / "classmix-seed0" / "summary.json").stat().st_mtime_ns == before
 
 
 RECIPE = {
@@ -275,7 +269,7 @@ def test_ctrl_c_leaves_everything_usable(tmp_path, monkeypatch, request, capsys)
     """The run, a process of its own, is told to save and to end; the same command goes on."""
     folder = tmp_path / "study" / NAMES[0]
     last = folder / "checkpoints" / "last.ckpt"
-    command = [*ONE, "--out", str(tmp_path / "study")]
+    command = [*ONE, "--trainer.max_steps", "30", "--out", str(tmp_path / "study")]
 
     def pause(seconds, usual=time.sleep):
         if last.is_file():
@@ -290,7 +284,7 @@ def test_ctrl_c_leaves_everything_usable(tmp_path, monkeypatch, request, capsys)
     request.getfixturevalue("in_this_process")
     assert main(command) == 0
     assert "supervised seed 0: resumed" in capsys.readouterr().out
-    assert Run(folder).summary["steps"] == 60
+    assert Run(folder).summary["steps"] == 30
 
 
 @pytest.mark.slow

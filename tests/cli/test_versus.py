@@ -108,6 +108,7 @@ def test_a_folder_of_photographs_in_python(here):
         images="photos",
         masks="masks",
         val=6,
+        num_workers=0,
         batch_size=4,
         network="small",
         max_steps=2,

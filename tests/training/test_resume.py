@@ -14,7 +14,7 @@ import torch
 import ssseg
 from ssseg.cli.main import main
 
-STEPS = 40
+STEPS = 28
 OPTIONS = [
     *("fit", "--method", "classmix", "--method.threshold", "0", "--data", "street"),
     *("--data.train_images", "24", "--data.val_images", "4", "--data.size", "32"),
@@ -191,11 +191,11 @@ def killed_after_saving(monkeypatch, step):
 def test_an_alert_is_raised_where_it_would_have_been(tmp_path, monkeypatch):
     """It takes ten readings in a row, of which one is of the step of the checkpoint."""
     eager = ("--method.threshold", "0.01", "--trainer.log_every_n_steps", "2")
-    eager += ("--trainer.val_check_interval", str(STEPS))
+    eager += ("--trainer.max_steps", "40", "--trainer.val_check_interval", "40")
     folders = tmp_path / "whole", tmp_path / "run"
     assert main([*OPTIONS, *eager, "--out", str(folders[0])]) == 0
     (alert,) = ssseg.Run(folders[0]).summary["alerts"]
-    assert 24 < alert["step"] <= STEPS
+    assert 24 < alert["step"] <= 40
     with monkeypatch.context() as patched:
         killed_after_saving(patched, step=24)
         with pytest.raises(Killed):
@@ -297,7 +297,7 @@ class TestFolders:
         options = ["30" if o == str(STEPS) else o for o in OPTIONS]
         assert main([*options, "--out", str(unfinished)]) == 2
         said = capsys.readouterr().err
-        assert "holds an unfinished run of other options ('40' there, '30' here)" in said
+        assert "holds an unfinished run of other options ('28' there, '30' here)" in said
         assert f"ssseg fit --resume {unfinished}" in said
 
     def test_a_torn_checkpoint_is_passed_over(self, whole, unfinished):

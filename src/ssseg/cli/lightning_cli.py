@@ -207,14 +207,15 @@ class TrainingCLI(LightningCLI):
         method = _method_name(config.model.method)
         stem = f"{config.data.source.name}-{method}-seed{config.seed_everything}"
         folder = run_folder(config.out, self.resumed, stem, self.held)
+        configuration = self.configuration()
         identity = {
             "method": method,
             "network": config.model.method.student.hparams["decoder"],
             "seed": config.seed_everything,
             "command": "ssseg " + shlex.join(self.typed),
-            "config_hash": config_hash(self.everything()),
+            "config_hash": config_hash(yaml.safe_load(configuration)),
         }
-        self.folder = RunFolder(folder, self.configuration(), identity, self.typed[1:])
+        self.folder = RunFolder(folder, configuration, identity, self.typed[1:])
         self.alerts = TrainingAlerts()
         timed = seconds_of(self.config.trainer.val_check_interval)
         asked = as_list(config.trainer.callbacks)
