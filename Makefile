@@ -46,7 +46,8 @@ lint: $(VENV)/.installed-dev ## check style, types and layers of imports
 docs: $(VENV)/.installed-docs ## build the site in docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
-bench: $(VENV)/.installed ## measure operators, step, loader, scoring, memory and start-up
+bench: $(VENV)/.installed ## measure methods, operators, step, loader, scoring, memory and start-up
+	$(BIN)/python benchmarks/costs.py --encoder resnet18 --crop 96 --batch 2 --steps 3
 	$(BIN)/python benchmarks/operators.py
 	$(BIN)/python benchmarks/loader.py
 	$(BIN)/python benchmarks/memory.py

@@ -24,7 +24,8 @@ import torch.nn.functional as F
 from common import noise, save
 from torch import Tensor
 
-from ssseg.methods import create_method
+from ssseg.methods import PrevMatch, create_method, method_class
+from ssseg.methods.base import defaults
 from ssseg.models import Segmenter
 from ssseg.training.compute import Compute
 from ssseg.types import IGNORE, Batch, Step
@@ -74,12 +75,18 @@ def published_loop(network: Segmenter, batch: Batch) -> Callable[[], None]:
     return step
 
 
-def ours(name: str, network: Segmenter, batch: Batch, way: str) -> Callable[[], None]:
-    """A function that does one step of a method of the library."""
+def ours(
+    name: str, network: Segmenter, batch: Batch, way: str, **hparams: Any
+) -> Callable[[], None]:
+    """A function that does one step of a method of the library, in the middle of its run."""
     half, compute = WAYS[way]
     device = batch.labeled.image.device
-    method = create_method(name, warmup_steps=0.0)
+    eager = {"warmup_steps": 0.0} if "warmup_steps" in defaults(method_class(name)) else {}
+    method = create_method(name, **eager, **hparams)
     method.setup(copy.deepcopy(network))
+    if isinstance(method, PrevMatch):
+        for _ in range(method.snapshots):
+            method.earlier.take(method.student)
     method.to(device).train()
     compute.prepare(method)
     batch = compute.arrange(batch)
@@ -100,16 +107,22 @@ def ours(name: str, network: Segmenter, batch: Batch, way: str) -> Callable[[], 
     return run
 
 
-def rate(step: Callable[[], None], device: torch.device, steps: int, images: int) -> float:
+def rate(
+    step: Callable[[], None],
+    device: torch.device,
+    steps: int,
+    images: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Images per second, from the median time of a step; two first steps are not counted."""
     seconds = []
     for turn in range(steps + 2):
-        started = time.perf_counter()
+        started = clock()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         if turn >= 2:
-            seconds.append(time.perf_counter() - started)
+            seconds.append(clock() - started)
     return images / statistics.median(seconds)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "costs": ["--encoder", "test_resnet", "--crop", "48", "--batch", "2", "--steps", "1"],
     "loader": ["--size", "60", "80", "--crop", "48", "--steps", "1", "--rounds", "1"],
     "memory": ["--encoder", "test_resnet", "--crop", "64", "--batch", "1", "--steps", "2"],
     "operators": ["--size", "32", "64", "--repeats", "1", "--blocks", "4"],
@@ -17,6 +18,7 @@ SMALL = {
     "throughput": ["--encoder", "test_resnet", "--crop", "48", "--batch", "2", "--steps", "1"],
     "validation": ["--size", "32", "64", "--images", "4", "--rounds", "1"],
 }
+SMALL["costs"] += ["--methods", "cps", "prevmatch"]
 SMALL["throughput"] += ["--ways", "fp32", "bf16", "bf16, channels_last"]
 
 

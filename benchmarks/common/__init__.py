@@ -24,7 +24,9 @@ def medians(repeats: int, runs: Sequence[Callable[[], object]]) -> list[float]:
     return [statistics.median(own) for own in times]
 
 
-def noise(count: int, crop: int, classes: int, device: torch.device | str = "cpu") -> Batch:
+def noise(
+    count: int, crop: int, classes: int, device: torch.device | str = "cpu", views: int = 1
+) -> Batch:
     """A batch of random labeled and unlabeled images; all pixels are labeled and valid.
 
     Args:
@@ -32,11 +34,12 @@ def noise(count: int, crop: int, classes: int, device: torch.device | str = "cpu
         crop: Height and width in pixels.
         classes: Number of classes.
         device: Device of the batch.
+        views: Views of each unlabeled image; 0: no unlabeled images.
     """
-    image = torch.randn(2, count, 3, crop, crop, device=device)
+    image = torch.randn(1 + views, count, 3, crop, crop, device=device)
     label = torch.randint(0, classes, (count, crop, crop), device=device)
-    valid = torch.ones(count, crop, crop, dtype=torch.bool, device=device)
-    return Batch(Labeled(image[0], label), Unlabeled([image[1]], valid))
+    valid = torch.ones(count if views else 0, crop, crop, dtype=torch.bool, device=device)
+    return Batch(Labeled(image[0], label), Unlabeled(list(image[1:]), valid))
 
 
 def save(given: argparse.Namespace, **numbers: object) -> None:
