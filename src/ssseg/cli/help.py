@@ -60,6 +60,7 @@ RUN = Group(
         "--checkpoint_every N": "steps between checkpoints, besides those after validations",
         "--logger NAME": "wandb or tensorboard, besides the CSV file",
         "--versus supervised": "train a supervised run beside it, and end with a verdict",
+        "--data.folds N": "cross-validation: each mask of --data.masks is held out once",
         "--reference DIR": "a supervised run; alerts if this run is not better",
         "-c, --config FILE": "options from a file; later files override earlier ones",
     },
