@@ -109,6 +109,7 @@ def test_a_folder_of_photographs_in_python(here):
         masks="masks",
         val=6,
         num_workers=0,
+        crop_size=32,
         batch_size=4,
         network="small",
         max_steps=2,
