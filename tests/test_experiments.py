@@ -26,6 +26,15 @@ TINY = [
     *("--data.crop_size", "[24,24]", "--data.batch_size", "2", "--data.labeled", "4"),
     *("--data.num_workers", "0", "--trainer.max_steps", "2", "--trainer.accelerator", "cpu"),
 ]
+TRANSFORMER = ("--network.encoder", "test_vit", "--network.depth", "4")
+LATER = (
+    "fixmatch-voc",
+    "fixmatch-cityscapes",
+    "unimatch-cityscapes",
+    "unimatch_v2-cityscapes",
+    "augseg-voc",
+)
+"""Recipes that differ little from others are trained by the slow tests."""
 
 
 def name_of(path):
@@ -51,7 +60,11 @@ def draw(source, root):
             draw_tree(root)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
+def timely(recipe):
+    return pytest.param(recipe, marks=[pytest.mark.slow] * (name_of(recipe) in LATER))
+
+
+@pytest.mark.parametrize("recipe", [timely(path) for path in RECIPES], ids=name_of)
 def test_recipes_train(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = yaml.safe_load(recipe.read_text())
@@ -59,6 +72,9 @@ def test_recipes_train(recipe, tmp_path, monkeypatch):
     args = ["--config", str(recipe), "--data.root", "data", "--out", "run", *TINY]
     args += ["--data.image_size", "[24,24]"] if "image_size" in given["data"] else []
     args += [] if "method" in given["model"] else ["--method", "classmix"]
+    network = given["model"]["network"]["init_args"]
+    args += TRANSFORMER if network["decoder"] == "dpt" else []
+    args += ["--eval.window", "24", "--eval.stride", "16"] * ("inference" in given["model"])
     assert main(["fit", *args]) == 0
 
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
