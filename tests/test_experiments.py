@@ -28,6 +28,7 @@ TINY = [
 ]
 TRANSFORMER = ("--network.encoder", "test_vit", "--network.depth", "4")
 LATER = (
+    "cps-voc",
     "fixmatch-voc",
     "fixmatch-cityscapes",
     "unimatch-cityscapes",
