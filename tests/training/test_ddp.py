@@ -170,12 +170,17 @@ name, hparams, out = sys.argv[1], eval(sys.argv[2]), sys.argv[3]
 
 
 class Compare(pl.Callback):
+    def on_train_batch_end(self, trainer, module, *_):
+        parts = {name: getattr(module.method, name) for name in module.method.replicated}
+        for name, part in parts.items():  # nobody has sent these yet
+            alike.extend((name, t.clone()) for t in part.buffers())
+
     def on_validation_end(self, trainer, module):
         found[trainer.global_step] = {n: t.clone() for n, t in module.method.state_dict().items()}
         unused.append(trainer.strategy.model.find_unused_parameters)
 
 
-found, unused = {}, []
+found, unused, alike = {}, [], []
 torch.manual_seed(0)
 module = SegmentationModule(create_method(name, **hparams), tiny_network(8), seed=0)
 options = {"devices": 2, "strategy": "ddp", "val_check_interval": 2, "callbacks": [Compare()]}
@@ -183,7 +188,7 @@ trainer = make_trainer(6, out, **options)
 data = make_data(val_batch_size=1)
 data.source.sizes["val"] = int(sys.argv[4])
 trainer.fit(module, data)
-torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
+torch.save([found, unused[0], alike], f"{out}/rank{trainer.global_rank}.pt")
 """
 
 
@@ -198,8 +203,12 @@ torch.save([found, unused[0]], f"{out}/rank{trainer.global_rank}.pt")
             *("guidedmix", {"warmup_steps": 2, "variant": "paper"}, 2), marks=pytest.mark.slow
         ),
         pytest.param(*("guidedmix_released", {"warmup_steps": 2}, 2), marks=pytest.mark.slow),
+        pytest.param(
+            *("prevmatch", {"warmup_steps": 2, "snapshots": 2}, 2), marks=pytest.mark.slow
+        ),
+        pytest.param(*("contrast", {"warmup_steps": 2}, 2), marks=pytest.mark.slow),
     ],
-    ids=["classmix", "guidedmix", "guidedmix (paper)", "released"],
+    ids=["classmix", "guidedmix", "guidedmix (paper)", "released", "snapshots", "bank"],
 )
 def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val):
     """With BatchNorm as it is; student, teacher, heads; fewer validation images than devices."""
@@ -215,7 +224,7 @@ def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val):
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
-    (first, looks_for_unused), (second, _) = (
+    (first, looks_for_unused, ours), (second, _, theirs) = (
         torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)
     )
     assert (
@@ -225,3 +234,5 @@ def test_all_processes_hold_the_same_networks(tmp_path, name, hparams, val):
     for step, states in first.items():
         for part, tensor in states.items():
             assert torch.equal(tensor, second[step][part]), (step, part)
+    assert all(torch.equal(t, other[1]) for (_, t), other in zip(ours, theirs, strict=True))
+    assert bool(ours) == (name in ("prevmatch", "contrast"))

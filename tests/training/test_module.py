@@ -126,6 +126,15 @@ def test_every_method_trains(tmp_path, name):
     assert all(moved)
 
 
+def test_buffers_that_all_devices_compute_alike_are_not_sent(tmp_path):
+    module = make_module("contrast")
+    module.trainer = make_trainer(1, tmp_path)
+    module.configure_model()
+    names = {f"method.memory.{name}" for name in ("keys", "place", "count")}
+    assert set(module._ddp_params_and_buffers_to_ignore) == names
+    assert names <= {name for name, _ in module.named_buffers()}
+
+
 def test_training_lowers_the_loss(tmp_path):
     module = make_module("supervised", optim=OptimizerConfig(lr=3e-3))
     losses = []
