@@ -30,19 +30,25 @@ def main() -> None:
     probs = torch.nn.functional.one_hot(labels, source.num_classes).movedim(-1, 1).float()
     ones = torch.ones_like(labels, dtype=torch.float32)
 
-    names = ("cutmix", "cowmix", "classmix", "complexmix", "mixup")
+    names = ("cutmix", "cowmix", "classmix", "complexmix", "mixup", "fixmatch", "dacs")
     figure = Figure(figsize=(8.2, 1.62 * len(names) + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(names), len(HEADINGS))
     for row, name in enumerate(names):
-        options = {"complexmix": {"blocks": (16,)}, "mixup": {"alpha": 8.0}}
+        options = {
+            "complexmix": {"blocks": (16,)},
+            "mixup": {"alpha": 8.0},
+            "fixmatch": {"box_probability": 1.0},
+            "dacs": {"augment": False},
+        }
         method = create_method(name, **options.get(name, {}))
         assert isinstance(method, MeanTeacher)
         method.setup(tiny_network(source.num_classes))
         soft = method.loss == "squared_error"
         sample = Mixed(image, probs if soft else labels, ones, ones.bool())
         step = Step(0, 1, torch.Generator().manual_seed(2))
-        target, mask = method.combine(sample, labels, step, Labeled(image, labels))
+        labeled = Labeled(image.flip(0), labels.flip(0))
+        target, mask = method.combine(sample, labels, step, labeled)[:2]
         partner = int(roll_pairs(2)[0])
         cells = [
             images[0],
