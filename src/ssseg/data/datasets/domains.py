@@ -40,9 +40,10 @@ class Domains(Files):
     name = "domains"
 
     def __init__(self, labeled_root: str, unlabeled_root: str, channels: int | None = None) -> None:
-        what = "give the folder of the {} domain, that holds train/ and classes.json"
-        existing_folder("data.labeled_root", labeled_root, what.format("labeled"))
-        existing_folder("data.unlabeled_root", unlabeled_root, what.format("unlabeled"))
+        source = "give the folder of the source domain, that holds train/ and classes.json"
+        target = "give the folder of the target domain, that holds its unlabeled images and val/"
+        existing_folder("data.labeled_root", labeled_root, source)
+        existing_folder("data.unlabeled_root", unlabeled_root, target)
         self.source = Folder(labeled_root, channels=channels)
         self.target = _Target(unlabeled_root, self.source)
         self.name = f"{self.source.name}-to-{self.target.name}"
