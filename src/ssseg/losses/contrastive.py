@@ -32,19 +32,18 @@ def class_info_nce(
     Returns:
         Scalar; 0 without anchors.
     """
-    (classes, count), size = used.shape, keys.shape[1]
+    size, lowest = keys.shape[1], -1e9  # as good as minus infinity, but with finite gradients
+    keys = keys.detach().to(anchors.dtype)
+    hidden = torch.where(filled, 0.0, lowest).to(anchors.dtype)
     # float32 at least, whatever the precision of the networks
     with torch.autocast(anchors.device.type, enabled=False):
-        flat = keys.detach().to(anchors.dtype).flatten(0, 1)
-        scores = anchors.flatten(0, 1) @ flat.mT / temperature
-    rank = torch.arange(classes, device=anchors.device)
-    mine = rank.repeat_interleave(count)
-    place = (mine * size + own.flatten())[:, None]
-    others = filled.flatten().expand(classes * count, -1).scatter(1, place, False)
-    same = others & (mine[:, None] == rank.repeat_interleave(size))
-    lowest = torch.finfo(scores.dtype).min / 2
-    total = scores.masked_fill(~others, lowest).logsumexp(1)
-    positive = scores.masked_fill(~same, lowest).logsumexp(1)
-    counted = used.flatten() & same.any(1)
-    loss = (total - positive).masked_fill(~counted, 0).sum()
-    return loss / devices.denominator(counted.sum())
+        scaled = anchors / temperature
+        same = torch.baddbmm(hidden[:, None], scaled, keys.mT)
+        total = torch.addmm(hidden.flatten(), scaled.flatten(0, 1), keys.flatten(0, 1).mT)
+    first = size * torch.arange(len(keys), device=keys.device)[:, None]
+    same = same.scatter(2, own[..., None], lowest)
+    total = total.scatter(1, (first + own).flatten()[:, None], lowest)
+    others = filled.sum(1, keepdim=True) - filled.gather(1, own).long()
+    counted = used & (others > 0)
+    loss = total.logsumexp(1).view_as(used) - same.logsumexp(2)
+    return loss.masked_fill(~counted, 0).sum() / devices.denominator(counted.sum())
