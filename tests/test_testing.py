@@ -118,7 +118,7 @@ class Adversary(MeanTeacher):
         return StepOutput({"sup": sup, **terms})
 
     def mean(self, map, valid):
-        return (map[:, 0] * valid).sum() / valid.sum().clamp_min(1)
+        return (map[:, 0].float() * valid).sum() / valid.sum().clamp_min(1)
 
 
 class CriticNeverLearns(Adversary):
@@ -130,7 +130,7 @@ class CriticNeverLearns(Adversary):
 
 class CriticSeesPadding(Adversary):
     def mean(self, map, valid):
-        return map.mean()
+        return map.float().mean()
 
 
 def test_a_part_need_not_train_the_student():

@@ -52,8 +52,7 @@ def fit(
         network_options: Of the network, e.g. `{"encoder": "resnet50"}`.
         optim: Of the optimiser, e.g. `{"lr": 1e-4}`.
         compute: Of how steps are computed, e.g. `{"channels_last": True}`.
-        trainer: Of Lightning's Trainer, e.g. `{"accelerator": "cpu"}`; callbacks by their classes:
-            `{"callbacks": [{"class_path": "my.Callback", "init_args": {"every": 10}}]}`.
+        trainer: Of Lightning's Trainer: `{"accelerator": "cpu"}`; callbacks by their `class_path`.
         reference: Folder of a supervised run: an alert is raised where this one does not do better.
         init: A checkpoint or `.safetensors` file to start from: weights that fit are taken.
         versus: A method, e.g. `supervised`, that is trained alike; `run.verdict` compares them.

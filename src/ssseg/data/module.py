@@ -73,8 +73,7 @@ class SegmentationData(LightningDataModule):
         std: The same.
         statistics: Where mean and std come from: `imagenet`, or the training images themselves
             (`data`). `auto`: ImageNet's for 8-bit colour, else the images'.
-        cache: Folder for decoded images and masks, which later steps and runs map into memory
-            instead of decoding again; about three bytes per pixel of colour images.
+        cache: Folder for decoded images and masks; about three bytes per pixel of colour images.
         seed: Of order and augmentation. None: the run's.
         num_views: Views per unlabeled image. None: what the module being trained asks for.
     """

@@ -146,6 +146,12 @@ def mixed_with_itself(method: Method) -> str:
     )
 
 
+def replicated_buffers(method: Method) -> list[str]:
+    """Names of the buffers of a method that all devices compute alike, see `Method.replicated`."""
+    names = [name for name, _ in method.named_buffers()]
+    return [name for name in names if name.split(".")[0] in method.replicated]
+
+
 def defaults(method: type[Method]) -> dict[str, Any]:
     """The hyper-parameters of a method with their defaults; `MISSING` for required ones."""
     return {

@@ -20,7 +20,7 @@ from ssseg.evaluation.inference import Inference
 from ssseg.evaluation.metrics import MissingClasses, Scores
 from ssseg.evaluation.pseudo_labels import gradient_norm, pseudo_label_metrics
 from ssseg.losses import LabeledLoss
-from ssseg.methods.base import Method
+from ssseg.methods.base import Method, replicated_buffers
 from ssseg.models.segmenter import Segmenter
 from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
@@ -70,8 +70,7 @@ class SegmentationModule(LightningModule):
         self.method = method
         self.optim = optim
         self.inference, self.missing_classes = inference, missing_classes
-        self.seed = seed
-        self.compute, self.loss = compute, loss
+        self.compute, self.loss, self.seed = compute, loss, seed
         self.metrics = NetworkMetrics(
             list(method.networks), network.num_classes, missing_classes, boundary=boundary
         )
@@ -191,10 +190,8 @@ class SegmentationModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Parameter groups with their learning rates, and a polynomial schedule."""
         optimizer, schedule = create_optimizer(self.method, self.optim, self.total_steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        by_step = {"scheduler": schedule, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": by_step}
 
     def on_train_start(self) -> None:
         """Set the learning rate by the schedule: a checkpoint may be of a run of another length."""
@@ -244,11 +241,8 @@ class SegmentationModule(LightningModule):
         self.trainer.precision_plugin.convert_module(self)
         restore(self._replaced)
         # read by DDP when it wraps this module
-        self._ddp_params_and_buffers_to_ignore = [
-            f"method.{name}"
-            for name, _ in self.method.named_buffers()
-            if name.split(".")[0] in self.method.replicated
-        ]
+        ours = [f"method.{name}" for name in replicated_buffers(self.method)]
+        self._ddp_params_and_buffers_to_ignore = ours
         trains = self.trainer.state.fn == "fit" and isinstance(self.trainer.strategy, DDPStrategy)
         if trains and self.shares_statistics:
             self._replaced = synchronise(self.method)
