@@ -185,11 +185,11 @@ class GuidedMix(Method):
 
     def batch_size_notices(self, labeled: int, unlabeled: int, devices: int = 1) -> list[str]:
         """Say so where a labeled image has no other one to be blended with."""
-        if not self.dec_weight or labeled > devices:
+        if not self.dec_weight or labeled > 1:
             return []
         return [
-            "guidedmix: one labeled image per step on each device is blended with itself for "
-            f"sup_dec; give a --data.batch_size of at least {2 * devices}, or --method.dec_weight 0"
+            "guidedmix: the only labeled image of a step is blended with itself for sup_dec; "
+            "give a --data.batch_size of at least 2, or --method.dec_weight 0"
         ]
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
