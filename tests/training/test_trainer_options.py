@@ -356,7 +356,9 @@ def test_a_run_that_is_told_to_stop_finishes_its_step(tmp_path, batch, steps):
 
 def test_wandb_makes_its_folder_when_all_processes_have_met(here, monkeypatch):
     """Processes that start later would see it and choose another name."""
-    monkeypatch.setenv("WANDB_MODE", "disabled")
+    # wandb would keep the mode "disabled" for the rest of this process
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
     (logger,) = options.default_loggers("wandb", here / "runs" / "a")
     assert not list(here.iterdir())
     assert logger.experiment is not None

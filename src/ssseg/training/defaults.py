@@ -78,7 +78,8 @@ def default_checkpoints(folder: Path) -> list[ModelCheckpoint]:
 def default_loggers(name: str, folder: Path) -> list[Logger]:
     """Beside the CSV file: Weights & Biases or TensorBoard."""
     if name == "wandb":
-        return [LateWandb(project="ssseg", name=folder.name, save_dir=folder)]
+        # wandb writes from a process of its own, whose working directory is that of the first run
+        return [LateWandb(project="ssseg", name=folder.name, save_dir=folder.absolute())]
     if name == "tensorboard":
         return [TensorBoardLogger(folder, name="tensorboard", version="")]
     return []
