@@ -15,11 +15,11 @@ from torch import Tensor
 from ssseg.distributed import DistInfo
 from ssseg.losses import gaussian_rampup, pixel_cross_entropy, weighted_mean
 from ssseg.methods.base import Method, mixed_with_itself
+from ssseg.methods.fixmatch import outside_box
 from ssseg.models.correlation import CorrelationHead, carried
 from ssseg.models.ema import labeling
 from ssseg.models.segmenter import Segmenter, freeze_batchnorm
 from ssseg.ops.dropout import feature_dropout
-from ssseg.ops.masks import ratio_box_mask
 from ssseg.ops.mix import Mixed, next_in_ring, paste_all
 from ssseg.ops.regions import random_regions, region_labels
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput, Unlabeled
@@ -220,9 +220,7 @@ class CorrMatch(Method):
     ) -> tuple[Mixed, Tensor]:
         """Strong views with a rectangle of the next image, mixed probabilities, and the mask."""
         strong, valid = unlabeled.views[1], unlabeled.valid
-        size = (valid.shape[0], valid.shape[1], valid.shape[2])
-        often, device = self.box_probability, valid.device
-        mask = ~ratio_box_mask(size, often, generator=step.draws, device=device)
+        mask = outside_box(valid, self.box_probability, step)
         ours, theirs = (Mixed(strong, p, p.amax(1), valid) for p in (own, partner))
         return paste_all(ours, next_in_ring(theirs, step.devices), mask), mask
 

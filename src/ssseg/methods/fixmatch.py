@@ -16,6 +16,18 @@ from ssseg.ops.masks import ratio_box_mask
 from ssseg.types import Step
 
 
+def outside_box(like: Tensor, probability: float, step: Step) -> Tensor:
+    """A mask (B, 1, H, W) bool, False inside the rectangle that is pasted.
+
+    Args:
+        like: (B, H, W), of the size and on the device of the mask.
+        probability: How often an image gets a rectangle.
+        step: The step with its generator.
+    """
+    size = (like.shape[0], like.shape[1], like.shape[2])
+    return ~ratio_box_mask(size, probability, generator=step.draws, device=like.device)
+
+
 @dataclass(eq=False, repr=False)
 class FixMatch(MeanTeacher):
     """The student's prediction on mixed strong views must be the teacher's confident argmax.
@@ -47,6 +59,4 @@ class FixMatch(MeanTeacher):
 
     def mask(self, label: Tensor, step: Step) -> Tensor:
         """(B, 1, H, W) bool, False inside the pasted rectangle."""
-        size = (label.shape[0], label.shape[1], label.shape[2])
-        draws, device = step.draws, label.device
-        return ~ratio_box_mask(size, self.box_probability, generator=draws, device=device)
+        return outside_box(label, self.box_probability, step)

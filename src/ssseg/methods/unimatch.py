@@ -14,11 +14,11 @@ from torch import Tensor
 from ssseg.distributed import DistInfo
 from ssseg.losses import gaussian_rampup, pixel_cross_entropy, trusted_from, weighted_mean
 from ssseg.methods.base import Method, mixed_with_itself
+from ssseg.methods.fixmatch import outside_box
 from ssseg.methods.mean_teacher import Task, pictures_of
 from ssseg.models.ema import EMA, labeling
 from ssseg.models.segmenter import Segmenter
 from ssseg.ops.dropout import feature_dropout
-from ssseg.ops.masks import ratio_box_mask
 from ssseg.ops.mix import Mixed, next_in_ring, paste_all
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput, Unlabeled
 
@@ -163,10 +163,8 @@ class UniMatch(Method):
 
     def masks(self, unlabeled: Unlabeled, step: Step) -> list[Tensor]:
         """A mask (B, 1, H, W) bool per strong view, False inside the pasted rectangle."""
-        batch, height, width = unlabeled.valid.shape
-        size, often, device = (batch, height, width), self.box_probability, unlabeled.valid.device
-        views = unlabeled.views[1:]
-        return [~ratio_box_mask(size, often, generator=step.draws, device=device) for _ in views]
+        valid, often = unlabeled.valid, self.box_probability
+        return [outside_box(valid, often, step) for _ in unlabeled.views[1:]]
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """`sup` and, after the warm-up, `strong_1`, `strong_2` and `feature`."""
