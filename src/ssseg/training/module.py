@@ -8,7 +8,6 @@ import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
-from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -270,8 +269,7 @@ class SegmentationModule(LightningModule):
         """
         wrapped = self.trainer.strategy.model
         if self.trainer.world_size > 1 and isinstance(wrapped, DistributedDataParallel):
-            for buffer in self.buffers():
-                dist.broadcast(buffer, 0)
+            DistInfo(self.global_rank, self.trainer.world_size).take_from_first(self.buffers())
             wrapped.require_forward_param_sync = False
 
     def validation_step(self, batch: list[Labeled], batch_idx: int) -> dict[str, list[Tensor]]:
