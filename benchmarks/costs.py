@@ -39,6 +39,7 @@ FORWARDS = {
     "contrast": 10.5,
     "cps": 12.0,
     "cps, CutMix": 14.0,
+    "cct": 6.0,
 }
 """Image-forwards of a step; GuidedMix-Net's depend on its options and are not given."""
 MOST = 1.15

@@ -93,6 +93,7 @@ CASES = [
     ("guidedmix", {"use_teacher": True, "pair": "random"}),
     ("cps", {}),
     ("cps", {"cutmix": True}),
+    ("cct", {}),
 ]
 
 

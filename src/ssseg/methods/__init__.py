@@ -72,6 +72,7 @@ METHODS = {
         "Contrast", "Wang et al. 2022", "UniMatch V2, and contrast of labeled features"
     ),
     "cps": MethodEntry("CPS", "Chen et al. 2021", "two networks learn from each other's labels"),
+    "cct": MethodEntry("CCT", "Ouali et al. 2020", "light decoders agree on perturbed features"),
 }
 
 USUAL = "classmix"
