@@ -40,6 +40,7 @@ FORWARDS = {
     "cps": 12.0,
     "cps, CutMix": 14.0,
     "cct": 6.0,
+    "vat": 11.0,
 }
 """Image-forwards of a step; GuidedMix-Net's depend on its options and are not given."""
 MOST = 1.15

@@ -94,6 +94,7 @@ CASES = [
     ("cps", {}),
     ("cps", {"cutmix": True}),
     ("cct", {}),
+    ("vat", {}),
 ]
 
 

@@ -73,6 +73,9 @@ METHODS = {
     ),
     "cps": MethodEntry("CPS", "Chen et al. 2021", "two networks learn from each other's labels"),
     "cct": MethodEntry("CCT", "Ouali et al. 2020", "light decoders agree on perturbed features"),
+    "vat": MethodEntry(
+        "VAT", "Miyato et al. 2018", "images moved where the prediction changes most"
+    ),
 }
 
 USUAL = "classmix"
