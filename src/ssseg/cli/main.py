@@ -4,11 +4,12 @@ import os
 import select
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from ssseg.errors import UserError, one_of
 from ssseg.runs.command import pairs, with_home
+from ssseg.runs.imports import quick_imports
 from ssseg.version import __version__
 
 if TYPE_CHECKING:
@@ -95,37 +96,46 @@ def _verb(args: list[str]) -> int:
         case ["--version"]:
             print(__version__)
         case ["methods"]:
+            from ssseg.cli.explain import table
             from ssseg.methods import METHODS
 
-            print(_table((n, method.summary, method.source) for n, method in METHODS.items()))
+            print(table((n, method.summary, method.source) for n, method in METHODS.items()))
         case ["methods", name]:
-            print(_explain(name))
+            from ssseg.cli.explain import explain
+
+            print(explain(name))
         case ["datasets"]:
+            from ssseg.cli.explain import table
             from ssseg.data.datasets import DATASETS
 
-            print(_table((name, dataset.summary) for name, dataset in DATASETS.items()))
+            print(table((name, dataset.summary) for name, dataset in DATASETS.items()))
         case ["benchmark", *rest]:
             from ssseg.cli.benchmark import benchmark
 
             return benchmark(rest)
         case ["doctor", *rest]:
-            from ssseg.cli.doctor import doctor
+            with quick_imports():
+                from ssseg.cli.doctor import doctor
 
             return doctor(rest)
         case ["export", *rest]:
-            from ssseg.cli.export import export_verb
+            with quick_imports():
+                from ssseg.cli.export import export_verb
 
             return export_verb(rest)
         case ["predict", *rest]:
-            from ssseg.cli.predict import predict
+            with quick_imports():
+                from ssseg.cli.predict import predict
 
             return predict(rest)
         case ["find-batch-size", *rest]:
-            from ssseg.cli.find_batch_size import find_batch_size_verb
+            with quick_imports():
+                from ssseg.cli.find_batch_size import find_batch_size_verb
 
             return find_batch_size_verb(rest)
         case ["debug-nan", *rest]:
-            from ssseg.cli.debug_nan import debug_nan_verb
+            with quick_imports():
+                from ssseg.cli.debug_nan import debug_nan_verb
 
             return debug_nan_verb(rest)
         case ["report", *rest]:
@@ -141,15 +151,18 @@ def _verb(args: list[str]) -> int:
 
             print(help_of(verb))
         case ["fit", *rest] if _asks_for_folds(rest):
-            from ssseg.cli.cross_validation import fit_folds
+            with quick_imports():
+                from ssseg.cli.cross_validation import fit_folds
 
             _show_folds(fit_folds(rest))
         case ["fit", *rest] if "--versus" in dict(pairs(rest)):
-            from ssseg.cli.versus import fit_versus
+            with quick_imports():
+                from ssseg.cli.versus import fit_versus
 
             _show_run(fit_versus(rest))
         case [verb, *_] if verb in TRAINING:
-            from ssseg.cli.train import run
+            with quick_imports():
+                from ssseg.cli.train import run
 
             done = run(["--help" if arg == "--help_all" else arg for arg in args])
             _report(verb, done)
@@ -172,33 +185,6 @@ def _asks_for_folds(args: Sequence[str]) -> bool:
     """Whether all folds are to be trained, and not one of them."""
     flags = dict(pairs(args))
     return "--data.folds" in flags and "--data.fold" not in flags
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    """Rows as lines of text; each column is as wide as its widest text."""
-    lines = list(rows)
-    widths = [max(map(len, column)) + 2 for column in zip(*lines, strict=True)]
-    padded = [[text.ljust(w) for text, w in zip(line, widths, strict=True)] for line in lines]
-    return "\n".join("".join(line).rstrip() for line in padded)
-
-
-def _explain(name: str) -> str:
-    """The docstring of a method and its options with their defaults."""
-    import inspect
-    from dataclasses import MISSING
-
-    from ssseg.methods import method_class
-    from ssseg.methods.base import defaults
-
-    method = method_class(name)
-    rows = [
-        (f"  --method.{option}", "required" if value is MISSING else repr(value))
-        for option, value in sorted(defaults(method).items())
-    ]
-    template = method.__mro__[1]
-    inherited = inspect.getdoc(template) if template.__module__ != "ssseg.methods.base" else ""
-    shown = ["Defaults:", _table(rows)] if rows else []
-    return "\n".join([inspect.getdoc(method) or "", "", inherited or "", "", *shown])
 
 
 def _report(verb: str, done: object) -> None:
