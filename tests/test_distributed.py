@@ -95,6 +95,7 @@ CASES = [
     ("cps", {"cutmix": True}),
     ("cct", {}),
     ("vat", {}),
+    ("advsemiseg", {}),
 ]
 
 

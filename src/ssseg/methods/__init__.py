@@ -76,6 +76,9 @@ METHODS = {
     "vat": MethodEntry(
         "VAT", "Miyato et al. 2018", "images moved where the prediction changes most"
     ),
+    "advsemiseg": MethodEntry(
+        "AdvSemiSeg", "Hung et al. 2018", "a critic tells labels from predictions, by pixel"
+    ),
 }
 
 USUAL = "classmix"
