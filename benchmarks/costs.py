@@ -42,6 +42,7 @@ FORWARDS = {
     "cct": 6.0,
     "vat": 11.0,
     "advsemiseg": 6.0,
+    "s4gan": 6.0,
 }
 """Image-forwards of a step; GuidedMix-Net's depend on its options and are not given."""
 MOST = 1.15

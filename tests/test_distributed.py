@@ -96,6 +96,7 @@ CASES = [
     ("cct", {}),
     ("vat", {}),
     ("advsemiseg", {}),
+    ("s4gan", {}),
 ]
 
 

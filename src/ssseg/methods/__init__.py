@@ -79,6 +79,9 @@ METHODS = {
     "advsemiseg": MethodEntry(
         "AdvSemiSeg", "Hung et al. 2018", "a critic tells labels from predictions, by pixel"
     ),
+    "s4gan": MethodEntry(
+        "S4GAN", "Mittal et al. 2021", "a critic of whole images decides what becomes a label"
+    ),
 }
 
 USUAL = "classmix"
