@@ -43,6 +43,7 @@ FORWARDS = {
     "vat": 11.0,
     "advsemiseg": 6.0,
     "s4gan": 6.0,
+    "s4l": 12.0,
 }
 """Image-forwards of a step; GuidedMix-Net's depend on its options and are not given."""
 MOST = 1.15

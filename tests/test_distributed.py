@@ -97,6 +97,7 @@ CASES = [
     ("vat", {}),
     ("advsemiseg", {}),
     ("s4gan", {}),
+    ("s4l", {}),
 ]
 
 

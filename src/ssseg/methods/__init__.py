@@ -82,6 +82,7 @@ METHODS = {
     "s4gan": MethodEntry(
         "S4GAN", "Mittal et al. 2021", "a critic of whole images decides what becomes a label"
     ),
+    "s4l": MethodEntry("S4L", "Zhai et al. 2019", "a head learns by how much an image was turned"),
 }
 
 USUAL = "classmix"

@@ -36,9 +36,9 @@ def without_gradient(module: nn.Module, *inputs: Tensor) -> Any:
     return torch.func.functional_call(module, frozen, inputs)
 
 
-def convolution(channels: int, out_channels: int) -> nn.Conv2d:
+def convolution(channels: int, out_channels: int, *, bias: bool = True) -> nn.Conv2d:
     """A 4 x 4 convolution that halves height and width."""
-    return nn.Conv2d(channels, out_channels, 4, stride=2, padding=1)
+    return nn.Conv2d(channels, out_channels, 4, stride=2, padding=1, bias=bias)
 
 
 class PixelCritic(nn.Module):
