@@ -98,6 +98,7 @@ CASES = [
     ("advsemiseg", {}),
     ("s4gan", {}),
     ("s4l", {}),
+    ("dst_cbc", {}),
 ]
 
 

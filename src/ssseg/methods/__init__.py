@@ -83,6 +83,9 @@ METHODS = {
         "S4GAN", "Mittal et al. 2021", "a critic of whole images decides what becomes a label"
     ),
     "s4l": MethodEntry("S4L", "Zhai et al. 2019", "a head learns by how much an image was turned"),
+    "dst_cbc": MethodEntry(
+        "DSTCBC", "Feng et al. 2020", "a growing share of every class's confident labels"
+    ),
 }
 
 USUAL = "classmix"
