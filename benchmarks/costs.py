@@ -45,6 +45,7 @@ FORWARDS = {
     "s4gan": 6.0,
     "s4l": 12.0,
     "dst_cbc": 7.0,
+    "gct": 14.0,
 }
 """Image-forwards of a step; GuidedMix-Net's depend on its options and are not given."""
 MOST = 1.15

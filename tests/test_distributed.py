@@ -99,6 +99,7 @@ CASES = [
     ("s4gan", {}),
     ("s4l", {}),
     ("dst_cbc", {}),
+    ("gct", {"threshold": 0.6}),
 ]
 
 

@@ -86,6 +86,9 @@ METHODS = {
     "dst_cbc": MethodEntry(
         "DSTCBC", "Feng et al. 2020", "a growing share of every class's confident labels"
     ),
+    "gct": MethodEntry(
+        "GCT", "Ke et al. 2020", "two networks learn where a detector says the other errs less"
+    ),
 }
 
 USUAL = "classmix"
