@@ -1,6 +1,7 @@
 """What a command imports, in a process of its own."""
 
 import gc
+import subprocess
 import sys
 
 import pytest
@@ -22,6 +23,15 @@ def test_a_run_imports_nothing_that_it_does_not_use(tmp_path):
         f"print('found', *(name for name in {UNUSED!r} if name in sys.modules))"
     )
     assert fresh(code).splitlines()[-1] == "found"
+
+
+def test_the_end_of_a_process_is_silent():
+    """Libraries look for objects that nobody freed."""
+    code = (
+        "from ssseg.runs.imports import quick_imports as q\nwith q():\n    import ssseg.cli.train"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_what_is_not_needed_can_be_imported_afterwards():

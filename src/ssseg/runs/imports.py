@@ -1,5 +1,6 @@
 """Imports of large libraries, faster."""
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator
@@ -30,5 +31,6 @@ def quick_imports() -> Iterator[None]:
         if sys.modules[NOT_NEEDED] is None:
             del sys.modules[NOT_NEEDED]
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else nanobind reports objects of triton as leaks
         if collects:
             gc.enable()
