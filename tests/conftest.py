@@ -39,6 +39,7 @@ pytest_plugins = [
 
 # the suite runs on two processes; threads of one would fight those of the other
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def trained(*args):
 @pytest.mark.usefixtures("preflight_here")
 def test_two_real_runs_end_in_a_verdict(here, capsys, monkeypatch):
     # the threads of one run would fight those of the other tests
-    monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(benchmark, "allowed_cpus", lambda: 1)
     assert trained() == 0
     printed = capsys.readouterr().out.splitlines()
     run, other = (Run(here / "runs" / f"street-{m}-seed0") for m in ("classmix", "supervised"))

@@ -18,6 +18,7 @@ from ssseg.reports.comparison.report import Report
 from ssseg.reports.comparison.report import report as report_of
 from ssseg.reports.comparison.terminal import show
 from ssseg.runs.command import pairs
+from ssseg.runs.cpus import allowed_cpus
 from ssseg.runs.run import STUDY
 
 LAUNCHERS = ("local", "ray")
@@ -76,7 +77,7 @@ def check_runs(
 
 
 def _threads(jobs: int) -> int:
-    return max(1, (os.cpu_count() or 1) // jobs)
+    return max(1, allowed_cpus() // jobs)
 
 
 def launcher_of(runs: Sequence[Planned], work: Work, gpus: int) -> Launcher:

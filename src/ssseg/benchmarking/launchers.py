@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ssseg.runs.cpus import MOST
+
 Commands = Sequence[Sequence[str]]
 """Arguments of `ssseg`; a command starts after the one before has succeeded."""
 
@@ -40,7 +42,7 @@ class Local:
 
     Args:
         slots: Number of runs at the same time.
-        threads: CPU threads of each run.
+        threads: CPU threads of each run at most, where a person has not chosen them.
         gpus: Ids of the GPUs that runs are spread over; empty: CUDA_VISIBLE_DEVICES is not set.
     """
 
@@ -52,7 +54,7 @@ class Local:
         """Start a process; the log of a resumed run is continued."""
         self._places.sort()
         place = self._places.pop(0)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "COLUMNS": "200"}
+        environment = {**os.environ, MOST: str(self.threads), "COLUMNS": "200"}
         if self.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self.gpus[place % len(self.gpus)]
         return LocalRun(commands, log, environment, self._places, place)

@@ -14,6 +14,7 @@ from ssseg.benchmarking.grid import Planned
 from ssseg.benchmarking.launchers import ends_with_this_process
 from ssseg.errors import UserError
 from ssseg.runs.command import without
+from ssseg.runs.cpus import MOST
 
 
 class Forecast(NamedTuple):
@@ -118,7 +119,7 @@ def _ask(
         request = {"runs": runs, "measure": measure, "at_once": at_once, "answers": str(answers)}
         environment = dict(os.environ)
         if threads is not None:
-            environment["OMP_NUM_THREADS"] = str(threads)
+            environment[MOST] = str(threads)
         done = subprocess.run(
             [sys.executable, "-m", "ssseg.cli.preflight"],
             input=json.dumps(request),

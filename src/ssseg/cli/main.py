@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from ssseg.cli.start_up import start_up
 from ssseg.errors import UserError, one_of
 from ssseg.runs.command import pairs, with_home
-from ssseg.runs.imports import quick_imports
 from ssseg.version import __version__
 
 if TYPE_CHECKING:
@@ -114,27 +114,27 @@ def _verb(args: list[str]) -> int:
 
             return benchmark(rest)
         case ["doctor", *rest]:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.doctor import doctor
 
             return doctor(rest)
         case ["export", *rest]:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.export import export_verb
 
             return export_verb(rest)
         case ["predict", *rest]:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.predict import predict
 
             return predict(rest)
         case ["find-batch-size", *rest]:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.find_batch_size import find_batch_size_verb
 
             return find_batch_size_verb(rest)
         case ["debug-nan", *rest]:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.debug_nan import debug_nan_verb
 
             return debug_nan_verb(rest)
@@ -151,17 +151,17 @@ def _verb(args: list[str]) -> int:
 
             print(help_of(verb))
         case ["fit", *rest] if _asks_for_folds(rest):
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.cross_validation import fit_folds
 
             _show_folds(fit_folds(rest))
         case ["fit", *rest] if "--versus" in dict(pairs(rest)):
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.versus import fit_versus
 
             _show_run(fit_versus(rest))
         case [verb, *_] if verb in TRAINING:
-            with quick_imports():
+            with start_up():
                 from ssseg.cli.train import run
 
             done = run(["--help" if arg == "--help_all" else arg for arg in args])

@@ -11,6 +11,7 @@ from pytorch_lightning import Callback
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssseg.cli.lightning_cli import TrainingCLI, training_environment
+from ssseg.cli.start_up import keep_threads, threads_line
 from ssseg.errors import UserError
 from ssseg.runs.checkpoint import each_read_once, read_checkpoint
 from ssseg.runs.command import pairs, with_home, without
@@ -51,12 +52,15 @@ def _fit(rest: list[str], held: ExitStack, values: Mapping[str, Any] | None) -> 
     if resumed is None:
         _readable(rest)
     else:
+        keep_threads(read_checkpoint(resumed))
         rest = [*rest, f"--ckpt_path={resumed}"]
         values = None if values is None else {**values, "ckpt_path": str(resumed)}
     args = rest if values is None else values
     with training_environment():
         cli = TrainingCLI("fit", args, typed=typed, resumed=resumed, beside=beside, held=held)
         cli.prepare()
+        if cli.trainer.world_size == 1:  # Lightning divides the CPUs among several devices
+            cli.model.notes.append(f"threads    {threads_line()}")
         cli.trainer.fit(cli.model, datamodule=cli.datamodule, **_checkpoint(cli))
     return cli
 

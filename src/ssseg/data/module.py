@@ -1,6 +1,5 @@
 """Two streams of images, one batch: the DataModule that every method trains on."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -28,6 +27,7 @@ from ssseg.data.timed_loader import Waiting
 from ssseg.data.torch_datasets import EvalImages, TrainImages, like_first
 from ssseg.data.transforms import Normalize, Strong, TrainTransform
 from ssseg.errors import UserError
+from ssseg.runs.cpus import allowed_cpus
 from ssseg.runs.paths import as_path
 from ssseg.seeding import run_seed
 from ssseg.types import Batch, Labeled
@@ -138,7 +138,7 @@ class SegmentationData(LightningDataModule):
         self.allow_overlap = allow_overlap
         self.unlabeled_truth = source.in_memory if unlabeled_truth is None else unlabeled_truth
         if num_workers is None:
-            num_workers = 0 if source.in_memory else min(4, os.cpu_count() or 1)
+            num_workers = 0 if source.in_memory else min(4, allowed_cpus())
         self.num_workers = num_workers
         self.mean, self.std, self._suspects = normalization(source, statistics, mean, std)
         self.seed, self.num_views = seed, num_views

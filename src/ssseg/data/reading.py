@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from ssseg.data.datasets.base import Record, Source
 from ssseg.runs.atomic_write import atomic_write
+from ssseg.runs.cpus import allowed_cpus
 from ssseg.runs.lock import let_go
 from ssseg.runs.paths import as_path
 
@@ -28,7 +29,7 @@ def in_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> Iter
     Results are in the order of the items, so that the first error is always the same. Only a few
     items are processed ahead, which limits the memory.
     """
-    workers = min(8, os.cpu_count() or 1)
+    workers = min(8, allowed_cpus())
     waiting = deque[Future[Found]]()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -1,7 +1,6 @@
 """Reads every image and mask of a data set and records its properties and problems."""
 
 import hashlib
-import os
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ssseg.datacheck.dataset import Sets
 from ssseg.datacheck.findings import ROLES, Role
 from ssseg.datacheck.masks import MaskFacts, Refused, facts_of, read_mask
 from ssseg.errors import UserError
+from ssseg.runs.cpus import allowed_cpus
 
 JPEG = (".jpg", ".jpeg")
 TURNED = (5, 6, 7, 8)
@@ -170,7 +170,7 @@ def read_all(sets: Sets, bar: bool) -> list[ScannedImage]:
     )
     hidden = not (bar and sys.stderr.isatty())
     progress = Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden)
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(4, allowed_cpus()))
     with progress, warnings.catch_warnings():
         # warnings of decoders about unusual files; only files that cannot be decoded are reported
         warnings.simplefilter("ignore")

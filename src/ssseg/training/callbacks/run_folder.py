@@ -247,6 +247,7 @@ class RunFolder(Callback):
             "fingerprints": self.fingerprints,
             "lengths": self.lengths,
             "init": self.init,
+            "threads": torch.get_num_threads(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
