@@ -54,7 +54,19 @@ def test_another_seed_gives_other_weights(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["classmix", "supervised"])
+ALIKE = ("cct", "vat", "advsemiseg", "s4gan", "s4l", "gct")
+"""Methods with further networks, but without a state of another kind than the others."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classmix",
+        "supervised",
+        "dst_cbc",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ALIKE),
+    ],
+)
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path, name):
     """Also with dropout and with the teacher's clock: everything follows from the step."""
     straight = trained(tmp_path, 6, name)
