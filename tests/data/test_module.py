@@ -551,3 +551,9 @@ def test_options_of_the_augmentation_arrive(tree):
     for wrong in ({"rotation": -1}, {"rotation": 200}, {"jitter": -0.5}):
         with pytest.raises(UserError, match=r"data\.jitter .* data\.rotation"):
             data_of(tree, **wrong)
+
+
+def test_crops_are_within_images_that_are_resized():
+    source = Street(train_images=4)
+    source.crop_size = (256, 256)
+    assert SegmentationData(source, image_size=(100, 300)).crop_size == (96, 256)

@@ -16,7 +16,7 @@ from ssseg.data.checks import (
     check_records,
     check_strong,
 )
-from ssseg.data.datasets.base import Record, Source, Split
+from ssseg.data.datasets.base import Record, Source, Split, crop_within
 from ssseg.data.info import DataInfo, DrawnBatch, info_of, summary_of
 from ssseg.data.loaders import TrainBatches, eval_loader
 from ssseg.data.reading import evenly_spaced
@@ -48,7 +48,7 @@ class SegmentationData(LightningDataModule):
         batch_size: Labeled images per step. None: the source's own default.
         unlabeled_batch_size: Unlabeled images per step. None: as many as labeled ones.
         val_batch_size: Images per validation step.
-        crop_size: Height and width of crops, or one number. None: the source's own default.
+        crop_size: Height and width of crops, or one number. None: the source's, in `image_size`.
         image_size: Height and width that images are resized to when read, for training and
             validation; scores are still computed at the masks' own resolution. None: as they are.
         scale: Smallest and largest factor of the random scale. None: the source's own default.
@@ -126,8 +126,8 @@ class SegmentationData(LightningDataModule):
         self.batch_size = batch_size or source.batch_size
         self.unlabeled_batch_size = unlabeled_batch_size or self.batch_size
         self.val_batch_size = val_batch_size
-        self.crop_size = _pair(crop_size) or source.crop_size
         self.image_size = _pair(image_size)
+        self.crop_size = _pair(crop_size) or crop_within(self.image_size, source.crop_size)
         self.eval_masks, self.eval_crop = eval_masks, _pair(eval_crop)
         self.scale = scale or source.scale
         check_strong(strong, source)

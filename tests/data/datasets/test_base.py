@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssseg.data.datasets.base import ClassInfo, Record, Source, pixels_in
+from ssseg.data.datasets.base import ClassInfo, Record, Source, crop_within, pixels_in
 
 
 class Two(Source):
@@ -43,3 +43,17 @@ def test_pixels_are_counted_by_id():
     counted = dict(pixels_in(mask))
     assert counted == {int(i): int((mask == i).sum()) for i in np.unique(mask)}
     assert all(type(number) is int for pair in pixels_in(mask) for number in pair)
+
+
+@pytest.mark.parametrize(
+    ("size", "crop"),
+    [
+        (None, (256, 256)),
+        ((3000, 4000), (256, 256)),
+        ((180, 240), (160, 224)),
+        ((400, 100), (256, 96)),
+        ((20, 33), (64, 64)),
+    ],
+)
+def test_crops_are_no_larger_than_small_images(size, crop):
+    assert crop_within(size, (256, 256)) == crop

@@ -321,3 +321,10 @@ def test_a_kept_split_is_that_of_its_fold_after_more_is_labeled(tmp_path):
     again = opened(root, folds=3, fold=2, split=str(tmp_path / "split.json"))
     assert ids(again.records("val")) == ids(source.records("val"))
     assert len(again.records("train")) == len(source.records("train")) + 2
+
+
+def test_crops_of_small_photographs_need_no_padding(tmp_path):
+    root = usual(tmp_path, labeled=4)
+    for path in [*(root / "photos").iterdir(), *(root / "masks").iterdir()]:
+        Image.open(path).resize((240, 180), Image.Resampling.NEAREST).save(path)
+    assert opened(root).crop_size == (160, 224)

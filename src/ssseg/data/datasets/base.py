@@ -145,3 +145,25 @@ def pixels_in(mask: Array) -> list[tuple[int, int]]:
     """The ids in a mask (H, W) uint8 with their number of pixels."""
     numbers = np.bincount(mask.ravel(), minlength=256)
     return [(int(i), int(numbers[i])) for i in np.flatnonzero(numbers)]
+
+
+def crop_within(
+    size: tuple[int, int] | None, crop: tuple[int, int], unit: int = 32
+) -> tuple[int, int]:
+    """A size of crops that images need little or no padding for.
+
+    Args:
+        size: Height and width of the images; None: not known.
+        crop: Height and width of crops of large images.
+        unit: Sides of smaller images are rounded down to its multiples, at least two of them:
+            encoders reduce images by 32.
+
+    Returns:
+        Height and width.
+    """
+    if size is None:
+        return crop
+    height, width = (
+        min(most, max(side // unit, 2) * unit) for side, most in zip(size, crop, strict=True)
+    )
+    return height, width

@@ -11,7 +11,7 @@ unlabeled/*                  optional, images only; or any other folders, see `u
 from collections.abc import Sequence
 from pathlib import Path
 
-from ssseg.data.datasets.base import Array, Record, Split
+from ssseg.data.datasets.base import Array, Record, Split, crop_within
 from ssseg.data.datasets.class_list import (
     ClassList,
     ids_of_colors,
@@ -72,6 +72,7 @@ class Folder(Files):
             self.unlabeled_folders.insert(0, own)
         first = self._first()
         self.in_channels, self.pixels = channels or first.channels, first.pixels
+        self.crop_size = crop_within((first.height, first.width), self.crop_size)
         self._records: dict[Split, list[Record]] = {}
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssseg.data.datasets.base import Array, Record, Split
+from ssseg.data.datasets.base import Array, Record, Split, crop_within
 from ssseg.data.datasets.class_list import (
     class_list_of,
     ids_of_colors,
@@ -110,6 +110,7 @@ class Pairs(Files):
         self.explains_values = bool(self.class_file.values)
         first = image_info(Path(str(found.labeled[0].image)))
         self.in_channels, self.pixels = channels or first.channels, first.pixels
+        self.crop_size = crop_within((first.height, first.width), self.crop_size)
         self.fold = None if folds is None or fold is None else Fold(fold, folds)
         part = {} if self.fold is None else {"val": None, **self.fold._asdict()}
         self.how = {**shares, "val_seed": val_seed, "split": split, **part}
