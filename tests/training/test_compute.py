@@ -100,7 +100,8 @@ def trained(tmp_path, compute, name="classmix", **trainer):
 @pytest.mark.parametrize("name", ["classmix", "guidedmix"])
 def test_training_gives_the_same_network(tmp_path, compute, name):
     exact = {"precision": "64-true"}  # in 32 bits rounding may turn a pseudo-label over
-    plain, other = (trained(tmp_path, c, name, **exact) for c in (Compute(), compute))
+    first = Compute(channels_last=False)
+    plain, other = (trained(tmp_path, c, name, **exact) for c in (first, compute))
     ours, theirs = plain.state_dict(), other.state_dict()
     assert list(ours) == list(theirs)
     for key, tensor in ours.items():
@@ -122,6 +123,18 @@ def test_every_network_that_trains_is_prepared(name, trained, monkeypatch):
             assert half._compiled_call_impl is not None
 
 
+@pytest.mark.parametrize(
+    ("decoder", "device", "inner"),
+    [("unet", "cpu", True), ("unet", "cuda", False), ("deeplabv3", "cpu", False)],
+)
+def test_channels_are_innermost_on_cpus_without_dilated_convolutions(decoder, device, inner):
+    network = Segmenter(8, encoder="test_resnet", depth=3, decoder=decoder)
+    given = torch.device(device)
+    assert Compute().settled(network, given) == Compute(channels_last=inner)
+    for asked in (False, True):
+        assert Compute(channels_last=asked).settled(network, given).channels_last is asked
+
+
 def test_channels_last_reaches_images_and_weights(tmp_path):
     seen = []
 
@@ -134,8 +147,9 @@ def test_channels_last_reaches_images_and_weights(tmp_path):
     torch.manual_seed(0)
     net = Watch(8, encoder="test_resnet", depth=3)
     method = create_method("classmix", warmup_steps=0, threshold=0.0)
-    module = SegmentationModule(method, net, seed=0, compute=Compute(channels_last=True))
+    module = SegmentationModule(method, net, seed=0)  # on a CPU by default
     make_trainer(2, tmp_path).fit(module, make_data())
+    assert module.compute == Compute(channels_last=True)
     assert len(seen) == 4
     assert all(seen)
     weights = [p for p in net.parameters() if p.dim() == 4]

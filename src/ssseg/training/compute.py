@@ -1,10 +1,10 @@
 """How a step is computed: choices that change time and memory, and not what is learned."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssseg.methods.base import Method
 from ssseg.models.activation_checkpointing import checkpoint_blocks
@@ -20,7 +20,8 @@ class Compute:
 
     Args:
         channels_last: Keep images and convolutions with their channels innermost, which tensor
-            cores want; faster with mixed precision on GPUs.
+            cores want; faster with mixed precision on GPUs. None: on CPUs, for networks without
+            dense dilated convolutions, which are slower so.
         checkpoint_activations: Compute the encoders' blocks again in the backward pass instead of
             keeping what they computed: about a third more time, a fraction of the memory.
         compile: Compile encoder and decoder of every network with `torch.compile`. The first steps
@@ -29,10 +30,25 @@ class Compute:
             sees fewer than 8 labeled or unlabeled images in a step.
     """
 
-    channels_last: bool = False
+    channels_last: bool | None = None
     checkpoint_activations: bool = False
     compile: bool = False
     sync_batchnorm: bool | None = None
+
+    def settled(self, network: nn.Module, device: torch.device) -> "Compute":
+        """The same with `channels_last` decided.
+
+        Args:
+            network: That is trained.
+            device: Where it is trained.
+        """
+        if self.channels_last is not None:
+            return self
+        dense = any(
+            isinstance(layer, nn.Conv2d) and layer.groups == 1 and max(layer.dilation) > 1
+            for layer in network.modules()
+        )
+        return replace(self, channels_last=device.type == "cpu" and not dense)
 
     def prepare(self, method: Method) -> None:
         """Make the networks of a method ready, once, before they are trained."""

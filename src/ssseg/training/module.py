@@ -214,6 +214,8 @@ class SegmentationModule(LightningModule):
             if isinstance(data, SegmentationData):
                 self.check_shapes(data, self.trainer.world_size)
             if not self._prepared:
+                device = self.trainer.strategy.root_device
+                self.compute = self.compute.settled(self.method.student, device)
                 self.compute.prepare(self.method)
                 self._prepared = True
         elif isinstance(data, SegmentationData):
