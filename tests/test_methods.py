@@ -50,7 +50,6 @@ def test_methods_are_short():
 @pytest.mark.parametrize("method", ["cutmix", "classmix", "complexmix"])
 def test_mixing_beats_supervised_on_street(method, tmp_path):
     """A quarter of the gain that three seeds show at 800 steps (docs/background/results.md)."""
-    torch.set_num_threads(2)
     runs = {
         name: ssseg.fit(name, out=tmp_path / name, max_steps=500) for name in ("supervised", method)
     }
