@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 import ssseg
 from ssseg.methods import METHODS, method_class
