@@ -3,7 +3,7 @@ import json
 import pytest
 
 from ssseg.benchmarking.grid import Planned
-from ssseg.benchmarking.progress_table import duration, progress_table, shown, time_left
+from ssseg.benchmarking.progress_table import duration, durations, progress_table, shown, time_left
 from tests.benchmarking.runs import finish
 
 
@@ -60,3 +60,18 @@ class TestTable:
     )
     def test_durations(self, seconds, said):
         assert duration(seconds) == said
+
+    @pytest.mark.parametrize(
+        ("low", "high", "said"),
+        [
+            (240, 420, "4 to 7 min"),
+            (240, 250, "4 min"),
+            (57, 62, "60 s"),
+            (40, 80, "40 to 80 s"),
+            (45, 180, "45 s to 3 min"),
+            (5400, 9000, "1 h 30 min to 2 h 30 min"),
+            (0, 0, "0 s"),
+        ],
+    )
+    def test_a_range_is_said_where_durations_differ(self, low, high, said):
+        assert durations(low, high) == said

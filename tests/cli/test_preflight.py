@@ -1,14 +1,17 @@
 """What is said of a run before it trains is what it then is."""
 
 import json
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
 
 import ssseg
+from ssseg.cli import preflight as module
 from ssseg.cli.preflight import forecasts, preflight
 from ssseg.errors import UserError
 from ssseg.training.step_timer import StepTimer
@@ -74,6 +77,39 @@ def test_a_slow_step_is_not_timed_again(monkeypatch):
     assert len(steps) == 2
 
 
+def test_steps_that_scatter_give_a_range(monkeypatch):
+    seconds = iter([9.0, 0.5, 0.4, 0.6, 0.6, 0.4, 0.4, 0.6])  # the first one is a warm-up
+    monkeypatch.setattr(StepTimer, "step", lambda *_: next(seconds))
+    monkeypatch.setattr(StepTimer, "validation", lambda *_: 1.0)
+    more = ("--trainer.max_steps", "100", "--trainer.val_check_interval", "50")
+    said = preflight(fit(*more), measure=True)
+    assert said["between"] == pytest.approx([2 + 42.5, 2 + 57.5])
+    assert said["seconds"] == pytest.approx(2 + 52.5)
+
+
+def test_all_runs_together_are_timed_within_a_budget(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+
+    def slow(*_):
+        clock.now += 0.3
+        return 0.3
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(module, "BUDGET", 0.5)
+    monkeypatch.setattr(StepTimer, "step", slow)
+    monkeypatch.setattr(StepTimer, "validation", lambda *_: 0.0)
+    runs = [fit("--trainer.max_steps", "10", "--optim.lr", lr) for lr in ("1", "2", "3", "4")]
+    answers = list(module.forecasts({"runs": runs, "measure": True, "at_once": 1}))
+    assert [answer["seconds"] for answer in answers] == [
+        pytest.approx(3),
+        pytest.approx(3),
+        None,
+        None,
+    ]
+    assert [answer["between"] is None for answer in answers] == [False, False, True, True]
+    assert all(answer["parameters"] for answer in answers), "they are still checked"
+
+
 def test_steps_are_timed_early_and_late(monkeypatch):
     """A method that starts with a supervised warm-up is slower after it."""
     seen = []
@@ -133,7 +169,7 @@ def test_the_process_answers_in_the_order_of_the_questions(tmp_path):
         "at_once": 1,
         "answers": str(tmp_path / "answers"),
     }
-    command = [sys.executable, "-m", "ssseg.cli.preflight"]
+    command = [sys.executable, "-m", "ssseg.cli.look_ahead", str(os.getpid())]
     done = subprocess.run(command, input=json.dumps(request), text=True, check=False)
     assert done.returncode == 0
     head, *answers = map(json.loads, (tmp_path / "answers").read_text().splitlines())

@@ -30,6 +30,8 @@ class Forecast(NamedTuple):
     """Estimated duration as the only run on this machine, with its start; None if not measured."""
     data: Mapping[str, Any] = {}
     """`name` of the data set, and images in it: `val`, and `unlabeled` (None: not used)."""
+    between: tuple[float, float] | None = None
+    """The shortest and the longest duration, as far as steps scatter; None if not measured."""
 
 
 class Impossible(NamedTuple):
@@ -97,7 +99,11 @@ def preflight(
         answer = found[_cell(planned)]
         known = Forecast(**{name: answer[name] for name in Forecast._fields})
         if known.seconds is not None:  # the start of a run takes as long as that of the subprocess
-            known = known._replace(seconds=known.seconds + answers[0]["ready"] - asked)
+            start = answers[0]["ready"] - asked
+            low, high = known.between or (known.seconds, known.seconds)
+            known = known._replace(
+                seconds=known.seconds + start, between=(low + start, high + start)
+            )
         runs.append(known)
     return Forecasts(gpus, runs)
 
@@ -121,7 +127,7 @@ def _ask(
         if threads is not None:
             environment[MOST] = str(threads)
         done = subprocess.run(
-            [sys.executable, "-m", "ssseg.cli.preflight"],
+            [sys.executable, "-m", "ssseg.cli.look_ahead", str(os.getpid())],
             input=json.dumps(request),
             text=True,
             capture_output=True,

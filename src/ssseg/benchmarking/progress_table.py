@@ -12,6 +12,8 @@ from ssseg.runs.run import Run
 
 ROWS = 24
 """Largest number of rows of the table; finished and waiting runs are left out first."""
+NEAR = 0.1
+"""Two durations are nearly the same if they differ by at most this share."""
 
 
 def progress_table(plan: Sequence[Planned], states: Mapping[Path, str], slots: int) -> Table:
@@ -82,6 +84,15 @@ def time_left(plan: Sequence[Planned], states: Mapping[Path, str], slots: int) -
         return None
     waiting = sum(states[planned.folder] == "waiting" for planned in plan)
     return (sum(open_ends) + waiting * mean(whole)) / max(1, slots)
+
+
+def durations(low: float, high: float) -> str:
+    """Two durations as text: `4 to 7 min`, or one if they are nearly the same."""
+    if high <= (1 + NEAR) * low or duration(low) == duration(high):
+        return duration((low + high) / 2)
+    (number, *unit), (_, *other) = (duration(s).split() for s in (low, high))
+    alike = unit == other and len(unit) == 1  # of minutes, and not of hours and minutes
+    return f"{number if alike else duration(low)} to {duration(high)}"
 
 
 def duration(seconds: float) -> str:

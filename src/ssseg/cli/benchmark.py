@@ -10,7 +10,7 @@ from ssseg.benchmarking.benchmark import LAUNCHERS, Work, check_runs, default_fo
 from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.benchmarking.preflight import Forecast
-from ssseg.benchmarking.progress_table import duration
+from ssseg.benchmarking.progress_table import durations
 from ssseg.benchmarking.run_state import check_run_state
 from ssseg.cli.parsing import VerbParser
 from ssseg.errors import UserError
@@ -99,24 +99,29 @@ def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
     """
     runs = plan(grid, out)
     looked = check_runs(runs, work, console, measure=True)
-    total = 0.0
+    shortest = longest = 0.0
+    unknown = 0
     for planned, forecast in zip(runs, looked.runs, strict=True):
         line = shlex.join(["ssseg", *planned.args])
         console.print(f"{line}  # {_said(planned, forecast)}", highlight=False, soft_wrap=True)
         if check_run_state(planned, forecast) not in ("finished", "trained"):
-            total += forecast.seconds or 0.0
+            low, high = forecast.between or (0.0, 0.0)
+            shortest, longest = shortest + low, longest + high
+            unknown += forecast.between is None
     jobs = work.at_once(looked.gpus)
-    at_once = f", {duration(total / jobs)} with {jobs} at once" * (jobs > 1)
-    console.print(f"# {len(runs)} runs, about {duration(total)}{at_once}", highlight=False)
+    total = f"about {durations(shortest, longest)}"
+    at_once = f", {durations(shortest / jobs, longest / jobs)} with {jobs} at once" * (jobs > 1)
+    without = f"; {unknown} of them are not measured and not counted" * (unknown > 0)
+    console.print(f"# {len(runs)} runs, {total}{at_once}{without}", highlight=False)
 
 
 def _said(planned: Planned, forecast: Forecast) -> str:
     found = check_run_state(planned, forecast)
     if found in ("finished", "trained"):
         return "finished"
-    assert forecast.seconds is not None
     size = f"{forecast.parameters / 1e6:.1f} million parameters"
-    return f"about {duration(forecast.seconds)}, {size}{', unfinished' * (found == 'unfinished')}"
+    time = "not measured" if forecast.between is None else f"about {durations(*forecast.between)}"
+    return f"{time}, {size}{', unfinished' * (found == 'unfinished')}"
 
 
 def _names(text: str | None) -> list[str]:

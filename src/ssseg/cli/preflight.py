@@ -1,7 +1,7 @@
 """Checks the runs of a benchmark before training, in one process for all runs.
 
-`python -m ssseg.cli.preflight` reads a request from standard input and writes one line of JSON per
-run into the file that the request names. A benchmark starts this process, because it must not
+`main` reads a request from standard input and writes one line of JSON per run into the file that
+the request names. A benchmark starts a process for it (`ssseg.cli.look_ahead`), because it must not
 import torch itself.
 """
 
@@ -31,6 +31,10 @@ LOOKS = (0.0, 0.35, 0.65, 1.0)
 """Positions in a run (shares of all steps) whose steps are timed, because steps may differ."""
 LONG = 20.0
 """After a step of more seconds no further steps of the run are timed."""
+BUDGET = 20.0
+"""Seconds in which the steps of all runs are timed; each kind of run gets an equal share."""
+VALIDATED = 2
+"""Images from which the time of a validation is estimated."""
 
 
 def prepared(args: Sequence[str] | Mapping[str, Any]) -> TracelessCLI:
@@ -49,20 +53,24 @@ def prepared(args: Sequence[str] | Mapping[str, Any]) -> TracelessCLI:
     return cli
 
 
-def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -> dict[str, Any]:
+def preflight(
+    args: Sequence[str], *, measure: bool = False, at_once: int = 0, within: float = BUDGET
+) -> dict[str, Any]:
     """Check a run before training.
 
     Args:
         args: `fit` and its options.
         measure: Time a few steps on this machine to estimate the duration.
         at_once: Number of such runs that share the memory of this machine; 0: they run on another.
+        within: Seconds after which no further step is timed.
 
     Returns:
         `config` (the full configuration with defaults), its `config_hash`, the `split_hash`,
         `parameters` (number of parameters of the student), `memory` in bytes (the larger one of
         step and validation, None if unknown), `seconds` (duration of the training without its
-        start, None if not measured) and `data` (`name` of the data set, images of `val` and
-        `unlabeled` ones; None if these play no part).
+        start, None if not measured), `between` (the shortest and the longest duration, from the
+        fastest and the slowest of like steps), `measuring` (seconds that this took) and `data`
+        (`name` of the data set, images of `val` and `unlabeled` ones; None if these play no part).
 
     Raises:
         UserError: If the run cannot work.
@@ -87,10 +95,12 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     device = cli.trainer.strategy.root_device
     if at_once and memory is not None:
         check_fits(memory, at_once, device)
-    seconds = None
+    seconds = between = None
+    started = time.monotonic()
     if measure:
         timer = StepTimer(cli.trainer, module, data)
-        seconds = _seconds(timer, config["trainer"]["val_check_interval"])
+        every = config["trainer"]["val_check_interval"]
+        seconds, *between = _seconds(timer, every, started + within)
     return {
         "config": config,
         "config_hash": config_hash(config),
@@ -98,6 +108,8 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
         "parameters": sum(p.numel() for p in module.method.student.parameters()),
         "memory": None if memory is None else max(memory),
         "seconds": seconds,
+        "between": between,
+        "measuring": time.monotonic() - started,
         "data": {
             "name": data.source.name,
             "val": len(data.source.records("val")),
@@ -106,33 +118,52 @@ def preflight(args: Sequence[str], *, measure: bool = False, at_once: int = 0) -
     }
 
 
-def _seconds(timer: StepTimer, every: Any) -> float:
-    """Estimated seconds of a run: its steps and validations, without its start.
+def _seconds(timer: StepTimer, every: Any, until: float) -> list[float]:
+    """Estimated, shortest and longest seconds of a run: steps and validations, without its start.
 
     Args:
         timer: Measures steps and validations.
         every: Batches between validations, or a time.
+        until: The time after which no further step is timed.
     """
     steps, batches = timer.steps, timer.batches()
     all_batches = steps * timer.batches_per_step
-    times = []
+    times: list[float] = []
+    fastest, slowest = [], []
     for share in LOOKS:
         index = round(share * (steps - 1))
-        timer.step(batches, index)  # warm-up: the first step is slower
-        times.append(timer.step(batches, index))
-        if times[-1] > LONG:
+        like = [timer.step(batches, index)]
+        if time.monotonic() < until:
+            # the first step of all is a warm-up
+            like = [*(like if times else []), timer.step(batches, index)]
+        times.append(like[-1])
+        fastest.append(min(like))
+        slowest.append(max(like))
+        if times[-1] > LONG or time.monotonic() > until:
             break
-    training = mean(times) * all_batches
+    once = timer.validation(VALIDATED)
     timed = seconds_of(every)
-    validations = all_batches / every if timed is None else training / timed
-    return training + math.ceil(validations) * timer.validation()
+    found = []
+    for step in (mean(times), mean(fastest), mean(slowest)):
+        training = step * all_batches
+        validations = all_batches / every if timed is None else training / timed
+        found.append(training + math.ceil(validations) * once)
+    return found
 
 
 def forecasts(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One answer per run: the result of `preflight`, or `error` with a message."""
-    for args in request["runs"]:
+    """One answer per run: the result of `preflight`, or `error` with a message.
+
+    Steps are timed within `BUDGET`; what does not fit into it is not measured.
+    """
+    runs, left = request["runs"], BUDGET
+    for place, args in enumerate(runs):
+        within = left / (len(runs) - place)
+        measure = request["measure"] and within > 0
         try:
-            yield preflight(args, measure=request["measure"], at_once=request["at_once"])
+            answer = preflight(args, measure=measure, at_once=request["at_once"], within=within)
+            left -= answer["measuring"]
+            yield answer
         except UserError as error:
             yield {"error": " ".join(str(error).split())}
         except torch.OutOfMemoryError:

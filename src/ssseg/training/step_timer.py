@@ -74,14 +74,18 @@ class StepTimer:
         self.optimizer.zero_grad()
         return self.strategy.backward(loss, self.optimizer)
 
-    def validation(self) -> float:
-        """Seconds of one validation, estimated from its first batch."""
+    def validation(self, most: int | None = None) -> float:
+        """Seconds of one validation, estimated from its first images.
+
+        Args:
+            most: Number of images to compute; None: a batch.
+        """
         data, module = self.data, self.module
         records = data.source.records("val")
         if not records:
             return 0.0
         images = data.eval_images(records)
-        count = min(data.val_batch_size, len(records))
+        count = min(most or data.val_batch_size, len(records))
         started = self._now()
         module.eval()
         infer = module.inference.within(data.crop_size)
