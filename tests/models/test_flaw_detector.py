@@ -21,3 +21,8 @@ def test_half_of_the_channels_are_normalised_by_image():
     torch.testing.assert_close(before[3:], after[3:])
     assert (before[:3] - after[:3]).abs().amax((1, 2)).min() > 0.5
     torch.testing.assert_close(before[3:].mean((1, 2)), torch.zeros(3), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("side", "positions"), [(64, 2), (96, 3), (320, 10)])
+def test_the_detector_sees_parts_of_an_image(side, positions):
+    assert FlawDetector(4).layers(torch.rand(1, 4, side, 64)).shape == (1, 1, positions, 2)

@@ -72,6 +72,12 @@ def test_detected_flaws_are_comparable():
         assert 0.9 < out[image].max() <= 1
 
 
+def test_a_constant_map_has_no_flaw_although_a_blur_rounds():
+    """A detector whose only position is enlarged to the image."""
+    maps = torch.tensor([0.3, 0.7]).view(2, 1, 1).expand(2, 64, 64)
+    assert not cleaned(maps, torch.ones(2, 64, 64, dtype=torch.bool)).any()
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 30)])
 def test_maps_of_any_size(size):
     assert (

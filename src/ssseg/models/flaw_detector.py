@@ -8,7 +8,7 @@ from ssseg.models.critics import at_least
 from ssseg.models.layers import full
 
 LEAST = 64
-"""Sides to which smaller inputs are enlarged: the convolutions of stride 1 lose a pixel each."""
+"""Sides to which smaller inputs are enlarged, so that there are 2 x 2 positions at the end."""
 LAYERS = ((64, 2), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1))
 """Channels and stride of the convolutions."""
 
@@ -44,8 +44,9 @@ class FlawDetector(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width, stride in LAYERS:
-            # both norms remove a bias
-            convolution = nn.Conv2d(channels, width, 4, stride, padding=1, bias=False)
+            # both norms remove a bias; 4 x 4 convolutions of stride 1 would lose a pixel each
+            kernel = 2 + stride
+            convolution = nn.Conv2d(channels, width, kernel, stride, padding=1, bias=False)
             layers += [convolution, HalfInstanceNorm(width), nn.LeakyReLU(0.2)]
             channels = width
         last = nn.Conv2d(channels, 1, 4, stride=2, padding=1)

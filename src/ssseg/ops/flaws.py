@@ -11,6 +11,9 @@ from ssseg.types import IGNORE
 LEAST = 0.1
 """Largest flaw of an image, up to which the image counts as without flaws."""
 
+FLAT = 1e-4
+"""Share of its largest value by which a constant map may vary."""
+
 
 def smooth(maps: Tensor, part: int) -> Tensor:
     """Gaussian blur of maps (B, H, W) whose kernel is a part of their side.
@@ -34,7 +37,9 @@ def stretched(maps: Tensor) -> Tensor:
     """Maps (B, H, W), each scaled so that its values are from 0 to 1; 0 for constant maps."""
     least, largest = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     span = largest - least
-    return (maps - least) / torch.where(span > 0, span, 1)
+    # a blurred constant is not constant to the last bit
+    varies = span > FLAT * largest.abs()
+    return torch.where(varies, (maps - least) / torch.where(varies, span, 1), 0)
 
 
 def flaw_truth(probs: Tensor, label: Tensor) -> Tensor:
