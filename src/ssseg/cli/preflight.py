@@ -179,7 +179,3 @@ def main() -> None:
         for answer in forecasts(request):
             file.write(json.dumps(answer) + "\n")
             file.flush()
-
-
-if __name__ == "__main__":
-    main()
