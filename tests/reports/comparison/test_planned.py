@@ -109,6 +109,30 @@ def test_published_numbers_are_in_a_column_of_their_own(tmp_path):
     assert "73.7" in printed(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("paper", "said"),
+    [
+        (47.0, "+0.0, inside"),
+        (44.2, "+2.8, inside"),
+        (50.0, "-3.0, outside"),
+        (44.0, "+3.0, outside"),
+    ],
+)
+def test_the_difference_to_the_paper_is_inside_or_outside_of_the_spread(tmp_path, paper, said):
+    """Of 45 and 49: the mean is 47, the standard deviation 2.83."""
+    text = text_of(plan(tmp_path, *STUDY, classmix=paper))
+    assert cells_of(text, "method")[-2] == "ours - paper"
+    assert cells_of(text, "classmix")[-2] == said
+    assert cells_of(text, "supervised")[-2] == "-"
+    assert "standard deviation over our seeds" in text
+    assert said in printed(tmp_path)
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    text = text_of(plan(tmp_path, *STUDY[:2], classmix=50.0))
+    assert cells_of(text, "classmix")[-2] == "-5.0"
+
+
 @pytest.mark.parametrize("published", [{}, {"classmix": None}, {"other": 70.0}])
 def test_without_published_numbers_nothing_speaks_of_a_paper(tmp_path, published):
     plan(tmp_path / "a", *STUDY, **published)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import NamedTuple
 
 from ssseg.reports.comparison.collect import RunEntry
@@ -68,9 +68,30 @@ def planned_scores(column: GridColumn) -> Table:
         line = [row.label, *map(spread, networks), _gain(row, column.reference)]
         line += [spread(list(row.best.values())), f"{seconds:.0f} s"]
         if published:
-            line.append(DASH if row.published is None else f"{row.published:.1f}")
+            paper = DASH if row.published is None else f"{row.published:.1f}"
+            line += [beside_paper(list(row.last.values()), row.published), paper]
         lines.append([Cell(text) for text in line])
-    return Table(column.title, [*head, *["paper"] * published], lines, _notes(column, published))
+    return Table(
+        column.title,
+        [*head, *["ours - paper", "paper"] * published],
+        lines,
+        _notes(column, published),
+    )
+
+
+def beside_paper(ours: Sequence[float], paper: float | None) -> str:
+    """The difference of our mean to a paper's number, and whether our spread holds it.
+
+    Args:
+        ours: The scores of our seeds in percent.
+        paper: The paper's number in percent, if there is one.
+    """
+    if not ours or paper is None:
+        return DASH
+    difference = mean(ours) - paper
+    if len(ours) == 1:
+        return f"{difference:+.1f}"
+    return f"{difference:+.1f}, {'inside' if abs(difference) <= stdev(ours) else 'outside'}"
 
 
 def _gain(row: Row, reference: Row | None) -> str:
@@ -90,6 +111,10 @@ def _notes(column: GridColumn, published: bool) -> list[str]:
     ]
     if published:
         notes.append("paper: the paper's number, with the paper's data and budget.")
+        notes.append(
+            "ours - paper: the number that the gain is of; inside: it differs by no more than the "
+            "standard deviation over our seeds, which needs two seeds."
+        )
     fields = unlike(settings(entry) for row in column.rows for entry in row.entries)
     if fields:
         notes.append(
