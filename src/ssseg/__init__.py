@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ssseg.api import test as test
     from ssseg.api import validate as validate
     from ssseg.benchmarking.api import benchmark as benchmark
+    from ssseg.benchmarking.api import reproduce as reproduce
     from ssseg.cli.cross_validation import cross_validate as cross_validate
     from ssseg.data.module import SegmentationData as SegmentationData
     from ssseg.errors import UserError as UserError
@@ -46,6 +47,7 @@ _HOMES = {
     "fit": "ssseg.api",
     "load": "ssseg.api",
     "report": "ssseg.reports.comparison.report",
+    "reproduce": "ssseg.benchmarking.api",
     "split": "ssseg.api",
     "test": "ssseg.api",
     "validate": "ssseg.api",

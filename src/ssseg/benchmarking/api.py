@@ -1,4 +1,4 @@
-"""`ssseg.benchmark(...)`: the Python function for `ssseg benchmark`."""
+"""`ssseg.benchmark` and `ssseg.reproduce`: the Python functions for the verbs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from ssseg.benchmarking.benchmark import Work, default_folder, run_benchmark
+from ssseg.benchmarking.committed_grids import committed_grid, folder_name
 from ssseg.benchmarking.grid_file import grid_of, read_grid
 from ssseg.reports.comparison.report import Report
 from ssseg.runs.command import typed
@@ -88,3 +89,26 @@ def benchmark(
     folder = as_path(out) if out is not None else default_folder(file, smoke)
     work = Work(jobs, launcher, address, retries)
     return run_benchmark(grid, folder, work, Console(markup=False, emoji=False))
+
+
+def reproduce(
+    name: str, *, out: str | Path | None = None, smoke: bool = False, **options: Any
+) -> Report:
+    """Train the rows of a paper's table and compare them with its numbers, as `ssseg reproduce`.
+
+    For example `ssseg.reproduce("classmix/table1", root="cityscapes", jobs=4)`.
+
+    Args:
+        name: Of a grid that comes with ssseg; `ssseg reproduce` lists them.
+        out: Folder of the runs. None: `runs/` and the name.
+        smoke: Train the rows with few steps, on drawn scenes.
+        **options: Other arguments of `ssseg.benchmark`.
+
+    Returns:
+        The report, as of `ssseg.benchmark`.
+
+    Raises:
+        UserError: For an unknown name, and as `ssseg.benchmark`.
+    """
+    folder = default_folder(folder_name(name), smoke) if out is None else out
+    return benchmark(committed_grid(name), out=folder, smoke=smoke, **options)

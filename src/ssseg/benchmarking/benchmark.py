@@ -101,7 +101,9 @@ def launcher_of(runs: Sequence[Planned], work: Work, gpus: int) -> Launcher:
     return Local(jobs, _threads(jobs), [] if free else names[:gpus])
 
 
-def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report:
+def run_benchmark(
+    grid: Grid, out: Path, work: Work, console: Console, looked: Forecasts | None = None
+) -> Report:
     """Train the runs that are not finished, then compare and report all runs.
 
     Args:
@@ -109,13 +111,14 @@ def run_benchmark(grid: Grid, out: Path, work: Work, console: Console) -> Report
         out: Folder of the benchmark.
         work: How the runs are carried out.
         console: Console for progress and tables.
+        looked: The result of `check_runs`. None: the runs are checked here.
 
     Raises:
         RunsFailedError: If runs failed; the others are trained and reported first.
         UserError: Before any training, if a run cannot work or its folder has another run.
     """
     runs = plan(grid, out)
-    looked = check_runs(runs, work, console)
+    looked = looked or check_runs(runs, work, console)
     carried = Runner(runs, looked.runs, launcher_of(runs, work, looked.gpus), console, work.retries)
     try:
         carried.carry_out()

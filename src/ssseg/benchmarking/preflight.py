@@ -32,6 +32,8 @@ class Forecast(NamedTuple):
     """`name` of the data set, and images in it: `val`, and `unlabeled` (None: not used)."""
     between: tuple[float, float] | None = None
     """The shortest and the longest duration, as far as steps scatter; None if not measured."""
+    memory: int | None = None
+    """Bytes of a step or a validation, whichever has more; None if unknown."""
 
 
 class Impossible(NamedTuple):

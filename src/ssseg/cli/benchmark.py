@@ -3,12 +3,14 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from ssseg.benchmarking.benchmark import LAUNCHERS, Work, check_runs, default_folder, run_benchmark
 from ssseg.benchmarking.grid import Grid, Planned, plan
 from ssseg.benchmarking.grid_file import grid_of, read_grid
+from ssseg.benchmarking.needs import estimated
 from ssseg.benchmarking.preflight import Forecast
 from ssseg.benchmarking.progress_table import durations
 from ssseg.benchmarking.run_state import check_run_state
@@ -48,8 +50,32 @@ def parser() -> VerbParser:
     return out
 
 
+class Asked(NamedTuple):
+    """What a command line asks for."""
+
+    grid: Grid
+    out: Path
+    work: Work
+    dry_run: bool
+
+
 def benchmark(args: Sequence[str]) -> int:
     """Run `ssseg benchmark`; returns 0 when every run finished."""
+    asked = asked_by(args)
+    console = Console(markup=False, emoji=False)  # labels and options may contain brackets
+    if asked.dry_run:
+        dry_run(asked.grid, asked.out, asked.work, console)
+    else:
+        run_benchmark(asked.grid, asked.out, asked.work, console)
+    return 0
+
+
+def asked_by(args: Sequence[str]) -> Asked:
+    """The grid, its folder and how its runs are carried out, by the words after the verb.
+
+    Raises:
+        UserError: For options that cannot work together, and for a wrong grid.
+    """
     # not by argparse, which would take the value of an unknown option as the grid file
     file = Path(args[0]) if args and not args[0].startswith("-") else None
     given, options = parser().parse_known_args(args if file is None else args[1:])
@@ -82,13 +108,8 @@ def benchmark(args: Sequence[str]) -> int:
         grid = grid if given.seeds is None else grid._replace(seeds=seeds_of(given.seeds))
         grid = grid._replace(test=grid.test or given.test)
     out = Path(given.out or default_folder(file, given.smoke))
-    console = Console(markup=False, emoji=False)  # labels and options may contain brackets
     work = Work(given.jobs, given.launcher, given.address, given.retries)
-    if given.dry_run:
-        dry_run(grid, out, work, console)
-    else:
-        run_benchmark(grid, out, work, console)
-    return 0
+    return Asked(grid, out, work, given.dry_run)
 
 
 def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
@@ -99,20 +120,11 @@ def dry_run(grid: Grid, out: Path, work: Work, console: Console) -> None:
     """
     runs = plan(grid, out)
     looked = check_runs(runs, work, console, measure=True)
-    shortest = longest = 0.0
-    unknown = 0
     for planned, forecast in zip(runs, looked.runs, strict=True):
         line = shlex.join(["ssseg", *planned.args])
         console.print(f"{line}  # {_said(planned, forecast)}", highlight=False, soft_wrap=True)
-        if check_run_state(planned, forecast) not in ("finished", "trained"):
-            low, high = forecast.between or (0.0, 0.0)
-            shortest, longest = shortest + low, longest + high
-            unknown += forecast.between is None
-    jobs = work.at_once(looked.gpus)
-    total = f"about {durations(shortest, longest)}"
-    at_once = f", {durations(shortest / jobs, longest / jobs)} with {jobs} at once" * (jobs > 1)
-    without = f"; {unknown} of them are not measured and not counted" * (unknown > 0)
-    console.print(f"# {len(runs)} runs, {total}{at_once}{without}", highlight=False)
+    total = estimated(runs, looked, work.at_once(looked.gpus))
+    console.print(f"# {len(runs)} runs, {total}", highlight=False)
 
 
 def _said(planned: Planned, forecast: Forecast) -> str:

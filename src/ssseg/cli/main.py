@@ -26,6 +26,7 @@ USAGE = """usage: ssseg VERB [options]
   doctor     check every image and mask of a data set:  ssseg doctor photos
   split      choose the labeled images and write a list:  ssseg split photos --labeled 1/8
   benchmark  train and compare methods:  ssseg benchmark --methods supervised,classmix --seeds 3
+  reproduce  a paper's table, beside its numbers:  ssseg reproduce classmix/table1 --smoke
   report     tables, plots and a page of finished runs:  ssseg report runs/benchmark
   find-batch-size
              the largest batch that fits into memory:  ssseg find-batch-size --method classmix
@@ -113,6 +114,10 @@ def _verb(args: list[str]) -> int:
             from ssseg.cli.benchmark import benchmark
 
             return benchmark(rest)
+        case ["reproduce", *rest]:
+            from ssseg.cli.reproduce import reproduce
+
+            return reproduce(rest)
         case ["doctor", *rest]:
             with start_up():
                 from ssseg.cli.doctor import doctor
@@ -169,6 +174,7 @@ def _verb(args: list[str]) -> int:
         case [verb, *_]:
             others = [
                 "benchmark",
+                "reproduce",
                 "doctor",
                 "export",
                 "predict",

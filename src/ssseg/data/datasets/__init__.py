@@ -18,6 +18,8 @@ class DatasetEntry(NamedTuple):
 
     class_name: str
     summary: str
+    home: str = ""
+    """Where its files are published; empty for those that are built in or your own."""
 
 
 DATASETS = {
@@ -38,14 +40,26 @@ DATASETS = {
         "domain adaptation: labels from one folder, unlabeled and scored images of another",
     ),
     "voc": DatasetEntry(
-        "Voc", "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD"
+        "Voc",
+        "PASCAL VOC 2012: VOCdevkit/VOC2012, with SegmentationClassAug/ or SBD",
+        "VOCtrainval_11-May-2012.tar from http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
     ),
-    "cityscapes": DatasetEntry("Cityscapes", "Cityscapes: leftImg8bit/ and gtFine/ with labelIds"),
+    "cityscapes": DatasetEntry(
+        "Cityscapes",
+        "Cityscapes: leftImg8bit/ and gtFine/ with labelIds",
+        "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from "
+        "https://www.cityscapes-dataset.com, with an account",
+    ),
     "context": DatasetEntry(
-        "Context", "PASCAL-Context, 59 or 60 classes: VOCdevkit/VOC2010 and its maps"
+        "Context",
+        "PASCAL-Context, 59 or 60 classes: VOCdevkit/VOC2010 and its maps",
+        "the photographs from http://host.robots.ox.ac.uk/pascal/VOC/voc2010/, the maps from "
+        "https://cs.stanford.edu/~roozbeh/pascal-context/",
     ),
     "camvid": DatasetEntry(
-        "CamVid", "CamVid, 11 or 32 labels: 701_StillsRaw_full/, LabeledApproved_full/"
+        "CamVid",
+        "CamVid, 11 or 32 labels: 701_StillsRaw_full/, LabeledApproved_full/",
+        "from http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
     ),
 }
 
