@@ -24,15 +24,17 @@ OWN = ("guidedmix",)
 """Methods whose pages have a picture of a run, because the step needs a trained decoder."""
 SUPERVISED, STEPS, TOTAL = 400, 60, 10_000
 """Steps of the first network, steps of each method, and the length of the run they are part of."""
+MORE = {"cct": 400, "s4gan": 300}
+"""Steps of methods with further networks that start from random weights."""
 LR = 5e-4
-SHOWN = {"warmup_steps": 0, "rampup_steps": 0, "box_probability": 1.0, "probability": 1.0}
-"""Options of the picture: nothing waits, and what a share of the images gets, all get."""
+SHOWN = {"warmup_steps": 0, "rampup_steps": 0, "box_probability": 1.0}
+"""Options of the picture, where they are not 0: nothing waits, and all images get a rectangle."""
 
 
 def main() -> None:
     """Write docs/images/steps/METHOD.png."""
     names = sys.argv[1:] or [
-        name for name, method in METHODS.items() if method_class(name).num_views and name not in OWN
+        name for name in METHODS if method_class(name).num_views and name not in OWN
     ]
     with tempfile.TemporaryDirectory() as folder:
         run = ssseg.fit(
@@ -53,14 +55,15 @@ def draw(name: str, network: Segmenter) -> Path:
     torch.manual_seed(0)
     method = create_method(name)
     for option, value in SHOWN.items():
-        if hasattr(method, option):
+        if getattr(method, option, 0):
             setattr(method, option, value)
     method.setup(copy.deepcopy(network).requires_grad_(True))
     method.train()
     data = SegmentationData(Street(), batch_size=4, num_views=method.num_views, seed=0)
     data.setup("fit")
     optimiser = torch.optim.AdamW(method.parameters(), lr=LR)
-    for index in range(STEPS):
+    steps = MORE.get(name, STEPS)
+    for index in range(steps):
         step = Step(index, TOTAL, torch.Generator().manual_seed(index))
         terms = method.losses(data.draw(index).batch, step).losses
         optimiser.zero_grad()
@@ -68,7 +71,7 @@ def draw(name: str, network: Segmenter) -> Path:
         optimiser.step()
         method.after_step(step)
 
-    step = Step(STEPS, TOTAL, torch.Generator().manual_seed(1))
+    step = Step(steps, TOTAL, torch.Generator().manual_seed(1))
     with torch.no_grad():
         columns = method.pictures(data.draw(STEPS).batch, step)
     path = FOLDER / f"{name}.png"
