@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ssseg.errors import UserError
 from ssseg.methods import create_method
 from ssseg.models import Segmenter
 from ssseg.testing import tiny_network
@@ -82,14 +83,14 @@ def test_a_frozen_run_keeps_its_statistics_in_student_and_teacher(name, tmp_path
     assert sum("BatchNorm  frozen" in line for line in module.notes) == 1
 
 
-def test_a_frozen_run_is_resumed(tmp_path):
+def fresh():
     torch.manual_seed(0)
+    network = tiny_network(8)
+    network.pretrained = True
+    return SegmentationModule(create_method("classmix"), network, seed=0)
 
-    def fresh():
-        network = tiny_network(8)
-        network.pretrained = True
-        return SegmentationModule(create_method("supervised"), network, seed=0)
 
+def test_a_frozen_run_is_resumed(tmp_path):
     trainer = make_trainer(2, tmp_path)
     trainer.fit(fresh(), datamodule=make_data())
     trainer.save_checkpoint(tmp_path / "two.ckpt")
@@ -98,3 +99,29 @@ def test_a_frozen_run_is_resumed(tmp_path):
     assert again.method.student.freeze_bn is True
     loaded = SegmentationModule.load_from_checkpoint(tmp_path / "two.ckpt")
     assert loaded.method.student.freeze_bn is True
+
+
+def test_a_frozen_run_is_scored_again(tmp_path):
+    """No rule is asked then: there are no training batches."""
+    trainer, module = make_trainer(2, tmp_path), fresh()
+    trainer.fit(module, datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "two.ckpt")
+    make_trainer(2, tmp_path).validate(module, datamodule=make_data())
+    again = fresh()
+    path = tmp_path / "two.ckpt"
+    make_trainer(2, tmp_path).validate(again, datamodule=make_data(), ckpt_path=path)
+    assert again.method.student.freeze_bn is True
+    assert again.scores["teacher"].miou == module.scores["teacher"].miou
+
+
+def test_a_checkpoint_decides_nothing_that_an_option_says(tmp_path):
+    trainer = make_trainer(1, tmp_path)
+    trainer.fit(fresh(), datamodule=make_data())
+    trainer.save_checkpoint(tmp_path / "one.ckpt")
+    network = tiny_network(8)
+    network.freeze_bn_by_rule = False
+    module = SegmentationModule(create_method("classmix"), network, seed=0)
+    with pytest.raises(UserError, match="freeze_bn = True, but this run's has False"):
+        make_trainer(1, tmp_path).validate(
+            module, datamodule=make_data(), ckpt_path=tmp_path / "one.ckpt"
+        )

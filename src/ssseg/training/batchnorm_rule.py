@@ -1,6 +1,6 @@
 """Whether BatchNorm is trained, where no option says it."""
 
-from typing import Any
+from typing import Any, Literal
 
 from ssseg.methods.base import Method
 from ssseg.models.segmenter import Segmenter
@@ -23,16 +23,34 @@ def freeze_by_rule(method: Method, data: Any, devices: int) -> list[str]:
     Returns:
         A line about it for the start of the run; none if nothing was frozen.
     """
-    networks = [m for m in method.modules() if isinstance(m, Segmenter)]
-    asked = [m for m in networks if m.freeze_bn_by_rule and m.pretrained and not m.independent]
+    asked = [m for m in _ruled(method) if m.pretrained and not m.independent]
     sizes = [getattr(data, name, FEW) for name in ("batch_size", "unlabeled_batch_size")]
     fewest = min(sizes[: 2 if method.num_views else 1]) // devices
     if not asked or fewest >= FEW:
         return []
-    for network in asked:
-        network.set_freeze_bn(True)
-    method.train(method.training)  # parts of the method follow their network
+    _freeze(asked, True, method)
     return [
         f"BatchNorm  frozen: the encoder is pretrained and a device sees {fewest} images of a kind "
         f"per step, fewer than {FEW} (--network.freeze_bn false trains it)"
     ]
+
+
+def freeze_as(value: bool | Literal["encoder"], method: Method) -> None:
+    """Freeze BatchNorm as in an earlier run, in the networks for which no option says it.
+
+    Args:
+        value: What the networks of that run were made with, see `Segmenter.freeze_bn`.
+        method: With its networks.
+    """
+    _freeze([m for m in _ruled(method) if m.freeze_bn != value], value, method)
+
+
+def _ruled(method: Method) -> list[Segmenter]:
+    return [m for m in method.modules() if isinstance(m, Segmenter) and m.freeze_bn_by_rule]
+
+
+def _freeze(networks: list[Segmenter], value: bool | Literal["encoder"], method: Method) -> None:
+    for network in networks:
+        network.set_freeze_bn(value)
+    if networks:
+        method.train(method.training)  # parts of the method follow their network

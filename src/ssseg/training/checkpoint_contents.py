@@ -11,6 +11,7 @@ from ssseg.errors import UserError
 from ssseg.evaluation.metrics import Scores
 from ssseg.methods.base import Method
 from ssseg.serialization import refuse_retired, to_config, to_plain
+from ssseg.training.batchnorm_rule import freeze_as
 from ssseg.version import __version__
 
 FORMAT = 2
@@ -47,19 +48,23 @@ def _prefix(root: nn.Module, network: nn.Module) -> str:
     return next(f"{path}." for path, part in root.named_modules() if part is network)
 
 
-def refuse_other(checkpoint: Mapping[str, Any], method: Method) -> None:
-    """Refuse a checkpoint of another program, method or network.
+def prepare_for(checkpoint: Mapping[str, Any], method: Method) -> None:
+    """Make a method ready to go on from a checkpoint.
+
+    Where no option says whether BatchNorm is frozen, it is frozen as in that run: the rule that
+    decided it is about training batches, which a validation or a test does not have.
 
     Args:
         checkpoint: With what `contents_of` returned under `ssseg`.
         method: That is to go on from it.
 
     Raises:
-        UserError: For the first difference.
+        UserError: If it is of another program, method or network, with the first difference.
     """
     saved = checkpoint.get("ssseg")
     if saved is None:
         raise UserError("this checkpoint was not written by ssseg")
+    freeze_as(saved["network"]["init_args"].get("freeze_bn", False), method)
     for part, mine in (("method", method), ("network", method.student)):
         ours, theirs = to_config(mine), saved[part]
         refuse_retired(type(mine), theirs["init_args"], "the checkpoint")

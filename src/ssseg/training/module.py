@@ -25,7 +25,7 @@ from ssseg.runs.checkpoint import read_checkpoint
 from ssseg.seeding import run_seed, seed_of
 from ssseg.serialization import from_config
 from ssseg.training.batchnorm_rule import freeze_by_rule
-from ssseg.training.checkpoint_contents import contents_of, refuse_other
+from ssseg.training.checkpoint_contents import contents_of, prepare_for
 from ssseg.training.compute import Compute
 from ssseg.training.labeled_loss import check_labeled_loss, set_labeled_loss
 from ssseg.training.logged_steps import logged_at
@@ -319,7 +319,7 @@ class SegmentationModule(LightningModule):
         Raises:
             UserError: For any other checkpoint.
         """
-        refuse_other(checkpoint, self.method)
+        prepare_for(checkpoint, self.method)
         self.batches_seen = checkpoint["ssseg"]["batches_seen"]
 
     @classmethod
