@@ -3,7 +3,10 @@
 import json
 
 import pytest
+import timm
+import torch
 import yaml
+from safetensors.torch import save_file
 
 import ssseg
 from ssseg.cli.main import main
@@ -69,6 +72,22 @@ def test_models_are_used_as_any(trained, tmp_path):
     assert main(["predict", checkpoint, photo, "--out", str(tmp_path / "found")]) == 0
     assert (tmp_path / "found" / "u0.png").is_file()
     assert ssseg.export(checkpoint, "safetensors", out=tmp_path / "m.safetensors").is_file()
+
+
+def test_a_pretrained_model_is_scored_again(trained, tmp_path, capsys):
+    """Its BatchNorm is frozen by rule, from the batches that only training has."""
+    torch.manual_seed(0)
+    weights, out = tmp_path / "test_resnet.safetensors", tmp_path / "run"
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    root, _ = trained
+    where = ["--data.images", str(root / "photos"), "--data.masks", str(root / "masks")]
+    network = ["--network.encoder", "test_resnet", "--network.weights", str(weights)]
+    steps = ["--trainer.max_steps", "1", "--out", str(out)]
+    assert main(["fit", *where, "--network", "unet", *TINY[2:], *network, *steps]) == 0
+    assert "BatchNorm  frozen" in capsys.readouterr().out
+    scores = ssseg.validate(out / "checkpoints" / "last.ckpt", page=False)
+    last = json.loads((out / "summary.json").read_text())["last"]
+    assert scores["val/miou_teacher"] == pytest.approx(last["teacher"]["miou"], abs=1e-6)
 
 
 def test_what_was_held_out_is_scored_after_more_is_labeled(trained, tmp_path, capsys):
