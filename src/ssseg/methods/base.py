@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, ClassVar, Literal, cast, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, cast, get_args, get_origin
 
 from torch import Tensor, nn
 
 from ssseg.errors import one_of
 from ssseg.losses import LabeledLoss
 from ssseg.models.ema import EMA
-from ssseg.models.segmenter import Segmenter
+from ssseg.models.segmenter import Segmenter, freeze_batchnorm
 from ssseg.serialization import refuse_retired
 from ssseg.types import Batch, Picture, Step, StepOutput
 
@@ -52,6 +52,16 @@ class Method(nn.Module, ABC):
     def setup(self, model: Segmenter) -> None:
         """Set the student network; subclasses add a teacher, further decoders or heads."""
         self.student = model
+
+    def train(self, mode: bool = True) -> Self:
+        """Set train mode; where BatchNorm of the network is frozen, it is in heads and critics."""
+        super().train(mode)
+        student = getattr(self, "student", None)
+        if isinstance(student, Segmenter) and student.freeze_bn is True:
+            for part in self.children():
+                if not isinstance(part, Segmenter | EMA):  # which freeze their own
+                    freeze_batchnorm(part)
+        return self
 
     def use_labeled_loss(self, loss: LabeledLoss, class_weights: Tensor | None) -> None:
         """Set what `labeled_loss` computes; by default the cross-entropy.

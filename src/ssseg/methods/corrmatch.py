@@ -18,7 +18,7 @@ from ssseg.methods.base import Method, mixed_with_itself
 from ssseg.methods.fixmatch import outside_box
 from ssseg.models.correlation import CorrelationHead, carried
 from ssseg.models.ema import labeling
-from ssseg.models.segmenter import Segmenter, freeze_batchnorm
+from ssseg.models.segmenter import Segmenter
 from ssseg.ops.dropout import feature_dropout
 from ssseg.ops.mix import Mixed, next_in_ring, paste_all
 from ssseg.ops.regions import random_regions, region_labels
@@ -146,13 +146,6 @@ class CorrMatch(Method):
         super().setup(model)
         self.head = CorrelationHead(model.encoder.out_channels[-1], model.num_classes)
         self.register_buffer("level", torch.tensor(self.threshold))
-
-    def train(self, mode: bool = True) -> "CorrMatch":
-        """Train mode; the head's BatchNorm is frozen where the network's is."""
-        super().train(mode)
-        if self.student.freeze_bn is True:
-            freeze_batchnorm(self.head)
-        return self
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The supervised terms and, after the warm-up, those of unlabeled images."""

@@ -17,7 +17,7 @@ from ssseg.methods.cps import Pair
 from ssseg.models.critics import without_gradient
 from ssseg.models.ema import labeling
 from ssseg.models.flaw_detector import FlawDetector
-from ssseg.models.segmenter import Segmenter, freeze_batchnorm
+from ssseg.models.segmenter import Segmenter
 from ssseg.ops.flaws import cleaned, flaw_truth
 from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
 
@@ -84,13 +84,6 @@ class GCT(Method):
     def networks(self) -> Mapping[str, nn.Module]:
         """Both networks; the student predicts."""
         return {"peer": self.peer, "student": self.student}
-
-    def train(self, mode: bool = True) -> "GCT":
-        """Train mode; the detector's BatchNorm is frozen where the network's is."""
-        super().train(mode)
-        if self.student.freeze_bn is True:
-            freeze_batchnorm(self.flaw)
-        return self
 
     def losses(self, batch: Batch, step: Step) -> StepOutput:
         """The supervised terms and, after the warm-up, those of the detected flaws."""

@@ -22,7 +22,7 @@ from ssseg.methods.guidedmix.blends import (
     see,
 )
 from ssseg.models.ema import labeling
-from ssseg.models.segmenter import Segmenter, freeze_batchnorm
+from ssseg.models.segmenter import Segmenter
 from ssseg.ops.decouple import decouple_prediction
 from ssseg.ops.mix import beta_lambda, random_candidates
 from ssseg.types import Batch, Picture, Pseudo, Step, StepOutput
@@ -64,13 +64,6 @@ class GuidedMixReleased(Method):
         """Take the network and add the second decoder."""
         super().setup(model)
         self.mix_decoder = model.new_decoder()
-
-    def train(self, mode: bool = True) -> "GuidedMixReleased":
-        """Train mode; the second decoder's BatchNorm is frozen where the network's is."""
-        super().train(mode)
-        if self.student.freeze_bn is True:
-            freeze_batchnorm(self.mix_decoder)
-        return self
 
     def idle(self, step: Step) -> Iterable[nn.Parameter]:
         """The second decoder until the warm-up is over."""

@@ -17,7 +17,7 @@ from ssseg.errors import UserError
 from ssseg.methods.base import Method
 from ssseg.models.ema import labeling
 from ssseg.models.rotation_head import RotationHead
-from ssseg.models.segmenter import Segmenter, freeze_batchnorm
+from ssseg.models.segmenter import Segmenter
 from ssseg.ops.rotation import random_turns, turned
 from ssseg.types import IGNORE, Batch, Picture, Step, StepOutput
 
@@ -58,13 +58,6 @@ class S4L(Method):
         """Set the student; add the head."""
         super().setup(model)
         self.head = RotationHead(model.num_classes)
-
-    def train(self, mode: bool = True) -> "S4L":
-        """Train mode; the head's BatchNorm is frozen where the network's is."""
-        super().train(mode)
-        if self.student.freeze_bn is True:
-            freeze_batchnorm(self.head)
-        return self
 
     def idle(self, step: Step) -> Iterable[nn.Parameter]:
         """The head during the warm-up."""
