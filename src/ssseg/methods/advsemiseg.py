@@ -38,6 +38,51 @@ def taken_for(truth: bool, judged: Tensor, counted: Tensor, devices: DistInfo) -
     return weighted_mean(error, torch.ones_like(error), counted, devices=devices)
 
 
+def self_training(
+    terms: dict[str, Tensor],
+    weight: float | None,
+    logits: Tensor,
+    trusted: Tensor,
+    valid: Tensor,
+    devices: DistInfo,
+) -> StepOutput:
+    """The terms with `semi`: the student's own argmax where a critic takes it for ground truth.
+
+    Args:
+        terms: The other terms of the step.
+        weight: Of `semi`, a mean over trusted pixels; None: there is none yet.
+        logits: (B, C, H, W) float, of unlabeled images.
+        trusted: (B, H, W) float, 1 where the critic does, else 0.
+        valid: (B, H, W) bool.
+        devices: Devices that share the batch.
+    """
+    hard = logits.argmax(1)
+    if weight is not None:
+        error = pixel_cross_entropy(logits, hard)
+        semi = weight * weighted_mean(error, trusted, valid, "trusted", devices)
+        terms = {**terms, "semi": semi}
+    said = hard.where(valid, IGNORE)
+    logs = {"trusted": weighted_mean(trusted, torch.ones_like(trusted), valid)}
+    return StepOutput(terms, logs, Pseudo(said, trusted, valid, hard, valid, logits.detach()))
+
+
+def columns_of(image: Tensor, said: Tensor, credible: Tensor, trusted: Tensor) -> list[Picture]:
+    """Columns of a sample picture of a method with a critic.
+
+    Args:
+        image: (B, C, H, W) float.
+        said: (B, H, W) int64, the student's prediction.
+        credible: (B, H, W) float, the critic's probability of ground truth.
+        trusted: (B, H, W) float.
+    """
+    return [
+        Picture("input", "image", image),
+        Picture("student prediction", "label", said),
+        Picture("taken for ground truth", "mask", credible),
+        Picture("trusted pixels", "mask", trusted),
+    ]
+
+
 @dataclass(eq=False, repr=False)
 class AdvSemiSeg(Method):
     """The student's predictions must look like ground truth to a critic, which learns to tell them.
@@ -89,14 +134,9 @@ class AdvSemiSeg(Method):
         terms["critic"] = 0.5 * taken_for(False, fake, shown, devices)
         terms["critic"] = terms["critic"] + 0.5 * taken_for(True, real, known, devices)
 
-        hard = theirs.argmax(1)
         trusted = trusted_from(judged[count:].detach().sigmoid(), self.threshold)
-        if step.index >= step.length(self.warmup_steps):
-            error = pixel_cross_entropy(theirs, hard)
-            terms["semi"] = self.weight * weighted_mean(error, trusted, valid, "trusted", devices)
-        said, logits = hard.where(valid, IGNORE), theirs.detach()
-        logs = {"trusted": weighted_mean(trusted, torch.ones_like(trusted), valid)}
-        return StepOutput(terms, logs, Pseudo(said, trusted, valid, hard, valid, logits))
+        weight = self.weight if step.index >= step.length(self.warmup_steps) else None
+        return self_training(terms, weight, theirs, trusted, valid, devices)
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """Input, the student's prediction, and the critic's probabilities of ground truth."""
@@ -106,9 +146,6 @@ class AdvSemiSeg(Method):
         with labeling(self):
             probs = self.student(weak).softmax(1)
             judged = self.critic(probs * valid[:, None]).sigmoid()
-        return [
-            Picture("input", "image", weak),
-            Picture("student prediction", "label", probs.argmax(1).where(valid, IGNORE)),
-            Picture("taken for ground truth", "mask", judged * valid),
-            Picture("trusted pixels", "mask", trusted_from(judged, self.threshold) * valid),
-        ]
+        said = probs.argmax(1).where(valid, IGNORE)
+        trusted = trusted_from(judged, self.threshold) * valid
+        return columns_of(weak, said, judged * valid, trusted)

@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssseg.distributed import DistInfo
-from ssseg.losses import pixel_cross_entropy, trusted_from, weighted_mean
+from ssseg.losses import trusted_from
+from ssseg.methods.advsemiseg import columns_of, self_training
 from ssseg.methods.base import Method
 from ssseg.models.critics import ImageCritic, without_gradient
 from ssseg.models.ema import labeling
 from ssseg.models.segmenter import Segmenter
 from ssseg.ops.decouple import one_hot
-from ssseg.types import IGNORE, Batch, Picture, Pseudo, Step, StepOutput
+from ssseg.types import IGNORE, Batch, Picture, Step, StepOutput
 
 
 def with_image(probs: Tensor, image: Tensor) -> Tensor:
@@ -103,15 +104,10 @@ class S4GAN(Method):
             "match": self.match_weight * present * (wanted - found).abs().mean(),
             "critic": 0.5 * (halves[0] + halves[1]),
         }
-        hard = theirs.argmax(1)
         trusted = trusted_from(verdict.detach().sigmoid(), self.threshold)
-        trusted = trusted[:, None, None].expand(hard.shape)
-        if step.index >= step.length(self.warmup_steps):
-            error = pixel_cross_entropy(theirs, hard)
-            terms["semi"] = self.weight * weighted_mean(error, trusted, valid, "trusted", devices)
-        said, logits = hard.where(valid, IGNORE), theirs.detach()
-        logs = {"trusted": weighted_mean(trusted, torch.ones_like(trusted), valid)}
-        return StepOutput(terms, logs, Pseudo(said, trusted, valid, hard, valid, logits))
+        trusted = trusted[:, None, None].expand(valid.shape)
+        weight = self.weight if step.index >= step.length(self.warmup_steps) else None
+        return self_training(terms, weight, theirs, trusted, valid, devices)
 
     def pictures(self, batch: Batch, step: Step) -> list[Picture]:
         """Input, the student's prediction, and whether the critic takes it for ground truth."""
@@ -122,9 +118,5 @@ class S4GAN(Method):
             probs = self.student(weak).softmax(1)
             _, verdict = self.critic(with_image(probs, weak))
         credible = verdict.sigmoid()[:, None, None].expand(valid.shape)
-        return [
-            Picture("input", "image", weak),
-            Picture("student prediction", "label", probs.argmax(1).where(valid, IGNORE)),
-            Picture("taken for ground truth", "mask", credible),
-            Picture("trusted pixels", "mask", trusted_from(credible, self.threshold) * valid),
-        ]
+        said = probs.argmax(1).where(valid, IGNORE)
+        return columns_of(weak, said, credible, trusted_from(credible, self.threshold) * valid)
