@@ -32,8 +32,8 @@ from ssseg.types import IGNORE, Batch, Step
 
 METHODS = {"classmix": "deeplabv3plus", "guidedmix": "deeplabv3plus"}
 WAYS: dict[str, tuple[bool, Compute]] = {
-    "fp32": (False, Compute()),
-    "bf16": (True, Compute()),
+    "fp32": (False, Compute(channels_last=False)),
+    "bf16": (True, Compute(channels_last=False)),
     "bf16, channels_last": (True, Compute(channels_last=True)),
     "bf16, channels_last, compile": (True, Compute(channels_last=True, compile=True)),
 }
@@ -88,7 +88,7 @@ def ours(
         for _ in range(method.snapshots):
             method.earlier.take(method.student)
     method.to(device).train()
-    compute.prepare(method)
+    compute = compute.prepare(method, device)
     batch = compute.arrange(batch)
     optimizer = torch.optim.SGD(
         [p for p in method.parameters() if p.requires_grad], lr=1e-3, momentum=0.9

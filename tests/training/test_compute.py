@@ -115,7 +115,7 @@ def test_every_network_that_trains_is_prepared(name, trained, monkeypatch):
     """Averaged copies are compiled, but keep nothing that could be computed again."""
     kept, method = [], make_method(ssseg.methods.method_class(name))
     monkeypatch.setattr("ssseg.training.compute.checkpoint_blocks", kept.append)
-    Compute(checkpoint_activations=True, compile=True).prepare(method)
+    Compute(checkpoint_activations=True, compile=True).prepare(method, torch.device("cpu"))
     assert {id(encoder) for encoder in kept} == {id(getattr(method, n).encoder) for n in trained}
     for network in method.networks.values():
         network = getattr(network, "module", network)

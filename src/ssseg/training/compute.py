@@ -50,9 +50,18 @@ class Compute:
         )
         return replace(self, channels_last=device.type == "cpu" and not dense)
 
-    def prepare(self, method: Method) -> None:
-        """Make the networks of a method ready, once, before they are trained."""
-        if self.channels_last:
+    def prepare(self, method: Method, device: torch.device) -> "Compute":
+        """Make the networks of a method ready, once, before they are trained.
+
+        Args:
+            method: With its networks.
+            device: Where they are trained.
+
+        Returns:
+            The same with everything decided, which the steps are computed by.
+        """
+        decided = self.settled(method.student, device)
+        if decided.channels_last:
             method.to(memory_format=torch.channels_last)
         # an averaged copy keeps its network inside
         networks: list[Any] = [getattr(n, "module", n) for n in method.networks.values()]
@@ -63,6 +72,7 @@ class Compute:
                 # in place: names of parameters stay, and methods may call the two halves apart
                 network.encoder.compile()
                 network.decoder.compile()
+        return decided
 
     def arrange(self, batch: Batch) -> Batch:
         """A batch with its images as they are wanted in memory."""

@@ -215,8 +215,7 @@ class SegmentationModule(LightningModule):
                 self.check_shapes(data, self.trainer.world_size)
             if not self._prepared:
                 device = self.trainer.strategy.root_device
-                self.compute = self.compute.settled(self.method.student, device)
-                self.compute.prepare(self.method)
+                self.compute = self.compute.prepare(self.method, device)
                 self._prepared = True
         elif isinstance(data, SegmentationData):
             split: Split = "test" if stage == "test" else "val"

@@ -37,8 +37,7 @@ class StepTimer:
         self.batches_per_step = trainer.accumulate_grad_batches
         module.trainer = trainer
         self.strategy.connect(module)
-        module.compute = module.compute.settled(module.method.student, self.device)
-        module.compute.prepare(module.method)
+        module.compute = module.compute.prepare(module.method, self.device)
         self.plugin.convert_module(module)
         self.module = module.to(self.device)
         self.data = data

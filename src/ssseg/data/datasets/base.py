@@ -13,6 +13,8 @@ from ssseg.data.nodata import gaps_of
 Split = Literal["train", "val", "test"]
 Pixels = Literal["uint8", "uint16", "float"]
 Array = NDArray[Any]
+UNIT = 32
+"""Pixels by whose multiples small crops are sized: encoders reduce images by 32."""
 
 
 class ClassInfo(NamedTuple):
@@ -147,16 +149,14 @@ def pixels_in(mask: Array) -> list[tuple[int, int]]:
     return [(int(i), int(numbers[i])) for i in np.flatnonzero(numbers)]
 
 
-def crop_within(
-    size: tuple[int, int] | None, crop: tuple[int, int], unit: int = 32
-) -> tuple[int, int]:
+def crop_within(size: tuple[int, int] | None, crop: tuple[int, int]) -> tuple[int, int]:
     """A size of crops that images need little or no padding for.
+
+    Sides of smaller images are rounded down to multiples of `UNIT`, at least two of them.
 
     Args:
         size: Height and width of the images; None: not known.
         crop: Height and width of crops of large images.
-        unit: Sides of smaller images are rounded down to its multiples, at least two of them:
-            encoders reduce images by 32.
 
     Returns:
         Height and width.
@@ -164,6 +164,6 @@ def crop_within(
     if size is None:
         return crop
     height, width = (
-        min(most, max(side // unit, 2) * unit) for side, most in zip(size, crop, strict=True)
+        min(most, max(side // UNIT, 2) * UNIT) for side, most in zip(size, crop, strict=True)
     )
     return height, width
